@@ -1,0 +1,106 @@
+"""When may the next request of a limit group be sent? GCRA without burst, and without saving while idle.
+
+The generic cell rate algorithm (ITU-T I.371) keeps one number per dimension, the earliest next send. Slots are handed
+out at `HEADROOM` of the limit, so that jitter on the way to the provider never puts more than the limit into any of
+its sliding minutes. A refusal moves everybody's next send; where no limit is known, refusals teach one.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from crucible_ray.records import Limits, SlotAsk, SlotGrant, Throttled
+
+HEADROOM = 0.985
+HORIZON_S = 0.1
+"""Slots are handed out no longer than this ahead of their time, so that a refusal reaches whoever still waits."""
+BINDING_SPAN_S = 0.1
+FREE_SPAN_S = 1.0
+EXPIRES_S = 0.25
+_SHORTEST_WAIT_S = 1e-3
+_FIRST_COOLDOWN_S = 1.0
+_LONGEST_COOLDOWN_S = 60.0
+_PACE_GROWTH_S = 10.0
+
+
+class GroupState(Struct, kw_only=True):
+    """All that is remembered of one limit group; times are seconds on the clock of whoever holds it."""
+
+    request_s: float = 0.0
+    """Earliest next send, by the count of requests."""
+    token_s: float = 0.0
+    """The same, by tokens."""
+    cooldown_s: float = 0.0
+    """Nothing is sent before this: the provider refused."""
+    refusals: int = 0
+    """In a row, without a grant that went well between them."""
+    refused_s: float = 0.0
+    """When the last refusal came."""
+    requests_per_minute: float | None = None
+    """The lowest limit that anybody declared or a header taught."""
+    tokens_per_minute: float | None = None
+    paced_per_minute: float | None = None
+    """Learned from refusals where no limit is known; grows by 5 % in ten quiet seconds."""
+    paced_s: float = 0.0
+
+
+def _lowest(known: float | None, said: float | None) -> float | None:
+    return said if known is None else known if said is None else min(known, said)
+
+
+def learn(state: GroupState, limits: Limits) -> None:
+    """Of differing limits for one group the lowest holds."""
+    state.requests_per_minute = _lowest(state.requests_per_minute, limits.requests_per_minute)
+    state.tokens_per_minute = _lowest(state.tokens_per_minute, limits.tokens_per_minute)
+
+
+def _spacing_s(state: GroupState, tokens: int, now_s: float) -> tuple[float, float]:
+    if state.paced_per_minute is not None and now_s - state.paced_s >= _PACE_GROWTH_S:
+        state.paced_per_minute *= 1.05
+        state.paced_s = now_s
+    rate = _lowest(state.requests_per_minute, state.paced_per_minute)
+    by_request = 60.0 / (HEADROOM * rate) if rate else 0.0
+    by_token = tokens * 60.0 / (HEADROOM * state.tokens_per_minute) if state.tokens_per_minute else 0.0
+    return by_request, by_token
+
+
+def take(state: GroupState, ask: SlotAsk, *, now_s: float) -> SlotGrant | float:
+    """Slots for `ask`, or the seconds to wait before asking again. Changes `state`."""
+    learn(state, ask.limits)
+    by_request, by_token = _spacing_s(state, ask.tokens, now_s)
+    start = max(state.request_s, state.token_s, state.cooldown_s, now_s)
+    if start - now_s > HORIZON_S + _SHORTEST_WAIT_S:
+        return start - now_s - HORIZON_S
+    spacing = max(by_request, by_token)
+    binding = start > now_s
+    span = BINDING_SPAN_S if binding else FREE_SPAN_S
+    count = max(1, min(ask.count, int(span / spacing) if spacing else ask.count))
+    last = start + (count - 1) * spacing
+    state.request_s = last + by_request
+    state.token_s = max(state.token_s, start) + count * by_token
+    if state.refusals and start > state.refused_s + _LONGEST_COOLDOWN_S:
+        state.refusals = 0
+    return SlotGrant(count=count, first_s=start - now_s, spacing_s=spacing, expires_s=EXPIRES_S, binding=binding)
+
+
+def refuse(state: GroupState, notice: Throttled, *, now_s: float) -> None:
+    """A provider said 429. Several refusals of one burst count once."""
+    learn(state, notice.limits)
+    fresh = now_s >= state.cooldown_s
+    if fresh:
+        state.refusals += 1
+        state.refused_s = now_s
+    pause = notice.retry_after_s
+    if pause is None:
+        pause = min(_LONGEST_COOLDOWN_S, _FIRST_COOLDOWN_S * 2.0 ** (state.refusals - 1)) if fresh else 0.0
+    state.cooldown_s = max(state.cooldown_s, now_s + pause)
+    if fresh and state.requests_per_minute is None:
+        pace = state.paced_per_minute or notice.sent_per_minute
+        state.paced_per_minute = max(6.0, 0.7 * min(pace, notice.sent_per_minute or pace))
+        state.paced_s = now_s
+
+
+def refund(state: GroupState, tokens: int, *, now_s: float) -> None:
+    """Tokens reserved at admission that the settled call did not use."""
+    if state.tokens_per_minute:
+        state.token_s = max(now_s, state.token_s - tokens * 60.0 / (HEADROOM * state.tokens_per_minute))

@@ -1,0 +1,295 @@
+"""Cost, duration and power of a plan, from its prompts and stated assumptions.
+
+A call's input is its prompt at four bytes a token; its upper bound is a token a byte. Its output is what
+answers of its parser usually take, up to `max_tokens`; its upper bound is `max_tokens`, else the catalogue's
+largest output. Retries are in neither. The run takes as long as its narrowest part: a limit group's requests
+or tokens a minute, the experiment's own rate limit, or calls in flight over what one takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from statistics import fmean
+
+from msgspec import Struct
+
+from crucible_ray.experiment.plan import CallPlan, ConditionPlan, HypothesisPlan, Plan
+from crucible_ray.stats import power, sample_size
+from crucible_ray.stats.verdicts import interval_alpha
+
+PromptBytes = Callable[[int, int], int]
+"""(condition, item) -> bytes of the messages of one of its calls, UTF-8."""
+
+_SAMPLED_ITEMS = 500
+"""Prompts are measured on at most so many items, evenly spread."""
+_OUTPUT_TOKENS = {"choice": 20.0, "first_letter": 5.0, "number": 200.0, "text": 200.0}
+_ENVELOPE_TOKENS = 8
+"""What roles and separators add to a prompt."""
+
+
+class Assumptions(Struct, frozen=True, kw_only=True):
+    """What an estimate rests on where the plan does not say."""
+
+    bytes_per_token: float = 4.0
+    output_tokens: float | None = None
+    """Tokens of one reply; None: by parser."""
+    first_token_s: float = 0.5
+    tokens_per_s: float = 60.0
+    """One reply's speed after its first token."""
+    latency_s: float | None = None
+    """Mean time of one call; None: from the two above."""
+    concurrency: int = 256
+    """Trials in flight where the plan sets no number."""
+    discordant: tuple[float, float] = (0.10, 0.16)
+    """Share of items on which two conditions differ in right or wrong: from and to."""
+    beyond_margin: float = 0.03
+    """How far past its margin the true difference is taken to lie where the margin is above zero."""
+    without_margin: float = 0.05
+    """The true difference where there is no margin."""
+    target_power: float = 0.8
+
+
+class Tokens(Struct, frozen=True, kw_only=True):
+    """Expected tokens over the whole run."""
+
+    input: int
+    output: int
+
+
+class PowerForecast(Struct, frozen=True, kw_only=True):
+    """What a design can tell about one hypothesis on accuracy, from lowest to highest discordant share."""
+
+    hypothesis: str
+    margin: float
+    effect: float
+    """The true difference assumed."""
+    discordant: tuple[float, float]
+    items: int
+    power: tuple[float, float]
+    items_needed: tuple[int | None, int | None]
+    """Items for the target power; None: no number of items is enough."""
+    target_power: float
+
+
+class Estimate(Struct, frozen=True, kw_only=True):
+    """What a run will take. Money in US dollars; None: a price is unknown."""
+
+    total_cost: float | None
+    total_cost_upper: float | None
+    """No run without retries costs more; None: a price or a largest output is unknown."""
+    per_condition: dict[str, float | None]
+    per_query_cost: float | None
+    """Mean over trials."""
+    estimated_duration_s: float
+    per_query_avg_ms: float
+    """Mean time of one trial by itself."""
+    parallel_speedup: float
+    """Trials one after another over trials as they will run."""
+    wall_clock_time: str
+    """`3m 0s`."""
+    bound_by: str
+    """What makes it take so long."""
+    trials: int
+    calls: int
+    tokens: Tokens
+    power: tuple[PowerForecast, ...]
+    """One per hypothesis on accuracy."""
+    assumptions: tuple[str, ...]
+    """In words."""
+    budget: float | None
+    warn_threshold: float
+
+
+class _CallCost(Struct, frozen=True, kw_only=True):
+    """One call of one condition, averaged over items."""
+
+    input_tokens: float
+    output_tokens: float
+    cost_usd: float | None
+    cost_upper_usd: float | None
+    seconds: float
+
+
+def estimate(plan: Plan, prompt_bytes: PromptBytes, *, assume: Assumptions = Assumptions()) -> Estimate:  # noqa: B008 - frozen
+    """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a condition."""
+    sizes = [_mean_bytes(plan, index, prompt_bytes) for index in range(len(plan.conditions))]
+    costs = [
+        [_call_cost(condition, call, size, assume) for call in condition.calls]
+        for condition, size in zip(plan.conditions, sizes, strict=True)
+    ]
+    blocks = plan.items * plan.repeats
+    per_condition = {
+        condition.name: _times(blocks, [cost.cost_usd for cost in calls])
+        for condition, calls in zip(plan.conditions, costs, strict=True)
+    }
+    total = _times(1, list(per_condition.values()))
+    everything = [cost for calls in costs for cost in calls]
+    # Members are asked side by side: a trial takes as long as its slowest.
+    trial_s = fmean(max(cost.seconds for cost in calls) for calls in costs)
+    duration, bound = _duration(plan, costs, trial_s, assume)
+    return Estimate(
+        total_cost=total,
+        total_cost_upper=_times(blocks, [cost.cost_upper_usd for cost in everything]),
+        per_condition=per_condition,
+        per_query_cost=total / plan.trials if total is not None and plan.trials else None,
+        estimated_duration_s=duration,
+        per_query_avg_ms=trial_s * 1000,
+        parallel_speedup=max(1.0, plan.trials * trial_s / duration) if duration else 1.0,
+        wall_clock_time=clock(duration),
+        bound_by=bound,
+        trials=plan.trials,
+        calls=blocks * len(everything),
+        tokens=Tokens(
+            input=round(blocks * math.fsum(cost.input_tokens for cost in everything)),
+            output=round(blocks * math.fsum(cost.output_tokens for cost in everything)),
+        ),
+        power=tuple(_power(plan, asked, assume) for asked in plan.hypotheses if asked.metric == "accuracy"),
+        assumptions=_in_words(plan, assume),
+        budget=plan.budget.max_total,
+        warn_threshold=plan.budget.warn_threshold,
+    )
+
+
+def clock(seconds: float) -> str:
+    """`42s`, `3m 0s`, `2h 5m`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60}s"
+    return f"{whole // 3600}h {whole % 3600 // 60}m"
+
+
+def _mean_bytes(plan: Plan, condition: int, prompt_bytes: PromptBytes) -> float:
+    count = min(plan.items, _SAMPLED_ITEMS)
+    return fmean(prompt_bytes(condition, i * plan.items // count) for i in range(count)) if count else 0.0
+
+
+def _call_cost(condition: ConditionPlan, call: CallPlan, size: float, assume: Assumptions) -> _CallCost:
+    expected = assume.output_tokens or _OUTPUT_TOKENS.get(condition.parse, _OUTPUT_TOKENS["text"])
+    output = expected if call.max_tokens is None else min(expected, call.max_tokens)
+    entering = size / assume.bytes_per_token + _ENVELOPE_TOKENS
+    longest = call.max_tokens if call.max_tokens is not None else call.model.max_output_tokens
+    model = call.model
+    cost = upper = None
+    if model.input_price is not None and model.output_price is not None:
+        cost = (entering * model.input_price + output * model.output_price) / 1e6
+        if longest is not None:
+            upper = ((size + _ENVELOPE_TOKENS) * model.input_price + longest * model.output_price) / 1e6
+    seconds = assume.latency_s
+    if seconds is None:
+        seconds = assume.first_token_s + output / assume.tokens_per_s
+    return _CallCost(
+        input_tokens=entering,
+        output_tokens=output,
+        cost_usd=cost,
+        cost_upper_usd=upper,
+        seconds=min(seconds, call.timeout_s),
+    )
+
+
+def _times(count: int, parts: list[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return count * math.fsum(known) if len(known) == len(parts) else None
+
+
+def _duration(
+    plan: Plan, costs: list[list[_CallCost]], trial_s: float, assume: Assumptions
+) -> tuple[float, str]:
+    """Seconds, and which part is the narrowest."""
+    blocks = plan.items * plan.repeats
+    requests: dict[str, float] = defaultdict(float)
+    tokens: dict[str, float] = defaultdict(float)
+    limits = {}
+    for condition, calls in zip(plan.conditions, costs, strict=True):
+        for call, cost in zip(condition.calls, calls, strict=True):
+            group = call.model.limit_group
+            limits[group] = call.model.limits
+            requests[group] += blocks
+            tokens[group] += blocks * (cost.input_tokens + cost.output_tokens)
+    concurrency = plan.max_concurrent_queries or assume.concurrency
+    parts = [(plan.trials * trial_s / min(concurrency, max(plan.trials, 1)), "calls in flight")]
+    if plan.rate_limit:
+        parts.append((math.fsum(requests.values()) / plan.rate_limit, "the experiment's rate limit"))
+    for group, limit in limits.items():
+        if limit.requests_per_minute:
+            parts.append((60 * requests[group] / limit.requests_per_minute, f"{group}'s requests per minute"))
+        if limit.tokens_per_minute:
+            parts.append((60 * tokens[group] / limit.tokens_per_minute, f"{group}'s tokens per minute"))
+    longest, bound = max(parts, key=lambda part: part[0])
+    # The last trial starts when the narrowest part lets it, and then takes its own time.
+    tail = trial_s if bound != "calls in flight" else 0.0
+    return longest + tail, bound
+
+
+def _power(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerForecast:
+    """Power to support one hypothesis. Repeats count as one: the safe end, exact where answers never vary."""
+    margin = asked.margin if asked.relation == "superiority" else -asked.margin
+    effect = 0.0
+    if asked.relation == "superiority":
+        effect = margin + assume.beyond_margin if margin > 0 else assume.without_margin
+    low, high = (max(share, abs(effect)) for share in assume.discordant)
+    powers = [_power_at(plan, asked, share, effect, margin) for share in (low, high)]
+    needed = [_items_for(plan, asked, share, effect, margin, assume.target_power) for share in (low, high)]
+    return PowerForecast(
+        hypothesis=asked.text,
+        margin=asked.margin,
+        effect=effect,
+        discordant=(low, high),
+        items=plan.items,
+        power=(powers[0], powers[1]),
+        items_needed=(needed[0], needed[1]),
+        target_power=assume.target_power,
+    )
+
+
+def _power_at(plan: Plan, asked: HypothesisPlan, share: float, effect: float, margin: float) -> float:
+    alpha = interval_alpha(plan.analysis.alpha, asked.relation)
+    above = power("paired_binary", n=plan.items, effect=effect, discordant=share, alpha=alpha, margin=margin)
+    # An equivalence has to clear its margin on both sides, which are alike at a true difference of zero.
+    return max(0.0, 2 * above - 1) if asked.relation == "equivalence" else above
+
+
+def _items_for(
+    plan: Plan, asked: HypothesisPlan, share: float, effect: float, margin: float, target: float
+) -> int | None:
+    alpha = interval_alpha(plan.analysis.alpha, asked.relation)
+    if effect <= margin:
+        return None
+    return sample_size(
+        "paired_binary",
+        effect=effect,
+        discordant=share,
+        power=(1 + target) / 2 if asked.relation == "equivalence" else target,
+        alpha=alpha,
+        margin=margin,
+    )
+
+
+def _in_words(plan: Plan, assume: Assumptions) -> tuple[str, ...]:
+    output = (
+        f"{assume.output_tokens:g} tokens a reply"
+        if assume.output_tokens is not None
+        else "tokens a reply by parser: " + ", ".join(f"{k} {v:g}" for k, v in _OUTPUT_TOKENS.items())
+    )
+    latency = (
+        f"{assume.latency_s:g} s a call"
+        if assume.latency_s is not None
+        else f"a call takes {assume.first_token_s:g} s and 1 s per {assume.tokens_per_s:g} tokens"
+    )
+    low, high = assume.discordant
+    words = [
+        f"{assume.bytes_per_token:g} bytes a token of prompt",
+        f"{output}, never more than max_tokens",
+        latency,
+        "no retries",
+        f"two conditions differ in right or wrong on {100 * low:g} to {100 * high:g} % of items",
+    ]
+    if plan.repeats > 1:
+        words.append(f"for power, {plan.repeats} repeats carry the information of 1: they may carry more")
+    dates = sorted({c.model.price_date for k in plan.conditions for c in k.calls if c.model.price_date})
+    if dates:
+        words.append("prices of " + (dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"))
+    return tuple(words)

@@ -1,0 +1,72 @@
+"""An estimate as the lines that stand before the question whether to go on."""
+
+from __future__ import annotations
+
+from crucible_ray.estimate.forecast import Estimate, PowerForecast
+from crucible_ray.experiment.plan import Plan
+
+_RULE = "=" * 40
+
+
+def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
+    """The banner: what will run, what it takes, what it can find; control characters are replaced."""
+    names = ", ".join(condition.name for condition in plan.conditions)
+    lines = [
+        _RULE,
+        f"Experiment: {plan.name}",
+        _RULE,
+        f"Dataset: {plan.dataset} ({plan.items:,} samples)",
+        f"Conditions: {len(plan.conditions)} ({names})",
+        f"Repetitions: {plan.repeats}",
+        f"Total queries: {found.trials:,}"
+        + (f" ({found.calls:,} calls)" if found.calls != found.trials else ""),
+        "",
+        f"Estimated cost: {_cost(found)}" + (" (simulated)" if plan.simulated is not None else ""),
+    ]
+    if len(found.per_condition) > 1 and found.total_cost is not None:
+        lines += [f"  {name}: {dollars(cost)}" for name, cost in found.per_condition.items()]
+    lines += [f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})"]
+    lines += _budget(found)
+    lines += [line for forecast in found.power for line in _power(forecast)]
+    lines += ["Assumed: " + "; ".join(found.assumptions)]
+    return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines]
+
+
+def dollars(amount: float | None) -> str:
+    """`$0.66`, `$0.0014`, `unknown`: two digits that count where the amount is small."""
+    if amount is None:
+        return "unknown"
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:,.2f}"
+    return f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
+
+
+def _cost(found: Estimate) -> str:
+    if found.total_cost is None:
+        return "unknown: not every model has a price"
+    upper = "unbounded" if found.total_cost_upper is None else f"at most {dollars(found.total_cost_upper)}"
+    return f"{dollars(found.total_cost)} ({upper} without retries, {dollars(found.per_query_cost)} a query)"
+
+
+def _budget(found: Estimate) -> list[str]:
+    if found.budget is None or found.total_cost is None:
+        return []
+    if found.total_cost > found.budget:
+        return [f"Warning: Estimated cost {dollars(found.total_cost)} exceeds budget {dollars(found.budget)}"]
+    if found.total_cost > found.warn_threshold * found.budget:
+        share = 100 * found.total_cost / found.budget
+        return [f"Warning: Estimated cost is {share:.0f} % of the budget of {dollars(found.budget)}"]
+    return []
+
+
+def _power(forecast: PowerForecast) -> list[str]:
+    low, high = sorted(forecast.power)
+    needed = [items for items in forecast.items_needed if items is not None]
+    line = (
+        f"Power: {low:.2f} to {high:.2f} with {forecast.items:,} items to support "
+        f'"{forecast.hypothesis}" at a true difference of {100 * forecast.effect:+.3g} points'
+    )
+    if not needed:
+        return [line]
+    few, many = min(needed), max(needed)
+    return [line, f"  {few:,} to {many:,} items would give {forecast.target_power:.2f}"]

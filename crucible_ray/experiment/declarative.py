@@ -1,0 +1,117 @@
+"""An experiment written in TOML: field for field what `spec` says, `type` naming the kind of a condition."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, Final
+
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.hypothesis import Hypothesis
+from crucible_ray.experiment.spec import (
+    Analysis,
+    Budget,
+    Dataset,
+    Ensemble,
+    Experiment,
+    Model,
+    option_problems,
+)
+from crucible_ray.experiment.validation import problems_of
+from crucible_ray.settings import did_you_mean
+
+_TYPES: Final[dict[str, type[Model] | type[Ensemble]]] = {"model": Model, "ensemble": Ensemble}
+_LATER_TYPES: Final = ("function", "hedge")
+_UNNAMED: Final = "?"
+"""Stands for a required text that is missing, so that the rest is still checked."""
+
+
+def read_toml(path: Path) -> Experiment:
+    """The experiment of a TOML file. Raises SpecError with every fault of the file."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SpecError((f"{path} cannot be read: {error}",)) from error
+    problems: list[str] = []
+    experiment = _experiment(content, problems)
+    problems += [each for each in problems_of(experiment) if each not in problems]
+    if problems:
+        raise SpecError(tuple(f"{path}: {each}" for each in problems))
+    return experiment
+
+
+def _experiment(content: Mapping[str, Any], problems: list[str]) -> Experiment:
+    values = dict(content)
+    if "conditions" in values:
+        values["conditions"] = _each(values["conditions"], "conditions", _condition, problems)
+    for name, kind in (("budget", Budget), ("analysis", Analysis)):
+        if name in values:
+            values[name] = _table(values[name], kind, name, problems)
+    if isinstance(values.get("dataset"), dict):
+        values["dataset"] = _table(values["dataset"], Dataset, "dataset", problems)
+    if "hypotheses" in values:
+        values["hypotheses"] = _each(values["hypotheses"], "hypotheses", _hypothesis, problems)
+    made = _make(Experiment, values, "", problems)
+    assert isinstance(made, Experiment)
+    return made
+
+
+def _each(content: Any, name: str, read: Any, problems: list[str]) -> Any:
+    """A list, each part read; anything else is left for the check of values."""
+    if not isinstance(content, list):
+        return content
+    parts = [read(part, f"{name}[{number}]", problems) for number, part in enumerate(content)]
+    return [part for part in parts if part is not None]
+
+
+def _condition(content: Any, where: str, problems: list[str]) -> Model | Ensemble | None:
+    if not isinstance(content, dict):
+        problems.append(f'{where} must be a table with type = "model" or "ensemble".')
+        return None
+    values = dict(content)
+    kind = values.pop("type", "ensemble" if "members" in values else "model")
+    if kind not in _TYPES:
+        why = (
+            "is not supported by this version."
+            if kind in _LATER_TYPES
+            else f"does not exist: {did_you_mean(str(kind), _TYPES)}"
+        )
+        problems.append(f"{where}: type = {kind!r} {why}")
+        return None
+    if _TYPES[kind] is Ensemble and "members" in values:
+        values["members"] = _each(values["members"], f"{where}: members", _member, problems)
+    made = _make(_TYPES[kind], values, where, problems)
+    assert isinstance(made, Model | Ensemble)
+    return made
+
+
+def _member(content: Any, where: str, problems: list[str]) -> Any:
+    if not isinstance(content, dict):
+        return content
+    return _condition(content, where, problems)
+
+
+def _hypothesis(content: Any, where: str, problems: list[str]) -> Any:
+    return _table(content, Hypothesis, where, problems) if isinstance(content, dict) else content
+
+
+def _table(content: Any, kind: type, where: str, problems: list[str]) -> Any:
+    if not isinstance(content, dict):
+        problems.append(f"{where} must be a table.")
+        return None
+    return _make(kind, content, where, problems)
+
+
+def _make(kind: type, values: Mapping[str, Any], where: str, problems: list[str]) -> Any:
+    """A value of what is known among these options; what is not, or is missing, becomes a problem."""
+    place = f"{where}: " if where else ""
+    problems += [f"{place}{each}" for each in option_problems(kind, values)]
+    known = {each.name: each for each in fields(kind)}
+    options = {name: value for name, value in values.items() if name in known}
+    for name, field in known.items():
+        if field.default is MISSING and name not in options:
+            problems.append(f"{place}{kind.__name__}: {name} is missing.")
+            options[name] = _UNNAMED
+    return kind(**options)

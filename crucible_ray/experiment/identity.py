@@ -1,0 +1,77 @@
+"""Which experiment this is: a hash over what can change an answer or the set of trials, and over nothing else.
+
+Metrics, hypotheses, analysis, budget, limits, prices and formats stay out: a run that its budget stopped continues with
+a larger one, and a changed question never mixes with old results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan
+from crucible_ray.records import Item
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def dataset_checksum(items: Sequence[Item]) -> str:
+    """SHA-256, hexadecimal, of the items as JSON lines with sorted keys: of `dataset.jsonl`'s bytes."""
+    return sha256(_encoder.encode_lines(items)).hexdigest()
+
+
+def experiment_id(plan: Plan, items: Sequence[Item]) -> str:
+    """`exp_` and 12 hexadecimal digits for a plan (whose own id is not read) over these items."""
+    return _digest(plan, dataset_checksum(items))
+
+
+def identify(plan: Plan) -> Plan:
+    """The plan under the id that it deserves, by its own checksum of the items."""
+    return replace(plan, experiment_id=_digest(plan, plan.dataset_checksum))
+
+
+def _digest(plan: Plan, items: str) -> str:
+    text = _encoder.encode(
+        {
+            "name": plan.name,
+            "items": items,
+            "repeats": plan.repeats,
+            "order": {"randomize": plan.randomize, "seed": plan.seed},
+            "conditions": [_condition(each) for each in plan.conditions],
+            "simulated": plan.simulated,
+        }
+    )
+    return f"exp_{sha256(text).hexdigest()[:12]}"
+
+
+def _condition(condition: ConditionPlan) -> dict[str, Any]:
+    return {
+        "name": condition.name,
+        "kind": condition.kind,
+        "calls": [_call(each) for each in condition.calls],
+        "template": condition.prompt.template,
+        "system": condition.prompt.system,
+        "parse": condition.parse,
+        "normalize": condition.normalize,
+        "vote": condition.vote,
+        "quorum": condition.quorum,
+    }
+
+
+def _call(call: CallPlan) -> dict[str, Any]:
+    # A simulator that the run itself starts listens elsewhere each time: it counts as its settings.
+    own = call.model.provider == "simulated"
+    return {
+        "provider": call.model.provider,
+        "model": call.model.model,
+        "base_url": None if own else call.model.base_url,
+        "temperature": call.temperature,
+        "max_tokens": call.max_tokens,
+        "timeout_s": call.timeout_s,
+        "attempt_timeout_s": call.attempt_timeout_s,
+        "extra": call.extra,
+    }

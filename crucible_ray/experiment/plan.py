@@ -1,0 +1,120 @@
+"""A plan: an experiment with every name resolved and every default filled in.
+
+Driver, clients and reduction read plans alone; `config.json` holds one. No secret, no clock and no path is in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from crucible_ray.records import ModelRef
+
+
+class PromptPlan(Struct, frozen=True, kw_only=True):
+    """How an item becomes messages."""
+
+    template: str
+    """A jinja2 template over the item's fields: the user's turn."""
+    system: str | None = None
+
+
+class CallPlan(Struct, frozen=True, kw_only=True):
+    """One model call of a condition."""
+
+    model: ModelRef
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float
+    """On the trial's clock: waiting for quota and back-off does not count."""
+    attempt_timeout_s: float
+    extra: dict[str, Any] = {}
+
+
+class ConditionPlan(Struct, frozen=True, kw_only=True):
+    """One condition: a single model, or several with a vote."""
+
+    name: str
+    kind: str
+    """`model` or `ensemble`."""
+    calls: tuple[CallPlan, ...]
+    """In member order; a single one for a model."""
+    prompt: PromptPlan
+    parse: str
+    """`choice`, `number`, `text` or `first_letter`."""
+    normalize: str = "lowercase_trim"
+    vote: str | None = None
+    """`majority`; None for a model."""
+    quorum: int = 1
+    """Answers that a vote needs; fewer is `no_quorum`."""
+
+
+class BudgetPlan(Struct, frozen=True, kw_only=True):
+    """US dollars."""
+
+    max_total: float | None = None
+    max_per_condition: float | None = None
+    warn_threshold: float = 0.8
+    abort_on_exceed: bool = False
+
+
+class HypothesisPlan(Struct, frozen=True, kw_only=True):
+    """`metric: a > b + margin` and its kin."""
+
+    text: str
+    metric: str
+    a: str
+    b: str
+    relation: str
+    """`superiority` (a > b + margin), `non_inferiority` (a >= b - margin), `equivalence` (a == b +- margin)."""
+    margin: float = 0.0
+
+
+class AnalysisPlan(Struct, frozen=True, kw_only=True):
+    """How results become inference."""
+
+    alpha: float = 0.05
+    confidence: float = 0.95
+    correction: str = "holm"
+    baseline: str | None = None
+    """A condition's name; None: the first."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """The whole resolved experiment. `trial = (item * repeats + repeat) * len(conditions) + condition`."""
+
+    experiment_id: str
+    """`exp_` and 12 hexadecimal digits."""
+    name: str
+    description: str = ""
+    hypotheses: tuple[HypothesisPlan, ...] = ()
+    dataset: str
+    """How the experiment names its dataset."""
+    dataset_checksum: str
+    """SHA-256 of the items used, in canonical order."""
+    items: int
+    """How many items are used."""
+    repeats: int
+    conditions: tuple[ConditionPlan, ...]
+    metrics: tuple[str, ...]
+    randomize: bool = True
+    seed: int = 0
+    rate_limit: float | None = None
+    """Requests per second over the whole experiment."""
+    max_retries: int = 3
+    retry_delay_s: float = 1.0
+    checkpoint_every: int = 50
+    max_concurrent_queries: int | None = None
+    max_failed: float = 0.05
+    budget: BudgetPlan = BudgetPlan()
+    analysis: AnalysisPlan = AnalysisPlan()
+    source: str | None = None
+    """The experiment's file, as it was named; for `resume`."""
+    simulated: dict[str, Any] | None = None
+    """Settings of a simulator that the run itself starts."""
+
+    @property
+    def trials(self) -> int:
+        """How many trials the grid holds."""
+        return self.items * self.repeats * len(self.conditions)

@@ -1,0 +1,258 @@
+"""From an experiment to its plan: every name resolved, every default filled in, the nearest setting winning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.defaults import default_parse, default_template
+from crucible_ray.experiment.hypothesis import plan_hypothesis
+from crucible_ray.experiment.identity import dataset_checksum, identify
+from crucible_ray.experiment.plan import (
+    AnalysisPlan,
+    BudgetPlan,
+    CallPlan,
+    ConditionPlan,
+    HypothesisPlan,
+    Plan,
+    PromptPlan,
+)
+from crucible_ray.experiment.spec import (
+    Analysis,
+    Condition,
+    Dataset,
+    Ensemble,
+    Experiment,
+    Model,
+    condition_name,
+)
+from crucible_ray.experiment.validation import Catalogue, referenced_models, validate
+from crucible_ray.records import Item, Limits, ModelRef
+from crucible_ray.settings import Settings, is_loopback
+
+_T = TypeVar("_T")
+
+
+def resolve(
+    experiment: Experiment,
+    items: Sequence[Item],
+    settings: Settings,
+    *,
+    catalogue: Catalogue,
+    source: str | None = None,
+    simulated: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan of an experiment over these items.
+
+    catalogue: how models are found: `models.resolve_model`, or `models.resolve_simulated` for `--simulate`.
+    source: the experiment's file as it was named. simulated: settings of the simulator that the run itself starts for
+    simulated models, beside what their tables say.
+    Raises SpecError with every fault.
+    """
+    validate(experiment, settings, catalogue=catalogue)
+    has_choices = _has_choices(experiment, items)
+    refs = {name: catalogue(name, settings) for name in referenced_models(experiment)}
+    hypotheses = tuple(plan_hypothesis(each) for each in experiment.hypotheses)
+    run, ensemble = settings.run, settings.ensemble
+    rate_limit = _first(experiment.rate_limit, run.global_rate_limit)
+    return identify(
+        Plan(
+            experiment_id="",
+            name=experiment.name,
+            description=experiment.description,
+            hypotheses=hypotheses,
+            dataset=_dataset_name(experiment.dataset),
+            dataset_checksum=dataset_checksum(items),
+            items=len(items),
+            repeats=experiment.repeat,
+            conditions=tuple(
+                _condition(each, experiment, refs, settings, has_choices) for each in experiment.conditions
+            ),
+            metrics=_metrics(experiment, hypotheses),
+            randomize=experiment.randomize,
+            seed=seed_of(experiment, settings),
+            rate_limit=None if run.disable_rate_limiting else _float(rate_limit),
+            max_retries=_or(experiment.max_retries, ensemble.max_retries),
+            retry_delay_s=ensemble.retry_delay_s,
+            checkpoint_every=_or(experiment.checkpoint_every, run.checkpoint_interval),
+            max_concurrent_queries=run.max_concurrent_queries,
+            max_failed=float(experiment.max_failed),
+            budget=_budget(experiment, settings),
+            analysis=_analysis(experiment, settings),
+            source=source,
+            simulated=_simulated(refs, settings, simulated),
+        )
+    )
+
+
+def seed_of(experiment: Experiment, settings: Settings) -> int:
+    """The experiment's seed, else the configured one, else 0."""
+    return _or(_first(experiment.seed, settings.run.seed), 0)
+
+
+def dataset_arguments(experiment: Experiment, settings: Settings) -> dict[str, Any]:
+    """What `datasets.load_items` is asked for, beside the folder that paths start from."""
+    given = experiment.dataset
+    dataset = given if isinstance(given, Dataset) else Dataset(given)
+    return {
+        "source": dataset.source,
+        "sample_size": _first(experiment.sample_size, dataset.sample_size),
+        "seed": _or(dataset.seed, seed_of(experiment, settings)),
+        "fields": dataset.fields,
+        "path": dataset.path,
+    }
+
+
+def _has_choices(experiment: Experiment, items: Sequence[Item]) -> bool:
+    """Whether the items have choices; refuses what cannot be asked about them."""
+    with_choices = [bool(item.choices) for item in items]
+    problems = [] if items else ["The dataset holds no items."]
+    for condition in experiment.conditions:
+        parse = _first(condition.parse, experiment.parse)
+        template = _first(condition.prompt, experiment.prompt)
+        where = f"Condition {condition_name(condition)!r}"
+        if any(with_choices) and not all(with_choices) and (parse is None or template is None):
+            problems.append(f"{where}: some items have choices and some have none: set prompt and parse.")
+        if parse == "choice" and not all(with_choices):
+            item = items[with_choices.index(False)]
+            problems.append(f"{where}: parse = 'choice' needs choices, and item {item.id!r} has none.")
+    if problems:
+        raise SpecError(tuple(problems))
+    return all(with_choices)
+
+
+def _condition(
+    condition: Condition,
+    experiment: Experiment,
+    refs: Mapping[str, ModelRef],
+    settings: Settings,
+    has_choices: bool,
+) -> ConditionPlan:
+    members: Sequence[Model] = (condition,) if isinstance(condition, Model) else _members(condition)
+    is_ensemble = isinstance(condition, Ensemble)
+    calls = []
+    for member in members:
+        ref = refs[member.model]
+        calls.append(_call(member, condition, experiment, _paced(ref, settings) if is_ensemble else ref))
+    template = _first(condition.prompt, experiment.prompt)
+    normalize = _first(condition.normalize, experiment.normalize)
+    return ConditionPlan(
+        name=condition_name(condition),
+        kind="ensemble" if is_ensemble else "model",
+        calls=tuple(calls),
+        prompt=PromptPlan(
+            template=_or(template, default_template(has_choices=has_choices)),
+            system=_first(condition.system, experiment.system),
+        ),
+        parse=_or(_first(condition.parse, experiment.parse), default_parse(has_choices=has_choices)),
+        normalize=_or(normalize, settings.ensemble.default_normalization),
+        vote=condition.vote if isinstance(condition, Ensemble) else None,
+        quorum=_quorum(condition),
+    )
+
+
+def _members(ensemble: Ensemble) -> list[Model]:
+    return [Model(each) if isinstance(each, str) else each for each in ensemble.members]
+
+
+def _quorum(condition: Condition) -> int:
+    """More than half of the members, unless it is said."""
+    if isinstance(condition, Model):
+        return 1
+    return _or(condition.quorum, len(condition.members) // 2 + 1)
+
+
+def _call(member: Model, condition: Condition, experiment: Experiment, ref: ModelRef) -> CallPlan:
+    levels = (member, condition, experiment)
+    timeout_s = float(_nearest("timeout_s", levels))
+    attempt_s = _nearest("attempt_timeout_s", levels)
+    return CallPlan(
+        model=ref,
+        temperature=_float(_nearest("temperature", levels)),
+        max_tokens=_nearest("max_tokens", levels),
+        timeout_s=timeout_s,
+        attempt_timeout_s=timeout_s / 2 if attempt_s is None else min(float(attempt_s), timeout_s),
+        extra=dict(member.extra or {}),
+    )
+
+
+def _paced(ref: ModelRef, settings: Settings) -> ModelRef:
+    """A member's model under the default rate of ensembles, unless it has a limit of its own or is at home."""
+    at_home = ref.provider == "simulated" or is_loopback(ref.base_url)
+    if at_home or ref.limits.requests_per_minute is not None or settings.run.disable_rate_limiting:
+        return ref
+    per_minute = 60.0 * settings.ensemble.rate_limit
+    limits = Limits(requests_per_minute=per_minute, tokens_per_minute=ref.limits.tokens_per_minute)
+    return replace(ref, limits=limits)
+
+
+def _metrics(experiment: Experiment, hypotheses: Sequence[HypothesisPlan]) -> tuple[str, ...]:
+    """What is asked for, and what a hypothesis is about."""
+    return tuple(dict.fromkeys((*experiment.metrics, *(each.metric for each in hypotheses))))
+
+
+def _budget(experiment: Experiment, settings: Settings) -> BudgetPlan:
+    budget = settings.budget if experiment.budget is None else experiment.budget
+    return BudgetPlan(
+        max_total=_float(budget.max_total),
+        max_per_condition=_float(budget.max_per_condition),
+        warn_threshold=float(budget.warn_threshold),
+        abort_on_exceed=budget.abort_on_exceed,
+    )
+
+
+def _analysis(experiment: Experiment, settings: Settings) -> AnalysisPlan:
+    analysis = experiment.analysis or Analysis()
+    stats = settings.stats
+    return AnalysisPlan(
+        alpha=_or(analysis.alpha, stats.alpha),
+        confidence=_or(analysis.confidence, stats.confidence_level),
+        correction=_or(analysis.correction, stats.multiple_testing_correction),
+        baseline=analysis.baseline,
+    )
+
+
+def _simulated(
+    refs: Mapping[str, ModelRef], settings: Settings, given: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """The simulator's settings; None where no model is simulated.
+
+    Its models are listed only where a table describes one: an empty list serves any name.
+    """
+    played = {name: ref.model for name, ref in refs.items() if ref.provider == "simulated"}
+    if not played:
+        return None
+    behaviour: dict[str, dict[str, Any]] = {}
+    for name, model in played.items():
+        said = settings.models[name].simulation() if name in settings.models else {}
+        if behaviour.setdefault(model, said) != said:
+            raise SpecError((f"Model {name!r}: {model!r} is already simulated, and behaves otherwise.",))
+    models = [{"name": model, **said} for model, said in behaviour.items()] if any(behaviour.values()) else []
+    return {**({"models": models} if models else {}), **(given or {})}
+
+
+def _dataset_name(dataset: Any) -> str:
+    source = dataset.source if isinstance(dataset, Dataset) else dataset
+    if source is None:
+        return "none"
+    return str(source) if isinstance(source, str | PurePath) else "inline"
+
+
+def _nearest(name: str, levels: Sequence[Any]) -> Any:
+    return next((value for level in levels if (value := getattr(level, name)) is not None), None)
+
+
+def _first(nearer: _T | None, farther: _T | None) -> _T | None:
+    return farther if nearer is None else nearer
+
+
+def _or(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,227 @@
+"""An experiment as its author writes it: frozen values that are cheap to make and checked later, all at once.
+
+Only unknown and missing options are refused on the spot; `validation` checks every value and reports all faults together.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import PurePath
+from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
+
+from msgspec import Meta
+
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.hypothesis import Hypothesis
+from crucible_ray.records import Item
+from crucible_ray.settings import Count, Natural, NotNegative, Positive, Share, did_you_mean
+
+Text = Annotated[str, Meta(min_length=1)]
+_T = TypeVar("_T")
+
+DEFAULT_TIMEOUT_S: Final = 60.0
+"""Of a trial; an attempt has half of its trial's."""
+
+LATER_NAMES: Final = frozenset({"FewShot", "Hedge", "LatencyBudget", "LoraExperiment"})
+"""What one may want to import and a later version brings."""
+
+LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
+    "Experiment": frozenset(
+        {
+            "blind",
+            "cache",
+            "few_shot",
+            "latency_budget",
+            "messages",
+            "share_replies",
+            "stop_when",
+            "tail_hedging",
+        }
+    ),
+    "Model": frozenset({"fallback", "few_shot", "hedge_delay_s", "messages"}),
+    "Ensemble": frozenset(
+        {"confidence", "few_shot", "hedge_delay_s", "messages", "normalization", "threshold", "weights"}
+    ),
+    "Dataset": frozenset({"filter", "split"}),
+    "Analysis": frozenset({"cluster", "effect_sizes", "pairs"}),
+}
+"""Options of the contract that a later version brings."""
+
+
+def option_problems(kind: type, names: Iterable[str]) -> list[str]:
+    """What is wrong with these options of a value: unknown ones with the nearest known, later ones by name."""
+    known = [each.name for each in fields(kind)]
+    later = LATER_OPTIONS.get(kind.__name__, frozenset())
+    return [
+        f"{kind.__name__}: option {name!r} is not supported by this version."
+        if name in later
+        else f"{kind.__name__}: there is no option {name!r}: {did_you_mean(name, known)}"
+        for name in names
+        if name not in known
+    ]
+
+
+def not_supported(name: str) -> SpecError | None:
+    """The refusal of a name that a later version brings; None for any other name."""
+    return SpecError((f"{name} is not supported by this version.",)) if name in LATER_NAMES else None
+
+
+@dataclass_transform(frozen_default=True)
+def _value(cls: type[_T]) -> type[_T]:
+    """A frozen dataclass that refuses unknown and missing options by SpecError."""
+    made: Any = dataclass(frozen=True)(cls)
+    plain: Callable[..., None] = made.__init__
+    required = [each.name for each in fields(made) if each.default is MISSING]
+
+    @functools.wraps(plain)
+    def checked(self: _T, *args: Any, **options: Any) -> None:
+        problems = option_problems(made, options)
+        given = {*options, *(each.name for each in fields(made)[: len(args)])}
+        problems += [f"{made.__name__}: {name} is missing." for name in required if name not in given]
+        if problems:
+            raise SpecError(tuple(problems))
+        plain(self, *args, **options)
+
+    made.__init__ = checked
+    return made  # type: ignore[no-any-return]
+
+
+def _freeze(value: object, *names: str) -> None:
+    for name in names:
+        given = getattr(value, name)
+        if isinstance(given, list):
+            object.__setattr__(value, name, tuple(given))
+
+
+@_value
+class Model:
+    """A condition, or a member of an ensemble: one model."""
+
+    model: Text
+    """An alias or `provider/model-id`."""
+    name: Text | None = None
+    """Default: the model's name."""
+    temperature: NotNegative | None = None
+    max_tokens: Count | None = None
+    timeout_s: Positive | None = None
+    attempt_timeout_s: Positive | None = None
+    prompt: Text | None = None
+    """A jinja2 template over the item's fields."""
+    system: Text | None = None
+    parse: str | None = None
+    normalize: str | None = None
+    extra: Mapping[str, Any] | None = None
+    """What the provider has beyond the options above, sent as it is."""
+
+
+@_value
+class Ensemble:
+    """A condition: several models, one vote."""
+
+    members: Sequence[str | Model]
+    """In the order in which ties are broken."""
+    name: Text = "ensemble"
+    vote: str = "majority"
+    execution: str = "parallel"
+    quorum: Count | None = None
+    """Answers that a vote needs; default: more than half of the members."""
+    temperature: NotNegative | None = None
+    max_tokens: Count | None = None
+    timeout_s: Positive | None = None
+    attempt_timeout_s: Positive | None = None
+    prompt: Text | None = None
+    system: Text | None = None
+    parse: str | None = None
+    normalize: str | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "members")
+
+
+@_value
+class Budget:
+    """US dollars."""
+
+    max_total: Positive | None = None
+    max_per_condition: Positive | None = None
+    warn_threshold: Share = 0.8
+    abort_on_exceed: bool = False
+    """False: warn and go on."""
+
+
+@_value
+class Analysis:
+    """How results become inference; what is unset comes from `[stats]`."""
+
+    alpha: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    confidence: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    correction: Literal["none", "bonferroni", "holm", "fdr"] | None = None
+    baseline: str | None = None
+    """A condition's name; default: the first."""
+
+
+@_value
+class Dataset:
+    """What is asked about, where a name or a path does not say enough."""
+
+    source: Any
+    """A shipped name, a path relative to the experiment's file, or a list of mappings or Items."""
+    path: str | PurePath | None = None
+    """The local folder of a named dataset."""
+    fields: Mapping[str, str] | None = None
+    """A field of ours to the source's name for it."""
+    sample_size: Count | None = None
+    seed: int | None = None
+    """Of the sample; default: the experiment's."""
+
+
+@_value
+class Experiment:
+    """What is asked, of whom, how often, and within which means."""
+
+    name: Text
+    dataset: Any = None
+    """A name, a path, a list of mappings or Items, or a Dataset; None: one empty item."""
+    conditions: Sequence[Model | Ensemble] = ()
+    metrics: Sequence[str] = ("accuracy",)
+    hypotheses: Sequence[str | Hypothesis] = ()
+    description: str = ""
+    sample_size: Count | None = None
+    repeat: Count = 1
+    randomize: bool = True
+    seed: int | None = None
+    """Default: `EXPERIMENT_SEED`, or 0."""
+    timeout_s: Positive = DEFAULT_TIMEOUT_S
+    attempt_timeout_s: Positive | None = None
+    """Default: half of the trial's timeout."""
+    rate_limit: Positive | None = None
+    """Requests per second over the whole experiment."""
+    checkpoint_every: Count | None = None
+    """Rows."""
+    budget: Budget | None = None
+    max_failed: Share = 0.05
+    max_retries: Natural | None = None
+    temperature: NotNegative | None = None
+    max_tokens: Count | None = None
+    prompt: Text | None = None
+    system: Text | None = None
+    parse: str | None = None
+    normalize: str | None = None
+    analysis: Analysis | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "conditions", "metrics", "hypotheses")
+
+
+Condition = Model | Ensemble
+Source = str | PurePath | Sequence[Mapping[str, Any] | Item] | Dataset | None
+"""What an experiment's dataset may be."""
+
+
+def condition_name(condition: Condition) -> str:
+    """Its name, or what it is called where it has none."""
+    if isinstance(condition, Ensemble):
+        return condition.name
+    return condition.name or condition.model

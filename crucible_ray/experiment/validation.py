@@ -1,0 +1,301 @@
+"""Every fault of an experiment at once, each with its place and the nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import fields
+from functools import cache
+from itertools import combinations
+from math import isfinite
+from typing import Any, Final, get_type_hints
+
+import msgspec
+
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.defaults import METRIC_NAMES, NORMALIZE_KINDS, PARSE_KINDS, VOTE_KINDS
+from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
+from crucible_ray.experiment.spec import (
+    Analysis,
+    Budget,
+    Dataset,
+    Ensemble,
+    Experiment,
+    Model,
+    condition_name,
+)
+from crucible_ray.records import ModelRef
+from crucible_ray.settings import Settings, did_you_mean, explain
+
+Catalogue = Callable[[str, Settings], ModelRef]
+"""Finds a model by name; raises SpecError where there is none. `models.resolve_model` is one."""
+
+_LATER_WORDS: Final = frozenset(
+    {"boolean", "cascade", "hedged", "json", "numeric", "sequential", "unanimous", "weighted"}
+    | {
+        "best_confidence",
+        "bleu",
+        "code_bleu",
+        "exact_match",
+        "f1_score",
+        "precision",
+        "recall",
+        "rouge_l",
+        "token_f1",
+    }
+)
+_EXECUTIONS: Final = ("parallel",)
+_NAMED_OPTIONS: Final = {
+    "messages": "prompt",
+    "model": "model",
+    "temperature": "temperature",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+}
+
+
+def validate(experiment: Experiment, settings: Settings, *, catalogue: Catalogue) -> None:
+    """Check everything that needs no dataset. Raises SpecError with every fault."""
+    problems = problems_of(experiment) or _model_problems(experiment, settings, catalogue)
+    if problems:
+        raise SpecError(tuple(problems))
+
+
+def problems_of(experiment: Experiment) -> list[str]:
+    """Every fault that shows without a catalogue of models."""
+    return [
+        *_value_problems(experiment, "", skip=("dataset", "conditions", "hypotheses", "budget", "analysis")),
+        *_word_problems(experiment, ""),
+        *_list_problems("metrics", experiment.metrics, METRIC_NAMES),
+        *_dataset_problems(experiment.dataset),
+        *_part_problems(experiment),
+        *_condition_problems(experiment),
+        *_hypothesis_problems(experiment),
+    ]
+
+
+def referenced_models(experiment: Experiment) -> list[str]:
+    """Every model that is named, once each, in the order of the conditions."""
+    names: dict[str, None] = {}
+    for condition in experiment.conditions:
+        members = condition.members if isinstance(condition, Ensemble) else (condition,)
+        names.update(dict.fromkeys(each if isinstance(each, str) else each.model for each in members))
+    return list(names)
+
+
+def _model_problems(experiment: Experiment, settings: Settings, catalogue: Catalogue) -> list[str]:
+    problems: list[str] = []
+    for name in referenced_models(experiment):
+        try:
+            catalogue(name, settings)
+        except SpecError as error:
+            problems += error.problems
+    return problems
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def _value_problems(value: Any, where: str, *, skip: Iterable[str] = ()) -> list[str]:
+    """Fields whose content is not of the declared kind or range."""
+    problems = []
+    hints = _hints(type(value))
+    for field in fields(value):
+        content = getattr(value, field.name)
+        place = f"{where}{field.name}"
+        if field.name in skip or content is field.default:
+            continue
+        if callable(content):
+            problems.append(f"{place}: functions are not supported by this version.")
+        elif isinstance(content, float) and not isfinite(content):
+            problems.append(f"{place} = {content!r}: must be a finite number.")
+        else:
+            try:
+                msgspec.convert(content, hints[field.name])
+            except msgspec.ValidationError as error:
+                problems.append(f"{place} = {content!r}: {explain(error, hints[field.name])}")
+    return problems
+
+
+def _word_problems(value: Experiment | Model | Ensemble, where: str) -> list[str]:
+    """Names of parsers and normalisers, and templates, of whoever may bring them."""
+    problems = [
+        *_word(f"{where}parse", value.parse, PARSE_KINDS),
+        *_word(f"{where}normalize", value.normalize, NORMALIZE_KINDS),
+    ]
+    for name, template in (("prompt", value.prompt), ("system", value.system)):
+        if isinstance(template, str):
+            problems += _template_problems(f"{where}{name}", template)
+    return problems
+
+
+def _word(place: str, word: object, known: Iterable[str]) -> list[str]:
+    if not isinstance(word, str) or word in known:
+        return []
+    if word in _LATER_WORDS:
+        return [f"{place} = {word!r} is not supported by this version; known: {', '.join(known)}."]
+    if place.endswith("parse") and "(" in word:
+        return [f"{place} = {word!r}: regular expressions are not supported by this version."]
+    return [f"{place} = {word!r} does not exist: {did_you_mean(word, known)}"]
+
+
+def _template_problems(place: str, template: str) -> list[str]:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        Environment().parse(template)
+    except TemplateSyntaxError as error:
+        return [f"{place} is not a valid jinja2 template (line {error.lineno}): {error.message}."]
+    return []
+
+
+def _list_problems(place: str, words: object, known: Iterable[str]) -> list[str]:
+    if not isinstance(words, tuple):
+        return []
+    problems = [
+        f"{place}[{number}]: functions are not supported by this version."
+        for number, word in enumerate(words)
+        if callable(word)
+    ]
+    for number, word in enumerate(words):
+        problems += _word(f"{place}[{number}]", word, known)
+    return problems
+
+
+def _dataset_problems(dataset: Any) -> list[str]:
+    if isinstance(dataset, Dataset):
+        nested = (
+            [] if not isinstance(dataset.source, Dataset) else ["dataset: a Dataset's source is no Dataset."]
+        )
+        return nested + _value_problems(dataset, "dataset.", skip=("source", "path"))
+    if isinstance(dataset, list | tuple) and any(isinstance(each, str | Dataset) for each in dataset):
+        return ["dataset: several datasets in one experiment are not supported by this version."]
+    return []
+
+
+def _part_problems(experiment: Experiment) -> list[str]:
+    problems = []
+    for name, kind in (("budget", Budget), ("analysis", Analysis)):
+        part = getattr(experiment, name)
+        if isinstance(part, kind):
+            problems += _value_problems(part, f"{name}.")
+        elif part is not None:
+            problems.append(f"{name} is a {type(part).__name__}: write {kind.__name__}(...).")
+    analysis = experiment.analysis
+    names = _names(experiment)
+    if (
+        isinstance(analysis, Analysis)
+        and isinstance(analysis.baseline, str)
+        and analysis.baseline not in names
+    ):
+        problems.append(
+            f"analysis.baseline: no condition is called {analysis.baseline!r}: {_nearest(analysis.baseline, names)}"
+        )
+    return problems
+
+
+def _names(experiment: Experiment) -> list[str]:
+    return [condition_name(each) for each in experiment.conditions if isinstance(each, Model | Ensemble)]
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    return did_you_mean(name, names) if names else "there are none."
+
+
+def _condition_problems(experiment: Experiment) -> list[str]:
+    if not isinstance(experiment.conditions, tuple):
+        return ["conditions must be a list of Model(...) and Ensemble(...)."]
+    if not experiment.conditions:
+        return ["conditions: there is none; an experiment compares at least one Model(...) or Ensemble(...)."]
+    problems = []
+    for number, condition in enumerate(experiment.conditions):
+        if isinstance(condition, Model | Ensemble):
+            place = f"conditions[{number}] ({condition_name(condition)}): "
+            problems += _one_condition(condition, place)
+        elif isinstance(condition, str):
+            problems.append(f"conditions[{number}]: write Model({condition!r}).")
+        else:
+            what = "functions are" if callable(condition) else f"a {type(condition).__name__} is"
+            problems.append(f"conditions[{number}]: {what} not supported by this version as a condition.")
+    return problems + _duplicate_names(experiment)
+
+
+def _duplicate_names(experiment: Experiment) -> list[str]:
+    named = [each for each in enumerate(experiment.conditions) if isinstance(each[1], Model | Ensemble)]
+    return [
+        f"conditions[{i}] and conditions[{j}] are both called {condition_name(a)!r}: give one another name."
+        for (i, a), (j, b) in combinations(named, 2)
+        if condition_name(a) == condition_name(b)
+    ]
+
+
+def _one_condition(condition: Model | Ensemble, place: str) -> list[str]:
+    problems = _value_problems(condition, place, skip=("members",)) + _word_problems(condition, place)
+    if isinstance(condition, Model):
+        return problems + _extra_problems(condition.extra, place)
+    problems += _word(f"{place}vote", condition.vote, VOTE_KINDS)
+    problems += _word(f"{place}execution", condition.execution, _EXECUTIONS)
+    members = condition.members
+    if not isinstance(members, tuple) or not members:
+        return [*problems, f"{place}members must be a list of at least one model."]
+    for number, member in enumerate(members):
+        problems += _member_problems(member, f"{place}members[{number}]: ")
+    if isinstance(condition.quorum, int) and condition.quorum > len(members):
+        problems.append(f"{place}quorum = {condition.quorum}: there are only {len(members)} members.")
+    return problems
+
+
+def _member_problems(member: object, place: str) -> list[str]:
+    if isinstance(member, str):
+        return [] if member else [f"{place}a model's name must not be empty."]
+    if not isinstance(member, Model):
+        return [f"{place}a {type(member).__name__} is not supported by this version as a member."]
+    own = [name for name in ("prompt", "system", "parse", "normalize") if getattr(member, name) is not None]
+    problems = [
+        f"{place}{name} of a member is not supported by this version: set it on the ensemble." for name in own
+    ]
+    return problems + _value_problems(member, place, skip=own) + _extra_problems(member.extra, place)
+
+
+def _extra_problems(extra: Mapping[str, Any] | None, place: str) -> list[str]:
+    if not isinstance(extra, Mapping):
+        return []
+    problems = [
+        f"{place}extra.{name}: use the option {_NAMED_OPTIONS[name]}."
+        for name in extra
+        if name in _NAMED_OPTIONS
+    ]
+    if "stream" in extra:
+        problems.append(f"{place}extra.stream: streaming is not supported by this version.")
+    try:
+        msgspec.json.encode(extra)
+    except (TypeError, ValueError) as error:
+        problems.append(f"{place}extra cannot be written as JSON: {error}.")
+    return problems
+
+
+def _hypothesis_problems(experiment: Experiment) -> list[str]:
+    if not isinstance(experiment.hypotheses, tuple):
+        return ["hypotheses must be a list of texts or Hypothesis(...)."]
+    problems = []
+    names = _names(experiment)
+    for number, hypothesis in enumerate(experiment.hypotheses):
+        place = f"hypotheses[{number}]"
+        if not isinstance(hypothesis, str | Hypothesis):
+            problems.append(f"{place} is a {type(hypothesis).__name__}: write a text or Hypothesis(...).")
+            continue
+        try:
+            plan = plan_hypothesis(hypothesis)
+        except SpecError as error:
+            problems += [f"{place}: {each}" for each in error.problems]
+            continue
+        problems += _word(f"{place}: metric", plan.metric, METRIC_NAMES)
+        problems += [
+            f"{place}: no condition is called {side!r}: {_nearest(side, names)}"
+            for side in (plan.a, plan.b)
+            if side not in names
+        ]
+        if plan.a == plan.b:
+            problems.append(f"{place}: it compares {plan.a!r} with itself.")
+    return problems

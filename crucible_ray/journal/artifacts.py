@@ -1,0 +1,76 @@
+"""The files of a results folder, made of plan, items and log; each appears whole, by a rename, or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from crucible_ray.errors import StorageFailed
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.environment import environment
+from crucible_ray.journal.state import JournalState
+from crucible_ray.journal.store import BlockingLog
+from crucible_ray.journal.tables import Grid, Ints, write_tables
+from crucible_ray.records import Item
+
+_SCRATCH = ".scratch_"
+_STALE_S = 3600.0
+"""Scratch this old was left by a process that was killed: writing results takes minutes at most."""
+
+
+def write_inputs(folder: Path, *, plan: Plan, items: Sequence[Item]) -> None:
+    """`config.json` and `dataset.jsonl`: what the run is about. Raises StorageFailed."""
+    config = msgspec.json.format(msgspec.json.encode(plan, order="sorted"), indent=2)
+    with _written_aside(folder) as aside:
+        (aside / "config.json").write_bytes(config + b"\n")
+        with (aside / "dataset.jsonl").open("wb") as file:
+            for item in items:
+                file.write(msgspec.json.encode(item) + b"\n")
+
+
+def write_results(
+    folder: Path,
+    *,
+    plan: Plan,
+    items: Sequence[Item],
+    log: BlockingLog,
+    state: JournalState,
+    positions: Callable[[Ints], Ints],
+    experiment_folder: Path | None = None,
+) -> None:
+    """`results.csv`, `results.parquet`, `calls.parquet`, `prompts.parquet`, `environment.json`.
+
+    `positions`: `experiment.grid.Order.positions_of`. `experiment_folder`: whose git commit is noted. Blocking,
+    for seconds where there are a million rows. Raises DamagedEntry, StorageFailed.
+    """
+    grid = Grid(plan, items, positions)
+    with _written_aside(folder) as aside, tempfile.TemporaryDirectory(dir=aside) as scratch:
+        versions = write_tables(aside, grid=grid, log=log, state=state, scratch=Path(scratch))
+        facts = environment(experiment_folder=experiment_folder, model_versions=versions)
+        encoded = msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=2)
+        (aside / "environment.json").write_bytes(encoded + b"\n")
+
+
+@contextmanager
+def _written_aside(folder: Path) -> Iterator[Path]:
+    """A scratch folder whose files go to `folder`, synced, when the block ends well."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{_SCRATCH}*"):
+            if time.time() - left.stat().st_mtime > _STALE_S:
+                shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
+            yield Path(scratch)
+            for path in sorted(p for p in Path(scratch).iterdir() if p.is_file()):
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+                path.replace(folder / path.name)
+    except OSError as error:
+        raise StorageFailed(str(folder), error.strerror or str(error)) from error

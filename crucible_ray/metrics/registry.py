@@ -1,0 +1,55 @@
+"""The metrics that an experiment can name: which column each summarises, how, and which way is better."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from crucible_ray.errors import SpecError
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    """One name of `metrics=[...]`."""
+
+    name: str
+    kind: Literal["binary", "proportion", "continuous", "cost"]
+    """What one trial's value is; decides the interval and the test."""
+    better: Literal["higher", "lower"]
+    per_trial: bool
+    """Whether it is the mean of one value per trial, so that trials pair up; else a quantile over trials."""
+    column: str
+    """The column of `results.csv` that holds the trials' values."""
+    quantile: float | None = None
+    """Of a quantile over trials, in (0, 1)."""
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name. Raises SpecError, with the nearest name, where there is none."""
+    found = METRICS.get(name)
+    if found is None:
+        near = get_close_matches(name, METRICS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(METRICS)}."
+        raise SpecError((f"There is no metric {name!r}: {hint}",))
+    return found
+
+
+def _latency(name: str, quantile: float) -> Metric:
+    return Metric(
+        name=name, kind="continuous", better="lower", per_trial=False, column="latency_ms", quantile=quantile
+    )
+
+
+METRICS: Final[dict[str, Metric]] = {
+    each.name: each
+    for each in (
+        Metric(name="accuracy", kind="binary", better="higher", per_trial=True, column="correct"),
+        _latency("latency_p50", 0.50),
+        _latency("latency_p95", 0.95),
+        _latency("latency_p99", 0.99),
+        Metric(name="latency_mean", kind="continuous", better="lower", per_trial=True, column="latency_ms"),
+        Metric(name="cost_per_query", kind="cost", better="lower", per_trial=True, column="cost_usd"),
+        Metric(name="consensus", kind="proportion", better="higher", per_trial=True, column="consensus"),
+    )
+}

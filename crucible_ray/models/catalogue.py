@@ -1,0 +1,212 @@
+"""From a model's name to where it is served, how it is called, what it costs.
+
+A name is an alias (no slash) of `crucible.toml` or of this file, or `provider/model-id`. This version speaks OpenAI's
+wire format, so `ModelRef.provider` is `openai` (the company or any compatible server) or `simulated`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.identity import identify
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.models.prices import max_output_tokens, price_of
+from crucible_ray.records import Limits, ModelRef
+from crucible_ray.settings import ModelTable, Settings, did_you_mean, is_loopback
+
+_LONG: Final = {
+    "gemini_flash": "google/gemini-2.5-flash",
+    "gemini_pro": "google/gemini-2.5-pro",
+    "openai_gpt35_turbo": "openai/gpt-3.5-turbo-0125",
+    "openai_gpt4o_mini": "openai/gpt-4o-mini-2024-07-18",
+    "openai_gpt4o": "openai/gpt-4o-2024-08-06",
+    "anthropic_haiku": "anthropic/claude-haiku-4-5-20251001",
+    "anthropic_sonnet": "anthropic/claude-sonnet-4-5-20250929",
+    "anthropic_opus": "anthropic/claude-opus-4-5-20251101",
+}
+
+ALIASES: Final[dict[str, str]] = {
+    **_LONG,
+    "gpt35_turbo": _LONG["openai_gpt35_turbo"],
+    "gpt4o_mini": _LONG["openai_gpt4o_mini"],
+    "gpt4o": _LONG["openai_gpt4o"],
+    "claude_haiku": _LONG["anthropic_haiku"],
+    "claude_sonnet": _LONG["anthropic_sonnet"],
+    "claude_opus": _LONG["anthropic_opus"],
+}
+"""Which `provider/model-id` each alias stands for: dated where the provider dates its ids (Google's stable ids are not)."""
+
+SERVERS: Final[dict[str, str | None]] = {
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+    "groq": "https://api.groq.com/openai/v1",
+    "together": "https://api.together.xyz/v1",
+    "deepseek": "https://api.deepseek.com/v1",
+    "mistral": "https://api.mistral.ai/v1",
+    "azure": None,
+    "ollama": "http://127.0.0.1:11434/v1",
+    "vllm": "http://127.0.0.1:8000/v1",
+}
+"""Base URLs of servers that speak OpenAI's format; None: everybody has their own. `<NAME>_BASE_URL` overrides."""
+
+_FOREIGN: Final = ("anthropic", "google")
+_LATER: Final = ("local", "replay")
+_PROVIDERS: Final = (*SERVERS, *_FOREIGN, *_LATER, "simulated")
+
+
+class _Target(Struct, frozen=True, kw_only=True):
+    """What a name stands for, before it is known how to reach it."""
+
+    name: str
+    provider: str
+    model: str
+    vendor: str
+    """Whose price list counts."""
+    table: ModelTable
+
+
+def resolve_model(name: str, settings: Settings) -> ModelRef:
+    """The model of that name. Raises SpecError, with the nearest name and every fault of its table."""
+    target = _target(name, settings)
+    if target.provider == "simulated":
+        return _simulated(target, settings)
+    problems = _format_problems(target)
+    base_url = (target.table.base_url or _server(target.provider, settings) or "").rstrip("/")
+    if not problems:
+        problems = _address_problems(target, base_url)
+    if said := target.table.simulation():
+        problems.append(f'Model {name!r}: {", ".join(said)} needs provider = "simulated".')
+    if problems:
+        raise SpecError(tuple(problems))
+    key_env = None if is_loopback(base_url) else f"{target.provider.upper()}_API_KEY"
+    return _ref(
+        target, settings, provider="openai", base_url=base_url, key_env=target.table.api_key_env or key_env
+    )
+
+
+def resolve_simulated(name: str, settings: Settings) -> ModelRef:
+    """The same name, played by a simulator that the run itself starts: its id and price, no key, no address yet."""
+    return _simulated(_target(name, settings), settings)
+
+
+def with_base_url(ref: ModelRef, url: str) -> ModelRef:
+    """The model served at `url`, where no key is needed."""
+    return replace(ref, base_url=url.rstrip("/"), api_key_env=None)
+
+
+def rebase(plan: Plan, url: str) -> Plan:
+    """Point the simulated models of a plan (every model of a plan that has none) at a running simulator.
+
+    A simulator that the run itself starts counts as its settings, not as its address: such a plan keeps its id.
+    """
+    has_simulated = any(call.model.provider == "simulated" for each in plan.conditions for call in each.calls)
+    conditions = tuple(
+        replace(
+            condition,
+            calls=tuple(
+                replace(call, model=with_base_url(call.model, url))
+                if call.model.provider == "simulated" or not has_simulated
+                else call
+                for call in condition.calls
+            ),
+        )
+        for condition in plan.conditions
+    )
+    return identify(replace(plan, conditions=conditions))
+
+
+def _target(name: str, settings: Settings) -> _Target:
+    table = settings.models.get(name, ModelTable())
+    alias = ALIASES.get(name, name)
+    known, slash, model_id = alias.partition("/")
+    if not slash and name not in settings.models:
+        names = (*ALIASES, *settings.models)
+        hint = did_you_mean(name, names)
+        raise SpecError((f"There is no model {name!r}: {hint} Or write provider/model-id.",))
+    provider = table.provider or (known if slash else "openai")
+    if provider not in _PROVIDERS:
+        raise SpecError(
+            (f"Model {name!r}: there is no provider {provider!r}: {did_you_mean(provider, _PROVIDERS)}",)
+        )
+    model = table.model or model_id or (name if provider == "simulated" else "")
+    if not model:
+        raise SpecError((f'Model {name!r}: its id is missing: write [models.{name}] model = "...".',))
+    return _Target(
+        name=name, provider=provider, model=model, vendor=known if slash else provider, table=table
+    )
+
+
+def _format_problems(target: _Target) -> list[str]:
+    name, provider = target.name, target.provider
+    if provider in _FOREIGN:
+        table = f'[models."{name}"]' if "/" in name else f"[models.{name}]"
+        return [
+            f"Model {name!r}: {provider}'s own format is not supported by this version. A server that speaks OpenAI's "
+            f'works: in crucible.toml, {table} with provider = "openai" and its base_url.'
+        ]
+    if provider in _LATER:
+        return [f"Model {name!r}: provider {provider!r} is not supported by this version."]
+    return []
+
+
+def _server(provider: str, settings: Settings) -> str | None:
+    return settings.env.get(f"{provider.upper()}_BASE_URL") or SERVERS.get(provider)
+
+
+def _address_problems(target: _Target, base_url: str) -> list[str]:
+    name, variable = target.name, f"{target.provider.upper()}_BASE_URL"
+    if not base_url:
+        return [
+            f"Model {name!r}: {target.provider} has no common address: set {variable} or base_url in crucible.toml."
+        ]
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return [f"Model {name!r}: base_url {base_url!r} is not an http:// or https:// address."]
+    if parts.username is not None or parts.password is not None:
+        return [
+            f"Model {name!r}: base_url holds a user or password: keys belong into {target.provider.upper()}_API_KEY."
+        ]
+    return []
+
+
+def _simulated(target: _Target, settings: Settings) -> ModelRef:
+    if target.provider == "simulated" and target.table.base_url:
+        raise SpecError(
+            (
+                f"Model {target.name!r}: the run itself starts the simulator of a simulated model. For one that already "
+                'runs, write provider = "openai" with its base_url.',
+            )
+        )
+    return _ref(target, settings, provider="simulated", base_url="", key_env=None)
+
+
+def _ref(
+    target: _Target, settings: Settings, *, provider: str, base_url: str, key_env: str | None
+) -> ModelRef:
+    table = target.table
+    listed = price_of(target.vendor, target.model)
+    asked = Limits(requests_per_minute=table.requests_per_minute, tokens_per_minute=table.tokens_per_minute)
+    overridden = table.input_price is not None and table.output_price is not None
+    return ModelRef(
+        name=target.name,
+        provider=provider,
+        model=target.model,
+        base_url=base_url,
+        api_key_env=key_env,
+        limit_group=table.limit_group or target.model,
+        limits=Limits() if settings.run.disable_rate_limiting else asked,
+        max_concurrency=table.max_concurrency,
+        input_price=_first(table.input_price, listed.input_price if listed else None),
+        output_price=_first(table.output_price, listed.output_price if listed else None),
+        price_date=listed.date if listed is not None and not overridden else None,
+        max_output_tokens=table.max_output_tokens or max_output_tokens(target.model),
+    )
+
+
+def _first(own: float | None, listed: float | None) -> float | None:
+    return listed if own is None else own

@@ -1,0 +1,108 @@
+"""One model call of a plan, prepared once: where it goes, what it sends, what comes back, what it costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from crucible_ray.errors import RefusedKey
+from crucible_ray.experiment.plan import CallPlan
+from crucible_ray.models import openai
+from crucible_ray.models.transport import Response
+from crucible_ray.records import Limits, Message, Reply, Usage
+
+_MESSAGE_TOKENS = 8
+"""More than any chat template puts around a message, and around the whole."""
+_BYTES_A_TOKEN = 4
+_MILLION = 1e6
+
+_encoder = msgspec.json.Encoder()
+
+
+class Endpoint:
+    """A CallPlan with its key. Shows the key to nobody but the server.
+
+    clock: seconds since 1970, for a Retry-After that is a date.
+    Raises SpecError for options that cannot be sent, RefusedKey for a key that no server would take.
+    """
+
+    def __init__(self, call: CallPlan, key: str | None, *, clock: Callable[[], float] = time.time) -> None:
+        if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
+            raise RefusedKey(
+                call.model.name,
+                call.model.api_key_env or "its variable",
+                "it is empty, or holds a space, a line break or a character outside ASCII",
+            )
+        self.call, self._key, self._clock = call, key, clock
+        self.url = openai.url(call.model.base_url)
+        self.headers = openai.headers(key, call.model.base_url)
+        self._head, self._tail = openai.frame(call)
+        self._input_usd, self._output_usd = (
+            _per_token(call.model.input_price),
+            _per_token(call.model.output_price),
+        )
+        self._largest_output = _largest_output(call)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.call.model.name!r}, {self.url!r})"
+
+    def body(self, messages: Sequence[Message]) -> bytes:
+        """The request: the same bytes for the same messages."""
+        return b"".join((self._head, _encoder.encode(messages), self._tail))
+
+    def request_hash(self, body: bytes) -> str:
+        """BLAKE2b-128 of the body, 32 hexadecimal digits."""
+        return blake2b(body, digest_size=16).hexdigest()
+
+    def read(self, response: Response) -> Reply:
+        """The reply. Raises the ModelError that the response stands for."""
+        return openai.decode(response, now_s=self._clock(), key=self._key)
+
+    def limits_from(self, response: Response) -> Limits:
+        """What the response's headers teach about limits a minute."""
+        return openai.limits_from(response.headers)
+
+    def prompt_tokens_bound(self, messages: Sequence[Message]) -> int:
+        """At least as many tokens as the provider can count: no tokenizer makes more tokens than bytes."""
+        return _MESSAGE_TOKENS + sum(_MESSAGE_TOKENS + _size(each.content) for each in messages)
+
+    def cost_bound_usd(self, messages: Sequence[Message]) -> float | None:
+        """The most one attempt can cost, US dollars; None where a price or the largest output is unknown."""
+        if self._input_usd is None or self._output_usd is None or self._largest_output is None:
+            return None
+        return self.prompt_tokens_bound(messages) * self._input_usd + self._largest_output * self._output_usd
+
+    def cost_estimate_usd(self, messages: Sequence[Message]) -> float | None:
+        """What an attempt of unknown outcome cost at least: its prompt, four bytes a token; None: no price."""
+        if self._input_usd is None:
+            return None
+        return sum(_size(each.content) for each in messages) / _BYTES_A_TOKEN * self._input_usd
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """A reply's price, US dollars, cached tokens at full price; None where price or count is unknown."""
+        if self._input_usd is None or self._output_usd is None:
+            return None
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        return usage.input_tokens * self._input_usd + usage.output_tokens * self._output_usd
+
+
+def _per_token(price: float | None) -> float | None:
+    return price / _MILLION if price is not None else None
+
+
+def _largest_output(call: CallPlan) -> int | None:
+    """Tokens, over all the completions that the request asks for."""
+    named: list[Any] = [call.extra.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    limits = [each for each in (call.max_tokens, *named) if isinstance(each, int)]
+    largest = max(limits) if limits else call.model.max_output_tokens
+    count = call.extra.get("n", 1)
+    return largest * count if largest is not None and isinstance(count, int) else None
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

@@ -1,0 +1,110 @@
+"""What models cost, from the table of the package `genai-prices`: offline, as installed.
+
+A model that the table does not hold has no price: unknown, never zero.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """The price of one model."""
+
+    input_price: float
+    """US dollars per million tokens; of the first tier, where the price rises with the prompt's length."""
+    output_price: float
+    date: str | None
+    """ISO date of the newest change of price that the table knows: the table is at least as young."""
+    max_output_tokens: int | None
+
+
+def price_of(provider: str, model: str, *, at: datetime | None = None) -> Price | None:
+    """The price of a provider's model at a moment (default: now); None where it is unknown."""
+    at = at or datetime.now(UTC)
+    table = _table()
+    try:
+        _, found = table.find_provider_model(model, None, provider, None)
+    except LookupError:
+        return None
+    prices = found.get_prices(at)
+    input_price, output_price = _usd(prices, "input_mtok"), _usd(prices, "output_mtok")
+    if input_price is None or output_price is None:
+        return None
+    return Price(
+        input_price=input_price,
+        output_price=output_price,
+        date=_newest_change(at.date()),
+        max_output_tokens=max_output_tokens(model),
+    )
+
+
+def max_output_tokens(model: str) -> int | None:
+    """The longest output that the provider documents for a model id; None where we do not know it."""
+    name = model.rpartition("/")[2].lower()
+    return _MAX_OUTPUT.get(name) or _MAX_OUTPUT.get(_VERSION.sub("", name))
+
+
+_VERSION: Final = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|\d{3}|latest)$")
+
+_MAX_OUTPUT: Final[dict[str, int]] = {
+    "gpt-3.5-turbo": 4_096,
+    "gpt-4o-2024-05-13": 4_096,
+    "gpt-4o": 16_384,
+    "gpt-4o-mini": 16_384,
+    "gpt-4.1": 32_768,
+    "gpt-4.1-mini": 32_768,
+    "gpt-4.1-nano": 32_768,
+    "gpt-5": 128_000,
+    "gpt-5-mini": 128_000,
+    "gpt-5-nano": 128_000,
+    "o3": 100_000,
+    "o3-mini": 100_000,
+    "o4-mini": 100_000,
+    "claude-3-haiku": 4_096,
+    "claude-3-opus": 4_096,
+    "claude-3-5-haiku": 8_192,
+    "claude-3-5-sonnet": 8_192,
+    "claude-haiku-4-5": 64_000,
+    "claude-sonnet-4-5": 64_000,
+    "claude-opus-4-1": 32_000,
+    "claude-opus-4-5": 64_000,
+    "gemini-2.0-flash": 8_192,
+    "gemini-2.5-flash": 65_536,
+    "gemini-2.5-pro": 65_536,
+}
+"""Tokens, from the providers' model pages; `genai-prices` does not hold them."""
+
+
+def _table() -> DataSnapshot:
+    from genai_prices.data_snapshot import get_snapshot
+
+    return get_snapshot()
+
+
+def _usd(prices: Any, unit: str) -> float | None:
+    value = getattr(prices, unit, None)
+    base = getattr(value, "base", value)
+    return None if base is None else float(base)
+
+
+@lru_cache(maxsize=4)
+def _newest_change(today: date) -> str | None:
+    starts = (
+        start
+        for provider in _table().providers
+        for model in provider.models
+        if isinstance(model.prices, list)
+        for conditional in model.prices
+        if (start := getattr(conditional.constraint, "start_date", None)) is not None
+    )
+    newest = max((start for start in starts if start <= today), default=None)
+    return None if newest is None else newest.isoformat()

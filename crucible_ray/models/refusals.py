@@ -1,0 +1,169 @@
+"""What a provider's error means, whatever it calls it: the one place where codes, types and phrases are read.
+
+The order matters: what the error says of itself comes before its status, since providers disagree on statuses
+(a spent quota is a 429 at one and a 402 at the next, and an error may come inside a 200).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
+
+from crucible_ray.errors import (
+    Authentication,
+    BadRequest,
+    ContentFiltered,
+    ModelError,
+    Overloaded,
+    RateLimited,
+    Refused,
+    ServerError,
+)
+
+DETAIL_CHARS = 300
+
+_MEANINGS: dict[type[ModelError], str] = {
+    Authentication: """invalid_api_key invalid_authentication authentication_error permission_error
+        permission_denied unauthenticated account_deactivated""",
+    BadRequest: "context_length_exceeded string_above_max_length request_too_large invalid_prompt",
+    ContentFiltered: """content_filter content_policy_violation moderation_blocked
+        responsibleaipolicyviolation""",
+    Overloaded: "overloaded overloaded_error engine_overloaded unavailable",
+    RateLimited: """rate_limit_exceeded rate_limit_error rate_limit_reached resource_exhausted
+        too_many_requests""",
+    Refused: """unsupported_parameter unsupported_value unknown_parameter unsupported_model model_not_found
+        model_not_supported invalid_model deploymentnotfound unknown_url""",
+    ServerError: "server_error api_error internal_error internal_server_error",
+}
+_CODES = {code: kind for kind, codes in _MEANINGS.items() for code in codes.split()}
+_SPENT = frozenset(
+    {"insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "billing_not_active"}
+)
+_OF_THE_REQUEST = frozenset({"badrequesterror", "invalid_request_error", "invalid_argument"})
+_AUTHENTICATION = re.compile(r"api key not valid|(invalid|incorrect) api.?key", re.I)
+_TOO_LONG = re.compile(
+    r"context (length|window)|maximum context|(prompt|input) is too long|too many (input )?tokens"
+    r"|request too large",
+    re.I,
+)
+_FILTERED = re.compile(r"content (management )?(filter|policy)|flagged|moderation", re.I)
+_OF_ANY_ITEM = re.compile(
+    r"model\b.{0,80}\b(not found|does not exist|not exist|not a valid|not supported|unknown|unavailable)"
+    r"|(invalid|unknown|unsupported) model|not a valid model"
+    r"|(unsupported|unrecognized|unknown|unexpected) (parameter|argument|request argument|field|value|key)"
+    r"|extra inputs are not permitted|(parameter|argument|temperature|max_tokens)\b.{0,80}\bnot supported"
+    r"|does not support",
+    re.I | re.S,
+)
+_OF_THE_ITEM = ("messages", "prompt", "input")
+
+
+class Complaint(Struct, frozen=True):
+    """An error as the provider words it."""
+
+    message: str
+    code: str | None = None
+    kind: str | None = None
+    """Its `type` or `status`."""
+    param: str | None = None
+
+
+def classify(status: int, said: Complaint) -> tuple[type[ModelError], str]:
+    """(class, detail) of an error that came with `status`; 200 where it came inside a success."""
+    if status == 401:
+        return Authentication, said.message
+    names = [name.lower() for name in (said.code, said.kind) if name]
+    if _SPENT.intersection(names) or status == 402:
+        return Refused, f"the account has no quota or credit left: {said.message}"
+    if status == 413 or (status in (400, 422, 429) and _TOO_LONG.search(said.message)):
+        # Also where it is called a rate limit: what is larger than a minute's tokens never gets in.
+        return BadRequest, said.message
+    if said.code and said.code.isdigit() and status == 200:
+        # An error inside a success often brings the status that it should have had.
+        status = int(said.code)
+        if status == 401:
+            return Authentication, said.message
+    for name in names:
+        if name in _CODES:
+            return _settled(_CODES[name], status), said.message
+    if 300 <= status < 400:
+        return Refused, f"the address redirects elsewhere ({status}): correct base_url"
+    if status in _STATUSES:
+        return _STATUSES[status], said.message
+    if status in (400, 403, 422) or (status == 200 and _OF_THE_REQUEST.intersection(names)):
+        return _of_request(status, said), said.message
+    return (Refused if 400 <= status < 500 else ServerError), said.message or f"status {status}"
+
+
+_STATUSES: dict[int, type[ModelError]] = {
+    408: ServerError,
+    409: ServerError,
+    425: ServerError,
+    429: RateLimited,
+    503: Overloaded,
+    529: Overloaded,
+}
+
+
+def _settled(kind: type[ModelError], status: int) -> type[ModelError]:
+    """A type such as `server_error` says less than a status of 429, 503 or 529 beside it."""
+    return _STATUSES.get(status, kind) if kind is ServerError else kind
+
+
+def _of_request(status: int, said: Complaint) -> type[ModelError]:
+    if _AUTHENTICATION.search(said.message):
+        return Authentication
+    if _TOO_LONG.search(said.message):
+        return BadRequest
+    if _FILTERED.search(said.message):
+        return ContentFiltered
+    if status == 403:
+        return Authentication
+    if said.param:
+        return BadRequest if said.param.startswith(_OF_THE_ITEM) else Refused
+    return Refused if _OF_ANY_ITEM.search(said.message) else BadRequest
+
+
+def shorten(text: str, key: str | None) -> str:
+    """One line of at most 300 characters without the key, whole or masked by stars."""
+    if key:
+        text = text.replace(key, "[key]")
+    return re.sub(r"\S*\*{3}\S*", "[key]", " ".join(text.split()))[:DETAIL_CHARS]
+
+
+def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds to wait, by `retry-after-ms` or `retry-after`, in seconds or as a date (RFC 9110, 10.2.3).
+
+    A date is read against the server's own `date`, whose clock it was written by; without one against `now_s`.
+    """
+    millis = _finite(headers.get("retry-after-ms"))
+    if millis is not None:
+        return millis / 1000.0
+    after = headers.get("retry-after")
+    seconds = _finite(after)
+    if seconds is not None or after is None:
+        return seconds
+    until_s = _date_s(after)
+    if until_s is None:
+        return None
+    sent_s = _date_s(headers.get("date"))
+    return max(0.0, until_s - (now_s if sent_s is None else sent_s))
+
+
+def _finite(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return max(0.0, value) if math.isfinite(value) else None
+
+
+def _date_s(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp() if text is not None else None
+    except ValueError:
+        return None

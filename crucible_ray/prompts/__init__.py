@@ -1,0 +1,6 @@
+"""An item becomes messages; a reply becomes an answer: the same for every condition."""
+
+from crucible_ray.prompts.parsing import Parser, answer_key, parser
+from crucible_ray.prompts.rendering import Renderer, prompt_key, prompt_text
+
+__all__ = ["Parser", "Renderer", "answer_key", "parser", "prompt_key", "prompt_text"]

@@ -1,0 +1,72 @@
+"""A reply becomes an answer, or None where it cannot be read: then it is wrong, counted, and never a vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.defaults import PARSE_KINDS
+from crucible_ray.prompts.choice import letters_of, read_choice
+from crucible_ray.prompts.numerals import read_number
+from crucible_ray.records import Item
+
+Parser = Callable[[str, Item], str | None]
+
+
+def parser(kind: str) -> Parser:
+    """The function behind `parse=`, one of `PARSE_KINDS`. Raises SpecError for any other name."""
+    found = _KINDS.get(kind)
+    if found is None:
+        near = get_close_matches(kind, PARSE_KINDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(PARSE_KINDS)}."
+        raise SpecError((f"parse={kind!r} does not exist: {hint}",))
+    return found
+
+
+def answer_key(kind: str, item: Item) -> str | None:
+    """The item's expected answer in the form that the parser gives predictions, so that the two compare.
+
+    `#### 1,000` and `1000.0` are one number. What the parser cannot read stays as it is; None stays None.
+    """
+    if item.expected is None or kind == "choice":
+        return item.expected
+    read = parser(kind)(item.expected, item)
+    return item.expected if read is None else read
+
+
+def _number(text: str, item: Item) -> str | None:
+    return read_number(answer_part(text))
+
+
+def _choice(text: str, item: Item) -> str | None:
+    return read_choice(answer_part(text), item)
+
+
+def _text(text: str, item: Item) -> str | None:
+    return answer_part(text).strip() or None
+
+
+def _first_letter(text: str, item: Item) -> str | None:
+    """The first letter of the reply, upper case; None where it is none of the item's letters."""
+    for character in answer_part(text):
+        if character.isalpha():
+            letter = character.upper()
+            return letter if letter in letters_of(item) else None
+    return None
+
+
+def answer_part(text: str) -> str:
+    """The reply without a reasoning model's `<think>` block; empty where it never came out of it."""
+    if "<think>" not in text and "</think>" not in text:
+        return text
+    _, closed, rest = text.rpartition("</think>")
+    return rest if closed else text.partition("<think>")[0]
+
+
+_KINDS: dict[str, Parser] = {
+    "choice": _choice,
+    "number": _number,
+    "text": _text,
+    "first_letter": _first_letter,
+}

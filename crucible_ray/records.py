@@ -1,0 +1,248 @@
+"""What crosses a process or a disk: frozen structs, each field with its unit.
+
+Messages grow: unknown fields are ignored here and refused only in users' files.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Message(Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: str
+    """`system`, `user` or `assistant`."""
+    content: str
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One question of a dataset."""
+
+    id: str
+    input: str
+    expected: str | None = None
+    """What counts as right; a letter where the item has choices."""
+    choices: tuple[str, ...] | None = None
+    topic: str | None = None
+    difficulty: float | None = None
+    """0 (easy) to 1 (hard), where the dataset says."""
+    metadata: dict[str, str | int | float | bool | None] = {}
+    """The source's other fields."""
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """What the provider counted; None where it said nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What a model answered to one request."""
+
+    text: str
+    finish_reason: str | None = None
+    """`stop`, `length`, `content_filter`, or the provider's own word."""
+    usage: Usage = Usage()
+    model_version: str | None = None
+    """The model id that the provider reports, usually dated."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What a provider allows one key in one limit group; None: no such limit is known."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+class ModelRef(Struct, frozen=True, kw_only=True):
+    """One resolved model: where it is served, how it is called, what it costs. Holds no secret."""
+
+    name: str
+    """As the experiment names it: an alias or `provider/model-id`."""
+    provider: str
+    """`openai`, `anthropic`, `google`, `simulated`, ...: which wire format, which key."""
+    model: str
+    """The id sent to the provider."""
+    base_url: str
+    api_key_env: str | None = None
+    """The variable that holds the key; None: no key is needed (loopback)."""
+    limit_group: str
+    limits: Limits = Limits()
+    max_concurrency: int | None = None
+    input_price: float | None = None
+    """US dollars per million tokens; None: unknown, never zero."""
+    output_price: float | None = None
+    price_date: str | None = None
+    max_output_tokens: int | None = None
+    """The catalogue's largest output, for a bound on cost where `max_tokens` is not set."""
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One attempt at one model call: a row of `calls.parquet`."""
+
+    call: int
+    """Which call of the trial, from 0: the member's position in an ensemble."""
+    attempt: int
+    """From 0 within the call."""
+    model: str
+    request: str
+    """BLAKE2b-128 of the request body, hexadecimal."""
+    prompt: str
+    """BLAKE2b-128 of the messages, hexadecimal: the key of `prompts.parquet`."""
+    started_us: int
+    """Microseconds from the trial's first send to this one."""
+    ended_us: int
+    outcome: str
+    """`ok`, or the `kind` of a ModelError."""
+    status: int | None = None
+    """HTTP status, where there was one."""
+    detail: str | None = None
+    """The provider's error message, shortened."""
+    text: str | None = None
+    finish_reason: str | None = None
+    model_version: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    """None: no price is known, or nothing was charged for a failure that never left."""
+    cost_estimated: bool = False
+    """The provider's usage never came: `cost_usd` is our estimate."""
+    quota_wait_us: int = 0
+    """Waiting for a send slot or for money before this attempt."""
+    backoff_wait_us: int = 0
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """How one trial ended: a row of `results.csv`, with its calls."""
+
+    trial: int
+    error: str | None
+    """None, `parse_failed`, `truncated`, `no_quorum`, `client_died`, or the `kind` of a ModelError."""
+    prediction: str | None
+    correct: int | None
+    """1, 0; None for a failure."""
+    latency_us: int | None
+    """First send to accepted answer without our own waiting; a parallel trial's is its slowest member's."""
+    cost_usd: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    finish_reason: str | None
+    retries: int
+    hedges: int = 0
+    hedge_wins: int = 0
+    consensus: float | None = None
+    votes: dict[str, int] | None = None
+    calls: tuple[Call, ...] = ()
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """Work for one client: blocks by rank, which it expands itself, or single trials."""
+
+    lane: int
+    """Which group of conditions: those that share a limit queue together."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Half-open ranges of ranks in the seeded order of blocks."""
+    trials: tuple[int, ...] = ()
+    """Single trials: what a resume, a death or a reopening left over."""
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """What the driver says to a client; the client's Report is the answer."""
+
+    number: int
+    """Counts up from 1 within a generation. A repeated number gets the same Report again; the next one says that it arrived."""
+    generation: int
+    grants: tuple[Grant, ...] = ()
+    allowance_usd: tuple[float, ...] = ()
+    """By condition: money added to the client's purse; empty: money is not metered."""
+    refuse_money: bool = False
+    """No more money will come: hand back what waits for it."""
+    low_water: tuple[int, ...] = ()
+    """By lane: answer when so few trials are queued unstarted; -1: never for that."""
+    answer_within_s: float = 0.25
+    """Answer after this long if finished rows are held."""
+    stop: bool = False
+    """Start nothing more; hand back what has not started."""
+    abandon: bool = False
+    """Cut short what is in flight as well; it is handed back."""
+
+
+class Fatal(Struct, frozen=True, kw_only=True):
+    """Why the whole run has to stop: a refused key, parameter or model."""
+
+    kind: str
+    """`authentication` or `refused`."""
+    model: str
+    detail: str
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What a client answers to an Exchange. All counts and sums are since the last report."""
+
+    number: int
+    generation: int
+    rows: bytes
+    """Arrow IPC stream of finished rows; empty: none."""
+    unstarted: tuple[int, ...]
+    """By lane: queued trials."""
+    in_flight: tuple[int, ...]
+    """By lane: started trials."""
+    spent_usd: tuple[float, ...]
+    """By condition: charged, lost attempts included."""
+    released_usd: tuple[float, ...]
+    """By condition: allowance handed back."""
+    wanted_usd: tuple[float, ...]
+    """By condition: what calls wait for now."""
+    waiting: int = 0
+    """Started trials that wait for money and nothing else."""
+    returned: tuple[int, ...] = ()
+    """Trials handed back without a row."""
+    retries: int = 0
+    throttled: int = 0
+    """429s."""
+    quota_wait_s: float = 0.0
+    """Summed over calls."""
+    lag_s: float = 0.0
+    """The event loop's longest delay."""
+    cpu_s: float = 0.0
+    """CPU time of the client's process, in all."""
+    fatal: Fatal | None = None
+
+
+class SlotAsk(Struct, frozen=True, kw_only=True):
+    """A client asks the limiter when it may send."""
+
+    group: str
+    count: int
+    tokens: int
+    """Tokens that one of these requests may be charged at admission."""
+    limits: Limits = Limits()
+
+
+class SlotGrant(Struct, frozen=True, kw_only=True):
+    """Send slots; offsets count from the arrival of this grant, so a send is late, never early."""
+
+    count: int
+    first_s: float
+    spacing_s: float
+    expires_s: float
+    """A slot is void so long after its time."""
+    binding: bool
+    """Whether the limit made somebody wait."""
+
+
+class Throttled(Struct, frozen=True, kw_only=True):
+    """A provider said 429: everybody in the group waits."""
+
+    group: str
+    retry_after_s: float | None
+    sent_per_minute: float
+    """What this client sent of late: where to start from if no limit is known."""
+    limits: Limits = Limits()
+    """What the provider's headers teach."""

@@ -1,0 +1,176 @@
+"""What `analysis.json` holds: every number of a report, and no clock, path or host."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+_DIGITS = 12
+"""Significant digits written: enough for every use, few enough to be the same on every machine."""
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    """One metric of one condition: latency in ms, cost in US dollars, accuracy and consensus as shares."""
+
+    value: float | None
+    """None: nothing to take it from, or a quantile that lies among timed-out trials."""
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int
+    """Trials that have a value."""
+    items: int
+    """Items that have a value."""
+    method: str
+    """How value and interval were computed."""
+    censored: int = 0
+    """Timed-out trials, counted as slower than any answer (latency quantiles only)."""
+
+
+class Completeness(Struct, frozen=True, kw_only=True):
+    """How much of a condition there is. Failure is missing data, never a wrong answer."""
+
+    planned: int
+    answered: int
+    """Trials with an answer, unreadable ones included."""
+    failed: int
+    pending: int
+    parse_failed: int
+    """Answers that could not be read: wrong, and counted."""
+    errors: dict[str, int]
+    """Failed trials by class."""
+    accuracy_low: float | None
+    """Accuracy if every failed trial had been wrong."""
+    accuracy_high: float | None
+    """Accuracy if every failed trial had been right."""
+
+
+class Spend(Struct, frozen=True, kw_only=True):
+    """US dollars of the kept rows (money lost with attempts that left no row is not in here)."""
+
+    answered_usd: float
+    failed_usd: float
+    unpriced: int
+    """Rows without a known price, not in the sums."""
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """One member of an ensemble, scored by its own answers within the ensemble's trials."""
+
+    model: str
+    accuracy: Metric
+
+
+class Condition(Struct, frozen=True, kw_only=True):
+    """One condition's numbers."""
+
+    metrics: dict[str, Metric]
+    completeness: Completeness
+    spend: Spend
+    members: dict[str, Member] = {}
+    best_member: str | None = None
+    """The member with the highest accuracy, chosen after seeing the results; the first among equals."""
+
+
+class Naive(Struct, frozen=True, kw_only=True):
+    """What a t-test that pools repeats as if they were items would have said."""
+
+    test: str
+    estimate: float
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    n: int
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """One metric, a - b."""
+
+    metric: str
+    a: str
+    b: str
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    test: str | None
+    """None: nothing could be compared, `reason` says why."""
+    reason: str
+    naive: Naive | None
+    statistic: float | None = None
+    df: float | None = None
+    items: int = 0
+    """Items answered under both conditions."""
+    differing: int = 0
+    decidable: bool = False
+    notes: tuple[str, ...] = ()
+    worst: float | None = None
+    """The estimate if every failed trial had gone against a (accuracy only)."""
+    best: float | None = None
+    """The estimate if every failed trial had gone for a (accuracy only)."""
+    missing_p: float | None = None
+    """p of a test that a and b fail equally often; None where nothing failed or it is undefined."""
+    exploratory: bool = True
+    """No declared hypothesis asks for it."""
+
+
+class HypothesisResult(Struct, frozen=True, kw_only=True):
+    """The verdict on one declared hypothesis."""
+
+    text: str
+    verdict: str
+    """`supported`, `refuted`, `reversed` or `not_decided`."""
+    estimate: float | None
+    ci_low: float | None
+    """The interval that the verdict is read from, at `confidence`."""
+    ci_high: float | None
+    reason: str
+    metric: str
+    a: str
+    b: str
+    relation: str
+    margin: float
+    confidence: float
+    """After the correction for several hypotheses; an equivalence reads that of two one-sided tests."""
+    bonferroni: str
+    """The verdict that Bonferroni's correction alone would give."""
+
+
+class Analysis(Struct, frozen=True, kw_only=True):
+    """All numbers of a report, a pure function of the plan and the kept rows."""
+
+    experiment_id: str
+    name: str
+    simulated: bool
+    items: int
+    repeats: int
+    confidence: float
+    correction: str
+    baseline: str
+    conditions: dict[str, Condition]
+    comparisons: tuple[Comparison, ...]
+    hypotheses: tuple[HypothesisResult, ...]
+    custom: dict[str, Any] = {}
+
+
+def encode(analysis: Analysis) -> bytes:
+    """`analysis.json`: a condition's metrics beside its completeness, twelve significant digits."""
+    tree = msgspec.to_builtins(analysis)
+    for condition in tree["conditions"].values():
+        metrics = condition.pop("metrics")
+        rest = dict(condition)
+        condition.clear()
+        condition.update(metrics, **rest)
+    return msgspec.json.format(msgspec.json.encode(_rounded(tree)), indent=2) + b"\n"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") + 0.0 if math.isfinite(value) else None  # + 0.0: no "-0.0"
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(part) for part in value]
+    return value

@@ -1,0 +1,111 @@
+"""One condition at a time: its metrics with their intervals, what is missing, what it cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from crucible_ray.metrics.registry import metric
+from crucible_ray.reduction.analysis import Completeness, Condition, Metric, Spend
+from crucible_ray.reduction.table import Table
+from crucible_ray.stats.result import Floats
+from crucible_ray.stats.single import clustered_mean, items_for_quantile, quantile, wilson
+
+
+def condition(table: Table, index: int, metrics: tuple[str, ...], alpha: float) -> Condition:
+    """Everything about one condition but its members."""
+    return Condition(
+        metrics={name: _metric(table, index, name, alpha) for name in metrics},
+        completeness=_completeness(table, index),
+        spend=_spend(table, index),
+    )
+
+
+def _metric(table: Table, index: int, name: str, alpha: float) -> Metric:
+    declared = metric(name)
+    if declared.quantile is not None:
+        return _quantile(table.latencies(index), declared.quantile, alpha)
+    values = table.values(declared.column, index)
+    return proportion(values, alpha) if declared.kind == "binary" else _mean(values, alpha)
+
+
+def proportion(correct_IR: Floats, alpha: float) -> Metric:
+    """Share of right answers; Wilson's interval where no item has both right and wrong ones, else t by items.
+
+    correct_IR: 0 or 1, shape [items, repeats], NaN where missing.
+    """
+    present = ~np.isnan(correct_IR)
+    n, counts = int(present.sum()), present.sum(axis=1)
+    items = int(np.count_nonzero(counts))
+    if n == 0:
+        return Metric(value=None, n=0, items=0, method="no answer")
+    right = np.where(present, correct_IR, 0.0).sum(axis=1)
+    value = float(right.sum()) / n
+    if bool(((right == 0) | (right == counts)).all()):  # no item has both right and wrong answers
+        low, high = wilson(value * items, items, alpha=alpha)
+        return Metric(value=value, ci_low=low, ci_high=high, n=n, items=items, method="wilson")
+    _, interval = clustered_mean(correct_IR, alpha=alpha)
+    if interval is None:
+        # Every item has the same mixture: at least as much is known as from one answer an item.
+        low, high = wilson(value * items, items, alpha=alpha)
+        return Metric(value=value, ci_low=low, ci_high=high, n=n, items=items, method="wilson")
+    low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+    return Metric(value=value, ci_low=low, ci_high=high, n=n, items=items, method="t by items")
+
+
+def _mean(values_IR: Floats, alpha: float) -> Metric:
+    present = ~np.isnan(values_IR)
+    n, items = int(present.sum()), int(present.any(axis=1).sum())
+    if n == 0:
+        return Metric(value=None, n=0, items=0, method="no value")
+    value, interval = clustered_mean(values_IR, alpha=alpha)
+    low, high = interval if interval is not None else (None, None)
+    return Metric(value=value, ci_low=low, ci_high=high, n=n, items=items, method="t by items")
+
+
+def _quantile(latency_IR: Floats, q: float, alpha: float) -> Metric:
+    present = ~np.isnan(latency_IR)
+    items = int(present.any(axis=1).sum())
+    value, interval = quantile(latency_IR, q, alpha=alpha)
+    low, high = interval if interval is not None else (None, None)
+    enough = items_for_quantile(q, alpha=alpha)
+    method = "order statistics" if items >= enough else f"descriptive: an interval needs {enough} items"
+    return Metric(
+        value=value,
+        ci_low=low,
+        ci_high=high,
+        n=int(present.sum()),
+        items=items,
+        method=method,
+        censored=int(np.isinf(latency_IR).sum()),
+    )
+
+
+def _completeness(table: Table, index: int) -> Completeness:
+    answered, failed = int(table.answered(index).sum()), int(table.failed(index).sum())
+    errors = dict(sorted(table.errors[index].items()))
+    unreadable = errors.pop("parse_failed", 0)
+    right = float(np.nansum(table.values("correct", index)))
+    scored = int((~np.isnan(table.values("correct", index))).sum()) + failed
+    planned = table.answered(index).size
+    return Completeness(
+        planned=planned,
+        answered=answered,
+        failed=failed,
+        pending=planned - answered - failed,
+        parse_failed=unreadable,
+        errors=errors,
+        accuracy_low=right / scored if scored else None,
+        accuracy_high=(right + failed) / scored if scored else None,
+    )
+
+
+def _spend(table: Table, index: int) -> Spend:
+    costs, answered, failed = table.costs(index), table.answered(index), table.failed(index)
+    known = ~np.isnan(costs)
+    return Spend(
+        answered_usd=math.fsum(costs[answered & known]),
+        failed_usd=math.fsum(costs[failed & known]),
+        unpriced=int(((answered | failed) & ~known).sum()),
+    )

@@ -1,0 +1,64 @@
+"""The whole way from kept rows to an `Analysis`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crucible_ray.metrics.registry import metric
+from crucible_ray.reduction.analysis import Analysis
+from crucible_ray.reduction.comparisons import compare
+from crucible_ray.reduction.conditions import condition
+from crucible_ray.reduction.table import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from crucible_ray.experiment.plan import Plan
+    from crucible_ray.reduction.members import MemberScore
+
+
+def reduce(
+    plan: Plan, batches: Iterable[pa.RecordBatch], *, member_score: MemberScore | None = None
+) -> Analysis:
+    """Analyse the kept rows of a run, one row per trial at most; trials without a row are pending.
+
+    member_score: scores one ensemble member's reply by itself, `(condition, item, text) -> 1 or 0`; without
+    it ensembles are reported without their members. Memory: a few floats per trial. Raises SpecError for an
+    unknown metric, StatsError for an unknown correction.
+    """
+    for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):
+        metric(name)  # refused here, before the rows are read
+    table, members = Table(plan), None
+    if member_score is not None:
+        from crucible_ray.reduction.members import Members
+
+        members = Members(plan, member_score)
+    for batch in batches:
+        table.add(batch)
+        if members is not None:
+            members.add(batch)
+    alpha = round(1 - plan.analysis.confidence, 12)
+    conditions = {}
+    for index, declared in enumerate(plan.conditions):
+        result = condition(table, index, plan.metrics, alpha)
+        if members is not None:
+            found, best = members.of(index, alpha)
+            result = msgspec.structs.replace(result, members=found, best_member=best)
+        conditions[declared.name] = result
+    comparisons, hypotheses = compare(plan, table)
+    return Analysis(
+        experiment_id=plan.experiment_id,
+        name=plan.name,
+        simulated=plan.simulated is not None,
+        items=plan.items,
+        repeats=plan.repeats,
+        confidence=plan.analysis.confidence,
+        correction=plan.analysis.correction,
+        baseline=plan.analysis.baseline or plan.conditions[0].name,
+        conditions=conditions,
+        comparisons=comparisons,
+        hypotheses=hypotheses,
+    )

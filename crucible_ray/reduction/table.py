@@ -1,0 +1,106 @@
+"""Rows into arrays: one number per trial and metric, laid out as [items, repeats, conditions]."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crucible_ray.stats.result import Floats
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from crucible_ray.experiment.plan import Plan
+
+Bools = NDArray[np.bool_]
+
+_PENDING, _ANSWERED, _FAILED = np.int8(0), np.int8(1), np.int8(2)
+_PARSE_FAILED = "parse_failed"
+_TIMEOUT = "timeout"
+
+
+class Table:
+    """The kept rows of a run as arrays. A trial without a row is pending; a failed one has no values."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._conditions = len(plan.conditions)
+        self._shape = (plan.items, plan.repeats, self._conditions)
+        self._state = np.zeros(plan.trials, np.int8)
+        self._timed_out = np.zeros(plan.trials, np.bool_)
+        self._columns = {
+            name: np.full(plan.trials, np.nan) for name in ("correct", "latency_ms", "cost_usd", "consensus")
+        }
+        self.errors = [Counter[str]() for _ in plan.conditions]
+        """By condition: rows with an error, by class, `parse_failed` among them."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take one batch of kept rows, in any order."""
+        trials = batch.column("trial").to_numpy(zero_copy_only=False)
+        errors = batch.column("error")
+        state = np.full(len(trials), _ANSWERED, np.int8)
+        with_error = np.flatnonzero(errors.is_valid().to_numpy(zero_copy_only=False))
+        kinds = errors.take(_indices(with_error)).to_pylist()
+        for row, kind in zip(with_error, kinds, strict=True):
+            self.errors[trials[row] % self._conditions][kind] += 1
+            if kind != _PARSE_FAILED:
+                state[row] = _FAILED
+            self._timed_out[trials[row]] = kind == _TIMEOUT
+        self._state[trials] = state
+        failed = state == _FAILED
+        for name, source in (
+            ("correct", "correct"),
+            ("consensus", "consensus"),
+            ("latency_ms", "latency_us"),
+        ):
+            values = _floats(batch, source)
+            values[failed] = np.nan
+            self._columns[name][trials] = values / 1000 if source == "latency_us" else values
+        self._columns["cost_usd"][trials] = _floats(batch, "cost_usd")
+
+    def values(self, column: str, condition: int) -> Floats:
+        """One column of one condition's answered trials, shape [items, repeats]; NaN where there is none."""
+        table = self._columns[column].reshape(self._shape)[:, :, condition]
+        return np.where(self.answered(condition), table, np.nan) if column == "cost_usd" else table
+
+    def latencies(self, condition: int) -> Floats:
+        """Milliseconds, shape [items, repeats]; +inf where the trial timed out: slower than any answer."""
+        timed_out = self._timed_out.reshape(self._shape)[:, :, condition]
+        return np.where(timed_out, np.inf, self.values("latency_ms", condition))
+
+    def costs(self, condition: int) -> Floats:
+        """US dollars of answered and failed trials, shape [items, repeats]."""
+        return self._columns["cost_usd"].reshape(self._shape)[:, :, condition]
+
+    def answered(self, condition: int) -> Bools:
+        """Shape [items, repeats]."""
+        return self._in_state(_ANSWERED, condition)
+
+    def failed(self, condition: int) -> Bools:
+        """Shape [items, repeats]."""
+        return self._in_state(_FAILED, condition)
+
+    def lost(self, condition: int) -> Bools:
+        """Failed, or pending in a block that was begun: missing for a reason other than the seeded order."""
+        begun: Bools = (self._state.reshape(self._shape) != _PENDING).any(axis=2)
+        return begun & ~self.answered(condition)
+
+    def _in_state(self, state: np.int8, condition: int) -> Bools:
+        inside: Bools = self._state.reshape(self._shape)[:, :, condition] == state
+        return inside
+
+
+def _floats(batch: pa.RecordBatch, column: str) -> Floats:
+    """A column as floats of our own, NaN where it is null."""
+    import pyarrow as pa
+
+    values = batch.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.array(values, np.float64)
+
+
+def _indices(rows: NDArray[np.intp]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(rows, pa.int64())

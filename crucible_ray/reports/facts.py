@@ -1,0 +1,50 @@
+"""What a report says that is not in the analysis: clocks, processes, money spent, given by whoever ran it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class KillFact(Struct, frozen=True, kw_only=True):
+    """A client actor that was killed on purpose."""
+
+    at_percent: float
+    handed_back: int
+    """Trials that it held and that were granted again."""
+    lost: int
+    doubled: int
+
+
+class RunFacts(Struct, frozen=True, kw_only=True):
+    """How a run went."""
+
+    status: str
+    """`complete`, `budget`, `interrupted`, `stopped`, `refused` or `broken`."""
+    started: str
+    """ISO 8601."""
+    duration_s: float
+    runtime: str
+    """`ray` or `in-process`."""
+    clients: int
+    spent_usd: float | None
+    """All money spent, lost attempts included; None: a price is unknown."""
+    estimated_usd: float | None = None
+    calls: int
+    retries: int = 0
+    throttled: int = 0
+    """429s."""
+    quota_wait_s: float = 0.0
+    """Waiting for limits, summed over calls."""
+    bound_by: str
+    """What kept the run from being faster, in words."""
+    results_dir: str
+    kill: KillFact | None = None
+    planted: float | None = None
+    """The true difference of the first hypothesis (or comparison), where a simulator planted one."""
+    model_versions: dict[str, str] = {}
+    """By model name, as the providers reported them."""
+    versions: dict[str, str] = {}
+    """Package, Python, Ray, operating system."""
+    reproduce: tuple[str, ...] = ()
+    """Commands that run it again or go on from here."""
+    next_steps: tuple[str, ...] = ()

@@ -1,0 +1,380 @@
+"""Live calls: slots, money, deadlines, attempts and retries around one transport."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
+
+from crucible_ray.calls.budget import Purse
+from crucible_ray.calls.deadlines import Deadline, Deadlines
+from crucible_ray.calls.retry import Patience, RetryPolicy
+from crucible_ray.calls.slots import SlotQueue
+from crucible_ray.errors import (
+    AttemptTimeout,
+    Authentication,
+    ConnectionFailed,
+    ConnectionLost,
+    ModelError,
+    NeverSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+)
+from crucible_ray.experiment.plan import CallPlan, Plan
+from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.models.transport import Response, Transport
+from crucible_ray.ports import Limiter
+from crucible_ray.records import Call, Fatal, Item, Limits, Reply, Throttled
+from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock
+
+_NOTHING = Limits()
+_DETAIL = 300
+_SHORTEST_S = 0.001
+
+
+def group_key(call: CallPlan, key: str | None) -> str:
+    """The name of a limit group: who pays, at whom, for which class of models. Does not reveal the key."""
+    model = call.model
+    payer = hashlib.blake2b(f"{model.provider}\0{model.base_url}\0{key or ''}".encode(), digest_size=8)
+    return f"{payer.hexdigest()}-{model.limit_group}"
+
+
+class Gate:
+    """One limit group as this client sees it: open until a limit is declared or learned, then a queue for slots."""
+
+    def __init__(self, group: str, limits: Limits, limiter: Callable[[], Awaitable[Limiter]]) -> None:
+        self.group, self.limits = group, limits
+        self._limiter = limiter
+        self._queue: SlotQueue | None = None
+        self.sent = 0
+        self._since_s = asyncio.get_running_loop().time()
+        self._notices: set[asyncio.Task[None]] = set()
+
+    @property
+    def limited(self) -> bool:
+        """Whether sends need a slot."""
+        return self._queue is not None or self.limits != _NOTHING
+
+    async def acquire(self, tokens: int) -> None:
+        """Wait for a slot, where slots are needed."""
+        if self._queue is None:
+            if self.limits == _NOTHING:
+                self.sent += 1
+                return
+            await self._start()
+        assert self._queue is not None
+        await self._queue.acquire(tokens)
+        self.sent += 1
+
+    async def _start(self) -> Limiter:
+        limiter = await self._limiter()
+        if self._queue is None:
+            self._queue = SlotQueue(limiter, self.group, self.limits)
+        return limiter
+
+    def refused(self, error: RateLimited, taught: Limits) -> None:
+        """A 429: tell the limiter; slots in hand are void."""
+        now = asyncio.get_running_loop().time()
+        elapsed = max(1.0, now - self._since_s)
+        notice = Throttled(
+            group=self.group,
+            retry_after_s=error.retry_after_s,
+            sent_per_minute=self.sent * 60.0 / elapsed,
+            limits=taught,
+        )
+        if elapsed > 10.0:
+            self.sent, self._since_s = 0, now
+        task = asyncio.get_running_loop().create_task(self._notify(notice))
+        self._notices.add(task)
+        task.add_done_callback(self._notices.discard)
+
+    async def _notify(self, notice: Throttled) -> None:
+        limiter = await self._start()
+        await limiter.throttled(notice)
+        assert self._queue is not None
+        self._queue.drop()
+
+    def refund(self, tokens: int) -> None:
+        """Tokens reserved at admission and not used."""
+        if tokens > 0 and self.limits.tokens_per_minute is not None:
+            task = asyncio.get_running_loop().create_task(self._refund(tokens))
+            self._notices.add(task)
+            task.add_done_callback(self._notices.discard)
+
+    async def _refund(self, tokens: int) -> None:
+        await (await self._limiter()).refund(self.group, tokens)
+
+    def close(self) -> None:
+        """Stop asking."""
+        for task in list(self._notices):
+            task.cancel()
+        if self._queue is not None:
+            self._queue.close()
+
+
+class Line:
+    """One model call of a condition, prepared: where it goes, what it may cost, which gates it passes."""
+
+    def __init__(self, plan: CallPlan, key: str | None, gates: tuple[Gate, ...]) -> None:
+        self.plan = plan
+        self.endpoint = Endpoint(plan, key)
+        self.gates = gates
+        self.places = asyncio.Semaphore(plan.model.max_concurrency) if plan.model.max_concurrency else None
+        self._prompt: Prompt | None = None
+        self.body = b""
+        self.request = ""
+        self.bound_usd: float | None = None
+        self.tokens = 0
+
+    def prepare(self, prompt: Prompt) -> None:
+        """Encode the request, unless the last one was the same."""
+        if prompt is self._prompt:
+            return
+        self._prompt = prompt
+        self.body = self.endpoint.body(prompt.messages)
+        self.request = self.endpoint.request_hash(self.body)
+        self.bound_usd = self.endpoint.cost_bound_usd(prompt.messages)
+        self.tokens = self.endpoint.prompt_tokens_bound(prompt.messages) + (self.plan.max_tokens or 0)
+
+
+class LiveCaller:
+    """Makes calls over the network. Counts what the report to the driver needs."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        keys: Mapping[str, str],
+        transport: Transport,
+        limiter: Callable[[], Awaitable[Limiter]],
+        rng: random.Random,
+    ) -> None:
+        self._transport, self._rng = transport, rng
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines()
+        self._policy = RetryPolicy(max_retries=plan.max_retries, delay_s=plan.retry_delay_s)
+        self.purse = Purse(len(plan.conditions))
+        self._gates: dict[str, Gate] = {}
+        whole = self._whole_run(plan, limiter)
+        self.lines = [
+            [self._line(call, keys, whole, limiter) for call in condition.calls] for condition in plan.conditions
+        ]
+        self.gauges = Gauges()
+        self.on_wanting: Callable[[], None] = lambda: None
+
+    def _whole_run(self, plan: Plan, limiter: Callable[[], Awaitable[Limiter]]) -> tuple[Gate, ...]:
+        if plan.rate_limit is None:
+            return ()
+        group = f"run-{plan.experiment_id}"
+        gate = self._gates[group] = Gate(group, Limits(requests_per_minute=plan.rate_limit * 60.0), limiter)
+        return (gate,)
+
+    def _line(
+        self,
+        call: CallPlan,
+        keys: Mapping[str, str],
+        whole: tuple[Gate, ...],
+        limiter: Callable[[], Awaitable[Limiter]],
+    ) -> Line:
+        key = keys.get(call.model.api_key_env) if call.model.api_key_env else None
+        group = group_key(call, key)
+        if group not in self._gates:
+            self._gates[group] = Gate(group, call.model.limits, limiter)
+        return Line(call, key, (*whole, self._gates[group]))
+
+    def close(self) -> None:
+        """Let go of gates and their questions."""
+        for gate in self._gates.values():
+            gate.close()
+
+    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+        """See Caller."""
+        line = self.lines[condition][index]
+        patience = Patience(self._policy)
+        calls: list[Call] = []
+        active_s = 0.0
+        backoff_s = 0.0
+        while True:
+            line.prepare(prompt)
+            attempt = _Attempt(self, line, clock, condition, index, len(calls), prompt)
+            allowance = min(line.plan.attempt_timeout_s, line.plan.timeout_s - active_s)
+            record = await attempt.run(max(allowance, _SHORTEST_S), backoff_s)
+            calls.append(record)
+            if attempt.error is None:
+                return CallResult(attempt.reply, None, calls)
+            error = attempt.error
+            self._notice(error, line)
+            active_s += (record.ended_us - record.started_us) * 1e-6
+            wait = patience.on_failure(error, self._rng) if active_s < line.plan.timeout_s else None
+            if wait is None:
+                return CallResult(None, error.kind, calls)
+            self.gauges.retries += 1
+            backoff_s = wait
+            await asyncio.sleep(wait)
+
+    def _notice(self, error: ModelError, line: Line) -> None:
+        if isinstance(error, Authentication | Refused):
+            if self.gauges.fatal is None:
+                self.gauges.fatal = Fatal(kind=error.kind, model=line.plan.model.name, detail=error.detail)
+            raise HandedBack(error.detail)
+        if isinstance(error, RateLimited):
+            self.gauges.throttled += 1
+
+    async def money(self, condition: int, amount: float) -> None:
+        """Set money aside for one attempt. Raises HandedBack where none will come."""
+        if self.purse.try_reserve(condition, amount):
+            return
+        answer: asyncio.Future[bool] = self._loop.create_future()
+
+        def reply(granted: bool) -> None:
+            if not answer.done():
+                answer.set_result(granted)
+            elif granted:
+                self.purse.settle(condition, amount, 0.0)
+
+        self.purse.wait(condition, amount, reply)
+        self.gauges.waiting += 1
+        self.on_wanting()
+        try:
+            granted = await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.result():
+                self.purse.settle(condition, amount, 0.0)
+            raise
+        finally:
+            self.gauges.waiting -= 1
+        if not granted:
+            raise HandedBack("no money left")
+
+
+class _Attempt:
+    """One send of one request, from the wait for its slot to its settlement."""
+
+    __slots__ = (
+        "_backoff_s", "_body", "_caller", "_clock", "_condition", "_index", "_line", "_number", "_prompt", "_request",
+        "_reserved", "_tokens", "error", "reply", "response",
+    )  # fmt: skip
+
+    def __init__(
+        self, caller: LiveCaller, line: Line, clock: TrialClock, condition: int, index: int, number: int, prompt: Prompt
+    ) -> None:
+        self._caller, self._line, self._clock = caller, line, clock
+        self._condition, self._index, self._number, self._prompt = condition, index, number, prompt
+        self._body, self._request = line.body, line.request
+        self._reserved, self._tokens = line.bound_usd or 0.0, line.tokens
+        self.reply: Reply | None = None
+        self.error: ModelError | None = None
+        self.response: Response | None = None
+
+    async def run(self, allowance_s: float, backoff_s: float) -> Call:
+        caller, line, now = self._caller, self._line, self._caller._loop.time
+        asked_s = now()
+        await caller.money(self._condition, self._reserved)
+        started_s: float | None = None
+        spent_usd = 0.0
+        try:
+            if line.places is not None:
+                await line.places.acquire()
+            try:
+                for gate in line.gates:
+                    if gate.limited:
+                        await gate.acquire(self._tokens)
+                    else:
+                        gate.sent += 1
+                started_s = now()
+                if self._clock.first_s is None:
+                    self._clock.first_s = started_s
+                spent_usd = self._reserved  # until the outcome is known: a cut-off attempt may have been charged
+                await self._send(allowance_s)
+                ended_s = now()
+            finally:
+                if line.places is not None:
+                    line.places.release()
+            cost_usd, estimated = self._cost()
+            spent_usd = cost_usd or 0.0
+        finally:
+            caller.purse.settle(self._condition, self._reserved, spent_usd)
+        quota_wait_s = started_s - asked_s
+        caller.gauges.quota_wait_s += quota_wait_s
+        self._settle_tokens()
+        return self._record(started_s, ended_s, quota_wait_s, backoff_s, cost_usd, estimated)
+
+    async def _send(self, allowance_s: float) -> None:
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        deadline: Deadline = self._caller._deadlines.arm(task, allowance_s)
+        endpoint = self._line.endpoint
+        try:
+            self.response = await self._caller._transport.send("POST", endpoint.url, endpoint.headers, self._body)
+            self.reply = endpoint.read(self.response)
+        except asyncio.CancelledError:
+            if not deadline.swallow():
+                raise
+            self.error = AttemptTimeout(f"no complete answer within {allowance_s:.3g} s")
+        except NeverSent as error:
+            self.error = ConnectionFailed(error.detail)
+        except OutcomeUnknown as error:
+            self.error = ConnectionLost(error.detail)
+        except RateLimited as error:
+            self.error = error
+            taught = endpoint.limits_from(self.response) if self.response is not None else _NOTHING
+            self._line.gates[-1].refused(error, taught)
+        except ModelError as error:
+            self.error = error
+        finally:
+            deadline.disarm()
+
+    def _cost(self) -> tuple[float | None, bool]:
+        """(US dollars, whether it is our estimate): what is not known is counted at its upper bound."""
+        endpoint = self._line.endpoint
+        if self.reply is not None:
+            cost = endpoint.cost_usd(self.reply.usage)
+            if cost is not None or self._line.bound_usd is None:
+                return cost, False
+            return self._reserved, True
+        if self.error is not None and self.error.charged:
+            return self._line.bound_usd, True
+        return 0.0, False
+
+    def _settle_tokens(self) -> None:
+        if self.reply is not None and self.reply.usage.output_tokens is not None:
+            used = (self.reply.usage.input_tokens or 0) + self.reply.usage.output_tokens
+            self._line.gates[-1].refund(self._tokens - used)
+
+    def _record(
+        self,
+        started_s: float,
+        ended_s: float,
+        quota_wait_s: float,
+        backoff_s: float,
+        cost_usd: float | None,
+        estimated: bool,
+    ) -> Call:
+        first = self._clock.first_s
+        assert first is not None
+        reply, error = self.reply, self.error
+        usage = reply.usage if reply is not None else None
+        return Call(
+            call=self._index,
+            attempt=self._number,
+            model=self._line.plan.model.name,
+            request=self._request,
+            prompt=self._prompt.key,
+            started_us=round((started_s - first) * 1e6),
+            ended_us=round((ended_s - first) * 1e6),
+            outcome="ok" if error is None else error.kind,
+            status=self.response.status if self.response is not None else error.status if error else None,
+            detail=None if error is None else error.detail[:_DETAIL],
+            text=None if reply is None else reply.text,
+            finish_reason=None if reply is None else reply.finish_reason,
+            model_version=None if reply is None else reply.model_version,
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            reasoning_tokens=usage.reasoning_tokens if usage else None,
+            cost_usd=cost_usd,
+            cost_estimated=estimated,
+            quota_wait_us=round(quota_wait_s * 1e6),
+            backoff_wait_us=round(backoff_s * 1e6),
+        )

@@ -1,0 +1,296 @@
+"""The core of a client: expands grants, keeps thousands of trials in flight, answers exchanges.
+
+| object | role | lifetime |
+| --- | --- | --- |
+| queue | a lane's granted trials, not yet started | until started, or handed back |
+| task | one started trial | until its row is in the buffer, or it is handed back |
+| row buffer | finished rows | until the next report |
+| last report | what the driver was told | until the next exchange shows that it arrived |
+
+Driver and clients share their fate (a driver that dies takes its clients with it), so a row that reached the driver is
+the driver's to make durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from msgspec import Struct
+
+from crucible_ray.experiment.grid import Order
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.rows import RowBuffer
+from crucible_ray.prompts import prompt_text
+from crucible_ray.records import Exchange, Grant, Item, Report
+from crucible_ray.runtime.frontier import expand
+from crucible_ray.runtime.lanes import Lanes
+from crucible_ray.runtime.trial import Caller, Condition, HandedBack, Prompt, TrialClock
+
+_IDLE_S = 1.0
+"""An exchange is answered after this long whatever happens, so that a stop is heard."""
+_TICK_S = 0.05
+_KNOWN_PROMPTS = 1 << 16
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """What a client is made from; holds no secret."""
+
+    plan: Plan
+    items: tuple[Item, ...]
+    lanes: Lanes
+    windows: tuple[int, ...]
+    """By lane: trials in flight at most."""
+    bounds_usd: tuple[float, ...] = ()
+    """By condition: what one trial's first attempts may cost at most; empty: unknown."""
+    generation: int = 0
+
+
+class LoopClock:
+    """Ticks on the event loop, so that its delays can be read, also from another thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._longest_s = 0.0
+        self._ticked_s = self._loop.time()
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        self._longest_s = max(self._longest_s, now - self._ticked_s - _TICK_S)
+        self._ticked_s = now
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+
+    def now_s(self) -> float:
+        """How late the loop is now, seconds."""
+        return max(0.0, self._loop.time() - self._ticked_s - _TICK_S)
+
+    def take(self) -> float:
+        """The longest delay since the last call, seconds."""
+        longest, self._longest_s = self._longest_s, 0.0
+        return longest
+
+    def close(self) -> None:
+        """Stop ticking."""
+        self._timer.cancel()
+
+
+class ClientCore:
+    """One client, without Ray: satisfies `ports.Client`."""
+
+    def __init__(
+        self, setup: Setup, caller: Caller, *, cpu_clock: Callable[[], float], buffer: RowBuffer | None = None
+    ) -> None:
+        plan = setup.plan
+        self._setup, self._caller, self._cpu_clock = setup, caller, cpu_clock
+        self._loop = asyncio.get_running_loop()
+        self._order = Order(
+            blocks=plan.items * plan.repeats,
+            conditions=len(plan.conditions),
+            seed=plan.seed,
+            randomize=plan.randomize,
+        )
+        self._conditions = [Condition(k, c) for k, c in enumerate(plan.conditions)]
+        prompts = [c.prompt for c in plan.conditions]
+        self._variant = [prompts.index(p) for p in prompts]
+        self._rendered: dict[int, tuple[Item, Prompt]] = {}
+        self._known_prompts: set[str] = set()
+        count = len(plan.conditions)
+        self._lane_of = [next(k for k, lane in enumerate(setup.lanes) if c in lane) for c in range(count)]
+        self._in_lane = [np.isin(np.arange(count), lane) for lane in setup.lanes]
+        self._queues: list[deque[int]] = [deque() for _ in setup.lanes]
+        self._in_flight = [0] * len(setup.lanes)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._returned: list[int] = []
+        self._rows = buffer or RowBuffer()
+        self._message: Exchange | None = None
+        self._last: Report | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._answer_rows_s = 0.0
+        self._stopping = False
+        self._wanting = False
+        self._crash: BaseException | None = None
+        self._clock = LoopClock()
+
+    async def exchange(self, message: Exchange) -> Report:
+        """See ports.Client. Raises what a trial raised unexpectedly: that is this client's end."""
+        if message.generation != self._setup.generation:
+            raise RuntimeError(f"an exchange of generation {message.generation} came to {self._setup.generation}")
+        if self._last is not None and message.number == self._last.number:
+            return self._last
+        self._accept(message)
+        self._answer_rows_s = self._loop.time() + message.answer_within_s
+        idle_s = self._loop.time() + _IDLE_S
+        if message.abandon:
+            await self._abandon()
+        while not self._due(idle_s):
+            self._wake = self._loop.create_future()
+            timer = self._loop.call_at(self._answer_rows_s if self._rows.count else idle_s, self._poke)
+            try:
+                await self._wake
+            finally:
+                timer.cancel()
+                self._wake = None
+        if self._crash is not None:
+            raise self._crash
+        self._last = self._report(message.number)
+        return self._last
+
+    async def beat(self) -> float:
+        """See ports.Client."""
+        return self.late_s()
+
+    def late_s(self) -> float:
+        """How late the event loop is now, seconds; may be asked from another thread."""
+        return self._clock.now_s()
+
+    async def close(self) -> None:
+        """Cut everything short; nothing is reported any more."""
+        self._clock.close()
+        await self._abandon()
+
+    def _accept(self, message: Exchange) -> None:
+        self._message = message
+        for grant in message.grants:
+            self._queues[grant.lane].extend(self._expand(grant))
+        self._caller.purse.credit(message.allowance_usd)
+        if message.refuse_money:
+            self._caller.purse.refuse()
+        if message.stop:
+            self._stop()
+        for lane in range(len(self._queues)):
+            self._fill(lane)
+
+    def _expand(self, grant: Grant) -> list[int]:
+        trials = list(grant.trials)
+        width = len(self._setup.lanes[grant.lane])
+        for start, stop in grant.spans:
+            trials += expand(self._order, start, stop, self._in_lane[grant.lane], width).ravel().tolist()
+        return trials
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for queue in self._queues:
+            self._returned.extend(queue)
+            queue.clear()
+
+    async def _abandon(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _fill(self, lane: int) -> None:
+        queue, window = self._queues[lane], self._setup.windows[lane]
+        while queue and self._in_flight[lane] < window and not self._stopping:
+            self._in_flight[lane] += 1
+            task = self._loop.create_task(self._run(queue.popleft(), lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _run(self, trial: int, lane: int) -> None:
+        block, index = divmod(trial, len(self._conditions))
+        item = self._setup.items[block // self._setup.plan.repeats]
+        try:
+            prompt = self._prompt(index, item)
+            row = await self._conditions[index].run(TrialClock(trial), item, prompt, self._caller)
+            self._rows.append(row, self._new_prompt(prompt))
+        except (HandedBack, asyncio.CancelledError):
+            # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends here.
+            self._returned.append(trial)
+            if self._caller.gauges.fatal is not None:
+                self._stop()
+        finally:
+            self._in_flight[lane] -= 1
+            self._fill(lane)
+            # The first row sets the time of the answer; after that only what makes an answer due wakes the exchange.
+            if self._wake is not None and (self._rows.count == 1 or self._urgent()):
+                self._poke()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crash = error
+            self._poke()
+
+    def _prompt(self, index: int, item: Item) -> Prompt:
+        variant = self._variant[index]
+        last = self._rendered.get(variant)
+        if last is not None and last[0] is item:
+            return last[1]
+        prompt = Prompt(self._conditions[index].renderer.render(item))
+        self._rendered[variant] = (item, prompt)
+        return prompt
+
+    def _new_prompt(self, prompt: Prompt) -> tuple[str, str] | None:
+        """The prompt's text travels with the first row that uses it."""
+        if prompt.key in self._known_prompts:
+            return None
+        if len(self._known_prompts) >= _KNOWN_PROMPTS:
+            self._known_prompts.clear()
+        self._known_prompts.add(prompt.key)
+        return prompt.key, prompt_text(prompt.messages)
+
+    def wanting(self) -> None:
+        """A call began to wait for money."""
+        self._wanting = True
+        self._poke()
+
+    def _poke(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _due(self, idle_s: float) -> bool:
+        """Whether the exchange is to be answered now."""
+        now = self._loop.time()
+        return self._urgent() or now >= idle_s or (self._rows.count > 0 and now >= self._answer_rows_s)
+
+    def _urgent(self) -> bool:
+        """Whether the driver is to hear at once: work runs out, or something is wrong."""
+        if self._crash is not None or self._returned or self._wanting:
+            return True
+        assert self._message is not None
+        for queue, low in zip(self._queues, self._message.low_water, strict=False):
+            if len(queue) <= low:
+                return True
+        return not self._tasks and not any(self._queues)
+
+    def _report(self, number: int) -> Report:
+        purse, gauges = self._caller.purse, self._caller.gauges
+        spent, released = purse.report(self._earmarked())
+        self._wanting = False
+        returned, self._returned = tuple(self._returned), []
+        report = Report(
+            number=number,
+            generation=self._setup.generation,
+            rows=self._rows.take() if self._rows.count else b"",
+            unstarted=tuple(map(len, self._queues)),
+            in_flight=tuple(self._in_flight),
+            spent_usd=spent,
+            released_usd=released,
+            wanted_usd=purse.wanted,
+            waiting=gauges.waiting,
+            returned=returned,
+            retries=gauges.retries,
+            throttled=gauges.throttled,
+            quota_wait_s=gauges.quota_wait_s,
+            lag_s=self._clock.take(),
+            cpu_s=self._cpu_clock(),
+            fatal=gauges.fatal,
+        )
+        gauges.retries = gauges.throttled = 0
+        gauges.quota_wait_s = 0.0
+        return report
+
+    def _earmarked(self) -> list[float]:
+        """By condition: what queued trials will reserve when they start."""
+        kept = [0.0] * len(self._conditions)
+        if self._setup.bounds_usd:
+            for queue in self._queues:
+                for trial in queue:
+                    index = trial % len(kept)
+                    kept[index] += self._setup.bounds_usd[index]
+        return kept

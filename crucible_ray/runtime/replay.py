@@ -1,0 +1,43 @@
+"""Calls out of a record: the same rows as the run that recorded them, without one request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crucible_ray.calls.budget import Purse
+from crucible_ray.errors import CannotContinue
+from crucible_ray.records import Call, Item, Reply, Usage
+from crucible_ray.runtime.trial import CallResult, Gauges, Prompt, TrialClock
+
+
+class ReplayCaller:
+    """Answers each call with its recorded attempts. Decisions and latencies are read, never retaken."""
+
+    def __init__(self, recorded: Callable[[int], Sequence[Call]], conditions: int) -> None:
+        """`recorded(trial)` gives the trial's calls, all attempts, in recorded order."""
+        self._recorded = recorded
+        self.purse = Purse(conditions)
+        self.gauges = Gauges()
+
+    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+        """See Caller. Raises CannotContinue where the record lacks the call."""
+        attempts = [c for c in self._recorded(clock.trial) if c.call == index]
+        if not attempts:
+            raise CannotContinue(f"The record holds no call {index} of trial {clock.trial}: it cannot be replayed.")
+        last = attempts[-1]
+        if last.prompt != prompt.key:
+            raise CannotContinue(f"Trial {clock.trial} was asked another prompt than this experiment renders.")
+        if last.outcome != "ok":
+            return CallResult(None, last.outcome, attempts)
+        usage = Usage(
+            input_tokens=last.input_tokens,
+            output_tokens=last.output_tokens,
+            reasoning_tokens=last.reasoning_tokens,
+        )
+        reply = Reply(
+            text=last.text or "",
+            finish_reason=last.finish_reason,
+            usage=usage,
+            model_version=last.model_version,
+        )
+        return CallResult(reply, None, attempts)

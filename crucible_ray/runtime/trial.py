@@ -1,0 +1,169 @@
+"""One trial: an item becomes calls, their replies become one answer, one score, one row.
+
+Everything here is a function of the plan and of what the caller brings back, so a replay of recorded calls gives the
+same row as the run that recorded them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import fsum
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from crucible_ray.calls.budget import Purse
+from crucible_ray.ensemble import Ballot, majority, normalizer
+from crucible_ray.experiment.plan import ConditionPlan
+from crucible_ray.metrics import score_accuracy
+from crucible_ray.prompts import Renderer, answer_key, parser, prompt_key
+from crucible_ray.records import Call, Fatal, Item, Message, Reply, Row
+
+PARSE_FAILED = "parse_failed"
+TRUNCATED = "truncated"
+NO_QUORUM = "no_quorum"
+CLIENT_DIED = "client_died"
+ANSWERED = frozenset({None, PARSE_FAILED})
+"""`error` values of trials that did not fail: an unreadable reply is an answer, and a wrong one."""
+
+
+class CallResult(Struct, frozen=True):
+    """How one call of a trial ended, after all its attempts."""
+
+    reply: Reply | None
+    error: str | None
+    """The last attempt's failure, where there is no reply."""
+    calls: list[Call]
+
+
+class Prompt:
+    """A rendered prompt: rendered once per item and shared by the conditions that ask the same."""
+
+    __slots__ = ("key", "messages")
+
+    def __init__(self, messages: tuple[Message, ...]) -> None:
+        self.messages = messages
+        self.key = prompt_key(messages)
+
+
+class HandedBack(Exception):  # noqa: N818 - an expected outcome, not a fault
+    """The trial cannot be finished here and now (money, a refused key): it stays pending, without a row."""
+
+
+class Gauges(Struct):
+    """What a caller counts between two reports to the driver."""
+
+    retries: int = 0
+    throttled: int = 0
+    waiting: int = 0
+    """Calls that wait for money now."""
+    quota_wait_s: float = 0.0
+    fatal: Fatal | None = None
+
+
+class Caller(Protocol):
+    """Makes the calls of trials: over the network, or out of a record."""
+
+    purse: Purse
+    gauges: Gauges
+
+    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+        """Call number `index` of the condition, with its retries. Raises HandedBack."""
+        ...
+
+
+class TrialClock:
+    """When the trial first sent something; shared by its calls."""
+
+    __slots__ = ("first_s", "trial")
+
+    def __init__(self, trial: int) -> None:
+        self.trial = trial
+        self.first_s: float | None = None
+
+
+class Condition:
+    """A condition ready to run: its template compiled, its parser chosen."""
+
+    def __init__(self, index: int, plan: ConditionPlan) -> None:
+        self.index, self.plan = index, plan
+        self.renderer = Renderer(plan.prompt)
+        self._parse = parser(plan.parse)
+        self._normalize = normalizer(plan.normalize)
+
+    async def run(self, clock: TrialClock, item: Item, prompt: Prompt, caller: Caller) -> Row:
+        """The trial's row. Raises HandedBack."""
+        if self.plan.vote is None:
+            return self._single(clock.trial, item, await caller.call(clock, self.index, 0, item, prompt))
+        tasks = [
+            asyncio.ensure_future(caller.call(clock, self.index, k, item, prompt)) for k in range(len(self.plan.calls))
+        ]
+        try:
+            results = await asyncio.gather(*tasks)
+        except HandedBack:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+        return self._voted(clock.trial, item, results)
+
+    def _single(self, trial: int, item: Item, result: CallResult) -> Row:
+        prediction, error = self._read(result, item)
+        return self._row(trial, item, [result], prediction, error)
+
+    def _voted(self, trial: int, item: Item, results: list[CallResult]) -> Row:
+        ballots = []
+        for result in results:
+            answer, error = self._read(result, item)
+            ballots.append(Ballot(answer=answer, failed=error not in ANSWERED))
+        vote = majority(ballots, quorum=self.plan.quorum, normalize=self._normalize)
+        row = self._row(trial, item, results, vote.winner, vote.reason)
+        return msgspec.structs.replace(row, consensus=vote.consensus, votes=vote.votes)
+
+    def _read(self, result: CallResult, item: Item) -> tuple[str | None, str | None]:
+        """(answer, error) of one call."""
+        if result.reply is None:
+            return None, result.error
+        if not result.reply.text.strip() and result.reply.finish_reason == "length":
+            return None, TRUNCATED
+        answer = self._parse(result.reply.text, item)
+        return answer, None if answer is not None else PARSE_FAILED
+
+    def _row(
+        self, trial: int, item: Item, results: list[CallResult], prediction: str | None, error: str | None
+    ) -> Row:
+        answered = error in ANSWERED
+        calls = tuple(results[0].calls) if len(results) == 1 else tuple(c for r in results for c in r.calls)
+        return Row(
+            trial=trial,
+            error=error,
+            prediction=prediction if answered else None,
+            correct=score_accuracy(prediction, answer_key(self.plan.parse, item), self._normalize) if answered else None,
+            latency_us=max(_active_us(r.calls) for r in results) if answered else None,
+            cost_usd=_total(calls),
+            input_tokens=_count([c.input_tokens for c in calls]),
+            output_tokens=_count([c.output_tokens for c in calls]),
+            reasoning_tokens=_count([c.reasoning_tokens for c in calls]),
+            finish_reason=results[0].reply.finish_reason if len(results) == 1 and results[0].reply else None,
+            retries=len(calls) - len(results),
+            calls=calls,
+        )
+
+
+def _active_us(calls: list[Call]) -> int:
+    """Time on the trial's clock: our own waiting between attempts does not count."""
+    return sum(c.ended_us - c.started_us for c in calls)
+
+
+def _total(calls: tuple[Call, ...]) -> float | None:
+    """The sum of what is known; None where a charged call's price is not."""
+    if len(calls) == 1:
+        return calls[0].cost_usd
+    costs = [c.cost_usd for c in calls]
+    return None if any(c is None for c in costs) else fsum(c for c in costs if c is not None)
+
+
+def _count(tokens: list[int | None]) -> int | None:
+    known = [t for t in tokens if t is not None]
+    return sum(known) if known else None

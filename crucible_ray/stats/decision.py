@@ -1,0 +1,155 @@
+"""The default decision on a paired difference: which rule applies, what it says, what pooling would say.
+
+| outcome | rule |
+| --- | --- |
+| bounded=False | t on item differences |
+| 0/1, every item difference -1, 0 or 1 | McNemar's score test and its dual, Tango's interval |
+| bounded by 0 and 1, fewer than 20 items differ | adjusted Wald test with two pseudo-items, so labelled |
+| anything else | t on item differences |
+
+With too few differing items no split of them could reject: then there is no verdict, only the interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from crucible_ray.errors import StatsError
+from crucible_ray.stats.paired import adjusted_difference, clustered_difference, item_means, mcnemar_counts
+from crucible_ray.stats.result import Floats, TestResult
+from crucible_ray.stats.single import welch_t
+
+FEW_DISCORDANT = 12
+"""Differing items below which a score test is labelled "few differing items"."""
+FEW_DIFFERING = 20
+"""Differing items below which t on item differences gives way to the adjusted Wald test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedDecision:
+    """What the default rule says about treatment minus control, and why this rule."""
+
+    result: TestResult
+    reason: str
+    """Which rule was chosen and why, one sentence."""
+    naive: TestResult | None
+    """Pooled Welch over all repeats, for contrast; None with fewer than two values in either condition."""
+    decidable: bool
+    """False: too few items differ for any verdict."""
+    items: int
+    """Items answered under both conditions."""
+    differing: int
+    """Items whose means differ."""
+
+
+def paired_difference(
+    control_IR: ArrayLike, treatment_IR: ArrayLike, *, bounded: bool = True, alpha: float = 0.05
+) -> PairedDecision:
+    """Decide on the mean of treatment minus control over items, by the table above.
+
+    control_IR, treatment_IR: one row per item in the same order, shape [items, repeats] or [items]; NaN where
+    a trial has no value. bounded: outcomes lie between 0 and 1 (declared, never guessed: a cost in dollars
+    does so too). An item counts when both conditions have a value for it, with the mean over the values it
+    has. Raises StatsError on different numbers of items, on values outside what `bounded` says, or with fewer
+    than two complete items.
+    """
+    control, treatment = _as_table(control_IR), _as_table(treatment_IR)
+    if len(control) != len(treatment):
+        raise StatsError(f"pairs need the same items; control has {len(control)}, treatment {len(treatment)}")
+    diff = item_means(treatment) - item_means(control)
+    diff = diff[~np.isnan(diff)]
+    if len(diff) < 2:
+        raise StatsError(
+            f"a paired comparison needs two items answered under both conditions; there are {len(diff)}"
+        )
+    repeats = max(_repeats(control), _repeats(treatment))
+    informative = repeats > 1 and (_varies(control) or _varies(treatment))
+    if bounded and not _within(control, treatment, binary=False):
+        raise StatsError("bounded outcomes lie between 0 and 1; ask for bounded=False")
+    result, why = _decide(diff, control, treatment, bounded=bounded, alpha=alpha)
+    differing = int(np.count_nonzero(diff))
+    decidable = not bounded or differing >= fewest_decidable(alpha)
+    few = FEW_DISCORDANT if result.test == "mcnemar_score" else FEW_DIFFERING
+    notes = list(result.notes)
+    if repeats > 1 and not informative:
+        notes.append(f"{repeats} repeats carry the information of 1: they never differ within an item")
+    if not decidable:
+        notes.append("too few differing items to decide")
+    elif bounded and differing < few:
+        notes.append("few differing items")
+    design = f"paired, {len(diff)} items" + (f" x {repeats} repeats" if repeats > 1 else "")
+    return PairedDecision(
+        result=replace(result, notes=tuple(notes)),
+        reason=f"{design}, {differing} differ: {why}",
+        naive=_naive(control, treatment, alpha),
+        decidable=decidable,
+        items=len(diff),
+        differing=differing,
+    )
+
+
+def fewest_decidable(alpha: float) -> int:
+    """The fewest differing items with which an exact sign test can reject at alpha: 6 for .05."""
+    count = 1
+    while 2.0 ** (1 - count) > alpha:
+        count += 1
+    return count
+
+
+_SCORE = "every item difference is -1, 0 or 1, so McNemar's score test with Tango's interval"
+_ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pseudo-items"
+_ADJUSTED_ALIKE = "all by the same amount, so the adjusted Wald test with two pseudo-items"
+_T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences"
+_T_CONTINUOUS = "a continuous outcome, so t on item differences"
+
+
+def _decide(
+    diff: Floats, control: Floats, treatment: Floats, *, bounded: bool, alpha: float
+) -> tuple[TestResult, str]:
+    if not bounded:
+        return clustered_difference(diff, alpha=alpha), _T_CONTINUOUS
+    if _within(control, treatment, binary=True) and bool(np.isin(diff, (-1.0, 0.0, 1.0)).all()):
+        gains, losses = int(np.count_nonzero(diff > 0)), int(np.count_nonzero(diff < 0))
+        return mcnemar_counts(gains, losses, len(diff), alpha=alpha), _SCORE
+    if np.count_nonzero(diff) < FEW_DIFFERING:
+        return adjusted_difference(diff, alpha=alpha), _ADJUSTED
+    result = clustered_difference(diff, alpha=alpha)
+    if result.p_value is None:
+        return adjusted_difference(diff, alpha=alpha), _ADJUSTED_ALIKE
+    return result, _T_BOUNDED
+
+
+def _as_table(values: ArrayLike) -> Floats:
+    table = np.asarray(values, np.float64)
+    if table.ndim not in (1, 2):
+        raise StatsError(f"values have shape [items] or [items, repeats], not {table.shape}")
+    return table if table.ndim == 2 else table[:, None]
+
+
+def _within(control: Floats, treatment: Floats, *, binary: bool) -> bool:
+    """Whether every value is 0 or 1, or, not `binary`, lies between them."""
+    for table in (control, treatment):
+        inside = (table == 0) | (table == 1) if binary else (table >= 0) & (table <= 1)
+        if not bool((inside | np.isnan(table)).all()):
+            return False
+    return True
+
+
+def _repeats(table: Floats) -> int:
+    return int((~np.isnan(table)).sum(axis=1).max(initial=0))
+
+
+def _varies(table: Floats) -> bool:
+    """Whether any item has two different values among its repeats."""
+    lowest = np.where(np.isnan(table), np.inf, table).min(axis=1)
+    highest = np.where(np.isnan(table), -np.inf, table).max(axis=1)
+    return bool((highest > lowest).any())
+
+
+def _naive(control: Floats, treatment: Floats, alpha: float) -> TestResult | None:
+    if min(np.count_nonzero(~np.isnan(control)), np.count_nonzero(~np.isnan(treatment))) < 2:
+        return None
+    return replace(welch_t(control, treatment, alpha=alpha), test="welch_t_pooled")

@@ -1,0 +1,38 @@
+"""Quantiles and tails of the normal and Student's t distribution; scipy is imported on first use."""
+
+from __future__ import annotations
+
+from crucible_ray.errors import StatsError
+
+
+def normal_quantile(probability: float) -> float:
+    """The standard normal's quantile."""
+    from scipy.special import ndtri
+
+    return float(ndtri(probability))
+
+
+def normal_cdf(value: float) -> float:
+    """The standard normal's distribution function."""
+    from scipy.special import ndtr
+
+    return float(ndtr(value))
+
+
+def critical(alpha: float, df: float | None = None) -> float:
+    """Two-sided critical value at level alpha: normal, or Student's t where `df` is given.
+
+    Raises StatsError unless 0 < alpha < 1.
+    """
+    if not 0 < alpha < 1:
+        raise StatsError(f"alpha is {alpha}; it must lie between 0 and 1")
+    from scipy.special import ndtri, stdtrit
+
+    return float(-ndtri(alpha / 2) if df is None else -stdtrit(df, alpha / 2))
+
+
+def two_sided_p(statistic: float, df: float | None = None) -> float:
+    """The two-sided p-value of a z statistic, or of a t statistic where `df` is given."""
+    from scipy.special import ndtr, stdtr
+
+    return float(2 * (ndtr(-abs(statistic)) if df is None else stdtr(df, -abs(statistic))))

@@ -1,0 +1,232 @@
+"""Paired differences: McNemar's test with Tango's interval, t on item differences, adjusted Wald."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from crucible_ray.errors import StatsError
+from crucible_ray.stats.distributions import critical, two_sided_p
+from crucible_ray.stats.result import Floats, Interval, TestResult
+
+Variant = Literal["score", "exact", "mid_p", "corrected"]
+
+_HALVINGS = 64
+
+
+def mcnemar(
+    control: ArrayLike, treatment: ArrayLike, *, variant: Variant = "score", alpha: float = 0.05
+) -> TestResult:
+    """McNemar's test of two paired 0/1 outcomes, with Tango's interval for the difference.
+
+    control, treatment: 0 or 1, shape [items], paired by position.
+    `score` (uncorrected; the exact dual of the interval), `exact` (binomial, conservative), `mid_p`
+    (Fagerland, Lydersen and Laake 2013), `corrected` (Edwards' continuity correction). Raises StatsError on
+    other values, other shapes, or no pair.
+    """
+    gains, losses, n = _discordant(control, treatment)
+    return mcnemar_counts(gains, losses, n, variant=variant, alpha=alpha)
+
+
+def mcnemar_counts(
+    gains: int, losses: int, n: int, *, variant: Variant = "score", alpha: float = 0.05
+) -> TestResult:
+    """`mcnemar` from counts of `n` pairs: `gains` where treatment alone is 1, `losses` where control is."""
+    discordant = gains + losses
+    low, high = tango_limits(gains, losses, n, alpha=alpha)
+    root = math.sqrt(discordant)
+    if variant == "score":
+        statistic = (gains - losses) / root if discordant else 0.0
+        p_value = two_sided_p(statistic)
+    elif variant == "corrected":
+        statistic = (
+            math.copysign(max(abs(gains - losses) - 1, 0), gains - losses) / root if discordant else 0.0
+        )
+        p_value = two_sided_p(statistic)
+    elif variant in ("exact", "mid_p"):
+        statistic = None
+        p_value = _binomial_p(min(gains, losses), discordant, mid=variant == "mid_p")
+    else:
+        raise StatsError(f"mcnemar has no variant {variant!r}: score, exact, mid_p or corrected")
+    return TestResult(
+        test=f"mcnemar_{variant}",
+        statistic=statistic,
+        df=None,
+        p_value=p_value,
+        estimate=(gains - losses) / n,
+        ci_low=float(low),
+        ci_high=float(high),
+        effect_sizes={"odds_ratio": gains / losses} if losses else {},
+        n=n,
+        assumptions=("pairs are independent of one another",),
+        notes=(f"{discordant} of {n} pairs differ: {gains} gained, {losses} lost",),
+        alpha=alpha,
+    )
+
+
+def tango(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Interval:
+    """Tango's score interval for the difference of two paired proportions, treatment minus control.
+
+    Tango 1998, Statistics in Medicine 17, 891-908. Raises StatsError as `mcnemar` does.
+    """
+    gains, losses, n = _discordant(control, treatment)
+    low, high = tango_limits(gains, losses, n, alpha=alpha)
+    return Interval(float(low), float(high))
+
+
+def tango_limits(
+    gains: ArrayLike, losses: ArrayLike, n: ArrayLike, *, alpha: float = 0.05
+) -> tuple[Floats, Floats]:
+    """Lower and upper limits of Tango's interval for arrays of counts, broadcast together.
+
+    The score statistic falls strictly in the difference tested, so each limit is found by bisection, to the
+    last bit.
+    """
+    gained, lost, pairs = np.broadcast_arrays(
+        np.asarray(gains, np.float64), np.asarray(losses, np.float64), np.asarray(n, np.float64)
+    )
+    z = critical(alpha)
+    return _solve(gained, lost, pairs, z), _solve(gained, lost, pairs, -z)
+
+
+def _solve(gains: Floats, losses: Floats, n: Floats, target: float) -> Floats:
+    low, high = np.full(gains.shape, -1.0), np.full(gains.shape, 1.0)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = _score(gains, losses, n, middle) > target
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    limits: Floats = (low + high) / 2
+    return limits
+
+
+def _score(gains: Floats, losses: Floats, n: Floats, delta: Floats) -> Floats:
+    """Tango's statistic at a true difference `delta`; q: the share of losses, estimated under it."""
+    b = (2 * n - gains + losses) * delta - gains - losses
+    c = -losses * delta * (1 - delta)
+    root = np.sqrt(np.maximum(b * b - 8 * n * c, 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Two forms of one root: each is free of cancellation on its side of b = 0.
+        q = np.where(b > 0, -2 * c / (b + root), (root - b) / (4 * n))
+        variance = n * (2 * np.maximum(q, np.maximum(-delta, 0)) + delta * (1 - delta))
+        return np.where(variance > 0, (gains - losses - n * delta) / np.sqrt(variance), 0.0)
+
+
+def bonett_price(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Interval:
+    """The adjusted Wald interval for two paired proportions (Bonett and Price 2012, JEBS 37)."""
+    gains, losses, n = _discordant(control, treatment)
+    diff = np.repeat([1.0, -1.0, 0.0], [gains, losses, n - gains - losses])
+    result = adjusted_difference(diff, alpha=alpha)
+    assert result.ci_low is not None
+    assert result.ci_high is not None
+    return Interval(result.ci_low, result.ci_high)
+
+
+def adjusted_difference(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
+    """Adjusted Wald test and interval of a mean paired difference bounded by -1 and 1.
+
+    Two pseudo-items, one at +1 and one at -1, are added; at one repeat of a 0/1 outcome this is Bonett and
+    Price's interval. The p-value is its dual. diff_I: one difference per item, shape [items], no NaN.
+    """
+    n = len(diff_I)
+    if n == 0:
+        raise StatsError("no item was answered under both conditions")
+    total, squares, padded = math.fsum(diff_I), math.fsum(diff_I * diff_I) + 2, n + 2
+    centre = total / padded
+    se = math.sqrt((squares / padded - centre * centre) / padded)
+    half = critical(alpha) * se
+    return TestResult(
+        test="adjusted_wald",
+        statistic=centre / se,
+        df=None,
+        p_value=two_sided_p(centre / se),
+        estimate=total / n,
+        ci_low=max(centre - half, -1.0),
+        ci_high=min(centre + half, 1.0),
+        n=n,
+        assumptions=("items are independent of one another", "differences lie between -1 and 1"),
+        alpha=alpha,
+    )
+
+
+def clustered_difference(diff_IR: ArrayLike, *, alpha: float = 0.05) -> TestResult:
+    """Mean paired difference with items as clusters: t on item means (Miller 2024, arXiv 2411.00640).
+
+    diff_IR: treatment minus control, shape [items, repeats] or [items]; NaN where a trial failed. Items
+    without any value are left out. Raises StatsError with fewer than two items.
+    """
+    diff = np.asarray(diff_IR, np.float64)
+    diff_I = item_means(diff if diff.ndim == 2 else diff[:, None])
+    diff_I = diff_I[~np.isnan(diff_I)]
+    n = len(diff_I)
+    if n < 2:
+        raise StatsError(f"a mean over items needs two items or more; here there are {n}")
+    mean = math.fsum(diff_I) / n
+    sd = math.sqrt(math.fsum((diff_I - mean) ** 2) / (n - 1))
+    # Rounding leaves a spread of the order of one unit in the last place where every item is alike.
+    if sd <= 1e-14 * max(abs(mean), float(np.abs(diff_I).max())):
+        return _without_spread(mean, n, alpha)
+    se = sd / math.sqrt(n)
+    half = critical(alpha, n - 1) * se
+    return TestResult(
+        test="clustered_t",
+        statistic=mean / se,
+        df=n - 1,
+        p_value=two_sided_p(mean / se, n - 1),
+        estimate=mean,
+        ci_low=mean - half,
+        ci_high=mean + half,
+        effect_sizes={"cohens_dz": mean / sd},
+        n=n,
+        assumptions=("items are independent of one another", "the mean over items is near normal"),
+        alpha=alpha,
+    )
+
+
+def _without_spread(mean: float, n: int, alpha: float) -> TestResult:
+    return TestResult(
+        test="clustered_t",
+        statistic=None,
+        df=n - 1,
+        p_value=None,
+        estimate=mean,
+        ci_low=None,
+        ci_high=None,
+        n=n,
+        notes=("every item has the same difference: there is no spread to judge it by",),
+        alpha=alpha,
+    )
+
+
+def item_means(values_IR: Floats) -> Floats:
+    """The mean over each item's repeats that are there, shape [items]; NaN where there is none."""
+    present = ~np.isnan(values_IR)
+    counts = present.sum(axis=1)
+    sums = np.where(present, values_IR, 0.0).sum(axis=1)
+    means = np.full(len(sums), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def _discordant(control: ArrayLike, treatment: ArrayLike) -> tuple[int, int, int]:
+    before, after = np.asarray(control, np.float64), np.asarray(treatment, np.float64)
+    if before.shape != after.shape or before.ndim != 1 or before.size == 0:
+        raise StatsError(
+            f"pairs need two arrays of one length; these have shapes {before.shape} and {after.shape}"
+        )
+    if not (np.isin(before, (0, 1)).all() and np.isin(after, (0, 1)).all()):
+        raise StatsError("McNemar's test and Tango's interval are for outcomes of 0 and 1")
+    return int(np.sum(after > before)), int(np.sum(after < before)), before.size
+
+
+def _binomial_p(smaller: int, discordant: int, *, mid: bool) -> float:
+    if discordant == 0:
+        return 1.0
+    from scipy.stats import binom
+
+    tail = float(binom.cdf(smaller, discordant, 0.5))
+    if mid:
+        tail -= 0.5 * float(binom.pmf(smaller, discordant, 0.5))
+    return min(1.0, 2 * tail)

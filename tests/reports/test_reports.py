@@ -1,0 +1,169 @@
+"""Reports say what the analysis holds, in words, and escape what they did not write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.reduction import Analysis, reduce
+from crucible_ray.reports import KillFact, RunFacts, final_screen, summary_lines, words, write_markdown
+from crucible_ray.reports.markdown import code, escape
+from tests.reduction.rows import batches, condition, hypothesis, model, plan, row
+
+
+def _facts(**how: Any) -> RunFacts:
+    defaults: dict[str, Any] = {
+        "status": "complete",
+        "started": "2026-11-03T10:00:00+00:00",
+        "duration_s": 192.0,
+        "runtime": "ray",
+        "clients": 1,
+        "spent_usd": 0.61,
+        "estimated_usd": 0.66,
+        "calls": 800,
+        "retries": 12,
+        "throttled": 23,
+        "quota_wait_s": 4.5,
+        "bound_by": "the provider's limit",
+        "results_dir": "results/exp_0123456789ab",
+        "reproduce": ("crucible-ray reproduce results/exp_0123456789ab",),
+    }
+    return RunFacts(**(defaults | how))
+
+
+def _run(failed: int = 0, **how: Any) -> tuple[Plan, Analysis]:
+    asked = plan(100, hypotheses=(hypothesis("at least 5 points better", margin=0.05),), **how)
+    outcomes = [(0, 1)] * 24 + [(1, 0)] * 8 + [(1, 1)] * 60 + [(0, 0)] * 8
+    rows = []
+    for item, pair in enumerate(outcomes):
+        for index, correct in enumerate(pair):
+            bad = "timeout" if index == 0 and item >= 100 - failed else None
+            calls = [{"call": m, "outcome": "ok", "text": "A"} for m in range(3)] if index else []
+            rows.append(row(2 * item + index, correct, bad, calls=calls))
+    score = lambda _condition, item, _text: int(item % 3 > 0)  # noqa: E731
+    return asked, reduce(asked, batches(rows), member_score=score)
+
+
+def test_the_report_has_every_section() -> None:
+    report = write_markdown(*_run(failed=2), _facts())
+    for heading in (
+        "# Voting", "## Key finding", "## Hypotheses", "## Conditions", "### Members", "## Comparisons",
+        "## Completeness", "### Failures by class", "## Cost", "## How it was run", "## How to reproduce",
+    ):  # fmt: skip
+        assert f"\n{heading}" in f"\n{report}", heading
+    assert "`exp_0123456789ab`" in report
+    assert "| single | timeout | 2 |" in report
+    assert "a pooled t-test would have said p = " in report
+    assert "Simulated" not in report
+
+
+def test_every_table_row_has_as_many_cells_as_its_head() -> None:
+    lines = write_markdown(*_run(failed=2), _facts()).splitlines()
+    width = 0
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        cells = line.replace("\\|", "").count("|")
+        if after.startswith("| ---"):
+            width = cells
+        if line.startswith("|"):
+            assert cells == width, line
+        else:
+            assert "|" not in line.replace("\\|", ""), line
+
+
+def test_a_simulated_run_says_so_in_report_and_screen() -> None:
+    asked, analysis = _run(simulated={"seed": 1})
+    assert "Simulated: no real model was asked" in write_markdown(asked, analysis, _facts())
+    assert "(simulated)" in final_screen(asked, analysis, _facts())[0]
+
+
+def test_names_and_errors_cannot_break_the_page() -> None:
+    hostile = "<script>|`x`\n# big*"
+    asked = plan(
+        4, name=hostile, conditions=(condition(hostile, [model("m1")]), condition("b", [model("m2")]))
+    )
+    analysis = reduce(asked, batches([row(t, error=hostile if t == 0 else None) for t in range(8)]))
+    report = write_markdown(asked, analysis, _facts(model_versions={"m1": hostile}))
+    assert "<script>`" not in report.replace("`` <script>", "")
+    assert "\n# big" not in report
+    assert escape(hostile) == r"&lt;script&gt;\|\`x\` \# big\*"
+    assert code("a`b") == "``a`b``"
+
+
+def test_the_screen_is_the_one_that_was_promised() -> None:
+    asked, analysis = _run()
+    facts = _facts(
+        kill=KillFact(at_percent=40, handed_back=38, lost=0, doubled=0),
+        planted=0.16,
+        next_steps=("status DIR", "reproduce DIR"),
+    )
+    assert final_screen(asked, analysis, facts) == [
+        "Trials 200/200   0 lost   $0.61 of $0.66 estimated",
+        "  client actor killed on purpose at 40 %: 38 trials handed back, 0 lost, 0 doubled",
+        "  23 x 429 obeyed, 12 retries",
+        "ensemble - single   +16.0 points [5.2, 26.9], p = .005   paired, 100 items",
+        '  "at least 5 points better": supported    a pooled t-test would have said p = .008',
+        "  planted in the simulator: +16.0, inside the interval",
+        "Bound by: the provider's limit     Next: status DIR, reproduce DIR",
+    ]
+
+
+def test_the_summary_names_the_best_single_member_the_failures_and_the_folder() -> None:
+    lines = summary_lines(*_run(failed=2), _facts())
+    text = "\n".join(lines)
+    assert "best single member: m0 66.0 %" in text
+    assert "2 of 100 failed: 2 x timeout" in text
+    assert "Results saved to: results/exp_0123456789ab" in text
+    assert "Bound by: the provider's limit   3 min 12 s" in text
+
+
+def test_a_control_character_never_reaches_the_terminal() -> None:
+    asked = plan(3, hypotheses=(hypothesis("\x1b[2J better"),))
+    lines = summary_lines(asked, reduce(asked, batches([row(t) for t in range(6)])), _facts())
+    assert all(line.isprintable() for line in lines)
+
+
+def test_pending_trials_and_the_reason_stand_on_the_first_line() -> None:
+    asked = plan(10)
+    analysis = reduce(asked, batches([row(t) for t in range(8)]))
+    first = final_screen(asked, analysis, _facts(status="budget", spent_usd=None))[0]
+    assert first == "Trials 8/20   12 pending (budget)   unknown price of $0.66 estimated"
+
+
+def test_one_condition_alone_has_nothing_to_compare() -> None:
+    asked = plan(5, conditions=(condition("only", [model("m1")]),))
+    analysis = reduce(asked, batches([row(t) for t in range(5)]))
+    assert "nothing to compare" in write_markdown(asked, analysis, _facts())
+    assert len(final_screen(asked, analysis, _facts())) == 3
+
+
+def test_the_key_finding_is_a_sentence_with_verdict_and_interval() -> None:
+    _, analysis = _run()
+    assert words.finding(analysis) == (
+        '"at least 5 points better" is supported. accuracy of ensemble is 16.0 points higher than of single '
+        "(interval +5.2 to +26.9 points, p = .005)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "number", "shown"),
+    [
+        ("accuracy", 0.79821, "79.8 %"),
+        ("latency_p95", 1234.6, "1,235 ms"),
+        ("cost_per_query", 0.0014321, "$0.0014"),
+        ("cost_per_query", 0.0, "$0.00"),
+        ("accuracy", None, "-"),
+    ],
+)
+def test_values_have_their_units(metric: str, number: float | None, shown: str) -> None:
+    assert words.value(metric, number) == shown
+
+
+def test_reports_are_the_same_for_the_same_facts() -> None:
+    rng = np.random.default_rng(1)
+    asked = plan(50, 2)
+    rows = [row(t, int(rng.random() < 0.6)) for t in range(200)]
+    first, second = (write_markdown(asked, reduce(asked, batches(rows, size)), _facts()) for size in (10, 99))
+    assert first == second
