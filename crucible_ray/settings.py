@@ -124,9 +124,13 @@ class ModelTable(Struct, frozen=True, kw_only=True):
     """Median."""
 
     def simulation(self) -> dict[str, Any]:
-        """What is said of a simulated model's behaviour."""
-        values = {name: getattr(self, name) for name in SIMULATION_KEYS}
-        return {name: value for name, value in values.items() if value is not None}
+        """What is said of a simulated model's behaviour, as plain values."""
+        values = msgspec.to_builtins(self)
+        return {
+            name: list(values[name]) if name == "tail" else values[name]
+            for name in SIMULATION_KEYS
+            if values[name] is not None
+        }
 
 
 SIMULATION_KEYS: Final = ("accuracy", "correlation", "latency_s", "tail", "output_tokens")
@@ -223,7 +227,7 @@ def keys() -> tuple[Key, ...]:
 def load_settings(start: Path, env: Mapping[str, str], profile: str | None = None) -> Settings:
     """The settings that hold in the folder `start`.
 
-    `crucible.toml` (or `pyproject.toml`'s `[tool.crucible]`) and `.env` are looked for there and in its parents.
+    `crucible.toml` (or `[tool.crucible]` of `pyproject.toml`) and `.env` may also stand in a parent of it.
     Raises SettingsError, naming every unknown key and wrong value at once.
     """
     merged = Environment({**_dotenv(start), **env})
@@ -419,6 +423,9 @@ def _dotenv(start: Path) -> dict[str, str]:
     for folder in _folders(start):
         path = folder / ".env"
         if path.is_file():
-            values = dotenv_values(path, interpolate=False, encoding="utf-8")
+            try:
+                values = dotenv_values(path, interpolate=False, encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{path} cannot be read: {type(error).__name__}") from error
             return {name: value for name, value in values.items() if value is not None}
     return {}

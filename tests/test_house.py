@@ -1,4 +1,4 @@
-"""The rules of the house that a program can check: who imports whom, at what cost, and what the tree holds."""
+"""The rules of the house that a program can check: who imports whom, at what cost, what the tree holds."""
 
 from __future__ import annotations
 

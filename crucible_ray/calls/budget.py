@@ -76,11 +76,11 @@ class Ledger:
             self.spent[k] += s
             self.outstanding[k] = max(0.0, self.outstanding[k] - s - r)
 
-    def lost(self, held: Sequence[float], in_flight: Sequence[float]) -> None:
-        """A client died with `held` in its purse, of which `in_flight` at most was being spent: that counts as spent."""
+    def lost(self, held: Sequence[float]) -> None:
+        """A client died with `held` in its purse. Any of it may have been spent since its last report, so all counts as spent."""
         for k, amount in enumerate(held):
             self.outstanding[k] = max(0.0, self.outstanding[k] - amount)
-        self.other_usd += fsum(min(h, f) for h, f in zip(held, in_flight, strict=True))
+        self.other_usd += fsum(held)
 
 
 class Purse:

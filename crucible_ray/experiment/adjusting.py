@@ -1,4 +1,4 @@
-"""Small changes to an experiment from outside: flags of the command, and dotted fields (`-P budget.max_total=2`)."""
+"""Small changes to an experiment from outside: flags, and dotted fields (`-P budget.max_total=2`)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def override(
 
 
 def set_fields(experiment: Experiment, values: Mapping[str, str]) -> Experiment:
-    """Set dotted fields, each text read as its field's type: `repeat`, `budget.max_total`, `conditions.NAME.temperature`.
+    """Set dotted fields, each text read as its field's type.
 
+    For example `repeat`, `budget.max_total`, `conditions.NAME.temperature`.
     Raises SpecError with every fault.
     """
     problems: list[str] = []
@@ -52,7 +53,7 @@ def set_fields(experiment: Experiment, values: Mapping[str, str]) -> Experiment:
 
 
 def read_text(text: str, wanted: Any, place: str) -> Any:
-    """A text as a value of a type. Raises SpecError; a comma list is a sweep, which this version does not know."""
+    """A text as a value of a type. Raises SpecError, also for a comma list: a sweep."""
     if "," in text:
         raise SpecError((f"-P {place}={text}: lists of values (sweeps) are not supported by this version.",))
     try:

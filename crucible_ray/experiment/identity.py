@@ -1,7 +1,7 @@
-"""Which experiment this is: a hash over what can change an answer or the set of trials, and over nothing else.
+"""Which experiment this is: a hash of what can change an answer or the set of trials, and of nothing else.
 
-Metrics, hypotheses, analysis, budget, limits, prices and formats stay out: a run that its budget stopped continues with
-a larger one, and a changed question never mixes with old results.
+Metrics, hypotheses, analysis, budget, limits, prices and formats stay out: a run that its budget stopped
+continues with a larger one, and a changed question never mixes with old results.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.adjusting import override, read_text, set_fields
@@ -114,7 +115,7 @@ def _find(module: ModuleType, name: str | None, place: str) -> tuple[Any, str]:
         if isinstance(found, Experiment) or inspect.isfunction(found):
             return found, name
         what = (
-            f"{name} is a {type(found).__name__}, no experiment"
+            f"{name} is no experiment but {type(found).__name__}"
             if hasattr(module, name)
             else f"there is no {name!r}"
         )
@@ -152,7 +153,7 @@ def _call(function: Callable[..., Any], params: Mapping[str, str], place: str) -
         raise SpecError(tuple(problems))
     made = _theirs(lambda: function(**arguments), place)
     if not isinstance(made, Experiment):
-        raise SpecError((f"{place} returned a {type(made).__name__}, no Experiment.",))
+        raise SpecError((f"{place} returned {type(made).__name__}, no Experiment.",))
     return set_fields(made, rest)
 
 
@@ -173,18 +174,18 @@ def _theirs(run: Callable[[], _T], place: str) -> _T:
         text = f"\n    {error.text.strip()}" if error.text else ""
         raise SpecError((f"{error.filename or place}, line {error.lineno}: {error.msg}{text}",)) from error
     except Exception as error:
-        frames = "".join(traceback.format_list(_own_frames(error)))
-        raise SpecError((f"{place} failed:\n{frames}{type(error).__name__}: {error}",)) from error
+        shown = "".join(traceback.format_list(_own_frames(error)))
+        raise SpecError((f"{place} failed:\n{shown}{type(error).__name__}: {error}",)) from error
 
 
-def _own_frames(error: BaseException) -> traceback.StackSummary:
-    """The frames of an error from the author's first on, without the import system's and ours."""
-    ours = str(Path(__file__).resolve().parents[1])
+_NOT_THEIRS: Final = (
+    str(Path(__file__).resolve().parents[1]),
+    "<frozen ",
+    *(sysconfig.get_path(each) for each in ("stdlib", "purelib", "platlib")),
+)
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of an error in its author's files: not the import system's, a library's or ours."""
     frames = traceback.extract_tb(error.__traceback__)
-    return traceback.StackSummary.from_list(
-        [
-            each
-            for each in frames
-            if not each.filename.startswith((ours, "<frozen importlib", importlib.__file__))
-        ]
-    )
+    return [each for each in frames if not each.filename.startswith(_NOT_THEIRS)]

@@ -1,4 +1,4 @@
-"""From an experiment to its plan: every name resolved, every default filled in, the nearest setting winning."""
+"""From an experiment to its plan: names resolved, defaults filled in, the nearest setting winning."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def resolve(
     """The plan of an experiment over these items.
 
     catalogue: how models are found: `models.resolve_model`, or `models.resolve_simulated` for `--simulate`.
-    source: the experiment's file as it was named. simulated: settings of the simulator that the run itself starts for
-    simulated models, beside what their tables say.
+    source: the experiment's file as it was named. simulated: settings of the simulator that the run itself
+    starts for simulated models, beside what their tables say.
     Raises SpecError with every fault.
     """
     validate(experiment, settings, catalogue=catalogue)
@@ -116,10 +116,10 @@ def _has_choices(experiment: Experiment, items: Sequence[Item]) -> bool:
         template = _first(condition.prompt, experiment.prompt)
         where = f"Condition {condition_name(condition)!r}"
         if any(with_choices) and not all(with_choices) and (parse is None or template is None):
-            problems.append(f"{where}: some items have choices and some have none: set prompt and parse.")
+            problems.append(f"{where}: some items have choices and some not: set prompt and parse.")
         if parse == "choice" and not all(with_choices):
             item = items[with_choices.index(False)]
-            problems.append(f"{where}: parse = 'choice' needs choices, and item {item.id!r} has none.")
+            problems.append(f"{where}: parse = 'choice' needs choices; item {item.id!r} has none.")
     if problems:
         raise SpecError(tuple(problems))
     return all(with_choices)
@@ -181,7 +181,7 @@ def _call(member: Model, condition: Condition, experiment: Experiment, ref: Mode
 
 
 def _paced(ref: ModelRef, settings: Settings) -> ModelRef:
-    """A member's model under the default rate of ensembles, unless it has a limit of its own or is at home."""
+    """A member's model under the default rate of ensembles, unless it has its own limit or is at home."""
     at_home = ref.provider == "simulated" or is_loopback(ref.base_url)
     if at_home or ref.limits.requests_per_minute is not None or settings.run.disable_rate_limiting:
         return ref

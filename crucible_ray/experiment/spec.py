@@ -1,6 +1,7 @@
 """An experiment as its author writes it: frozen values that are cheap to make and checked later, all at once.
 
-Only unknown and missing options are refused on the spot; `validation` checks every value and reports all faults together.
+Only unknown and missing options are refused on the spot; `validation` checks every value and reports all
+faults together.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
 
 
 def option_problems(kind: type, names: Iterable[str]) -> list[str]:
-    """What is wrong with these options of a value: unknown ones with the nearest known, later ones by name."""
+    """What is wrong with these options of a value: the unknown with the nearest known, the later by name."""
     known = [each.name for each in fields(kind)]
     later = LATER_OPTIONS.get(kind.__name__, frozenset())
     return [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from functools import cache
 from itertools import combinations
 from math import isfinite
 from typing import Any, Final, get_type_hints
@@ -17,6 +16,7 @@ from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
+    Condition,
     Dataset,
     Ensemble,
     Experiment,
@@ -55,7 +55,7 @@ _NAMED_OPTIONS: Final = {
 
 def validate(experiment: Experiment, settings: Settings, *, catalogue: Catalogue) -> None:
     """Check everything that needs no dataset. Raises SpecError with every fault."""
-    problems = problems_of(experiment) or _model_problems(experiment, settings, catalogue)
+    problems = problems_of(experiment) + _model_problems(experiment, settings, catalogue)
     if problems:
         raise SpecError(tuple(problems))
 
@@ -75,11 +75,12 @@ def problems_of(experiment: Experiment) -> list[str]:
 
 def referenced_models(experiment: Experiment) -> list[str]:
     """Every model that is named, once each, in the order of the conditions."""
-    names: dict[str, None] = {}
-    for condition in experiment.conditions:
+    named: list[object] = []
+    for condition in _conditions(experiment):
         members = condition.members if isinstance(condition, Ensemble) else (condition,)
-        names.update(dict.fromkeys(each if isinstance(each, str) else each.model for each in members))
-    return list(names)
+        if isinstance(members, tuple):
+            named += [each.model if isinstance(each, Model) else each for each in members]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str) and name))
 
 
 def _model_problems(experiment: Experiment, settings: Settings, catalogue: Catalogue) -> list[str]:
@@ -92,15 +93,10 @@ def _model_problems(experiment: Experiment, settings: Settings, catalogue: Catal
     return problems
 
 
-@cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
-
-
 def _value_problems(value: Any, where: str, *, skip: Iterable[str] = ()) -> list[str]:
     """Fields whose content is not of the declared kind or range."""
     problems = []
-    hints = _hints(type(value))
+    hints = get_type_hints(type(value), include_extras=True)
     for field in fields(value):
         content = getattr(value, field.name)
         place = f"{where}{field.name}"
@@ -146,7 +142,7 @@ def _template_problems(place: str, template: str) -> list[str]:
     try:
         Environment().parse(template)
     except TemplateSyntaxError as error:
-        return [f"{place} is not a valid jinja2 template (line {error.lineno}): {error.message}."]
+        return [f"{place} is not a valid jinja2 template (line {error.lineno}): {error.message}"]
     return []
 
 
@@ -184,19 +180,21 @@ def _part_problems(experiment: Experiment) -> list[str]:
             problems.append(f"{name} is a {type(part).__name__}: write {kind.__name__}(...).")
     analysis = experiment.analysis
     names = _names(experiment)
-    if (
-        isinstance(analysis, Analysis)
-        and isinstance(analysis.baseline, str)
-        and analysis.baseline not in names
-    ):
-        problems.append(
-            f"analysis.baseline: no condition is called {analysis.baseline!r}: {_nearest(analysis.baseline, names)}"
-        )
+    baseline = analysis.baseline if isinstance(analysis, Analysis) else None
+    if isinstance(baseline, str) and baseline not in names:
+        hint = _nearest(baseline, names)
+        problems.append(f"analysis.baseline: no condition is called {baseline!r}: {hint}")
     return problems
 
 
 def _names(experiment: Experiment) -> list[str]:
-    return [condition_name(each) for each in experiment.conditions if isinstance(each, Model | Ensemble)]
+    return [condition_name(each) for each in _conditions(experiment)]
+
+
+def _conditions(experiment: Experiment) -> list[Condition]:
+    """Those that are conditions at all."""
+    given: object = experiment.conditions
+    return [each for each in given if isinstance(each, Model | Ensemble)] if isinstance(given, tuple) else []
 
 
 def _nearest(name: str, names: list[str]) -> str:
@@ -216,7 +214,7 @@ def _condition_problems(experiment: Experiment) -> list[str]:
         elif isinstance(condition, str):
             problems.append(f"conditions[{number}]: write Model({condition!r}).")
         else:
-            what = "functions are" if callable(condition) else f"a {type(condition).__name__} is"
+            what = "functions are" if callable(condition) else f"{type(condition).__name__} is"
             problems.append(f"conditions[{number}]: {what} not supported by this version as a condition.")
     return problems + _duplicate_names(experiment)
 
@@ -250,7 +248,7 @@ def _member_problems(member: object, place: str) -> list[str]:
     if isinstance(member, str):
         return [] if member else [f"{place}a model's name must not be empty."]
     if not isinstance(member, Model):
-        return [f"{place}a {type(member).__name__} is not supported by this version as a member."]
+        return [f"{place}{type(member).__name__} is not supported by this version as a member."]
     own = [name for name in ("prompt", "system", "parse", "normalize") if getattr(member, name) is not None]
     problems = [
         f"{place}{name} of a member is not supported by this version: set it on the ensemble." for name in own

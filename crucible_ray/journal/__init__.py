@@ -9,6 +9,6 @@
 | `store`, `disk`, `memory`, `cloud` | where entries lie |
 | `trials` | a set of trial numbers in a bit each |
 | `state` | what a resume needs: which trials have a row, what was spent |
-| `kept` | the rows that count, in order of trial |
+| `kept`, `spill` | the rows that count, in order of trial, sorted on disk |
 | `tables`, `cells`, `artifacts`, `environment` | the files of a results folder |
 """

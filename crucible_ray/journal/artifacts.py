@@ -47,8 +47,8 @@ def write_results(
 ) -> None:
     """`results.csv`, `results.parquet`, `calls.parquet`, `prompts.parquet`, `environment.json`.
 
-    `positions`: `experiment.grid.Order.positions_of`. `experiment_folder`: whose git commit is noted. Blocking,
-    for seconds where there are a million rows. Raises DamagedEntry, StorageFailed.
+    `positions`: `experiment.grid.Order.positions_of`. `experiment_folder`: whose git commit is noted.
+    Blocking, for seconds where there are a million rows. Raises DamagedEntry, StorageFailed.
     """
     grid = Grid(plan, items, positions)
     with _written_aside(folder) as aside, tempfile.TemporaryDirectory(dir=aside) as scratch:

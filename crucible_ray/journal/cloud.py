@@ -41,9 +41,10 @@ class ObjectLog(BlockingLog):
         # Refused for good: nothing was written, and trying again would change nothing.
         self._refusals = (
             exceptions.PermissionDeniedError,
+            PermissionError,
             exceptions.UnauthenticatedError,
             exceptions.NotFoundError,
-            FileNotFoundError,  # what obstore makes of a missing bucket
+            FileNotFoundError,  # so obstore says that a bucket is missing
             exceptions.NotSupportedError,
             exceptions.InvalidPathError,
         )

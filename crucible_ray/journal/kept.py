@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from crucible_ray.errors import CrucibleError, StorageFailed
 from crucible_ray.journal.entries import decode_entry
 from crucible_ray.journal.rows import ROW_SCHEMA
+from crucible_ray.journal.spill import BUCKETS, in_batches, sorted_on_disk
 from crucible_ray.journal.state import JournalState
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.journal.trials import TrialSet
 
-_BATCH = 8192
-_MEMORY = "256MB"
-"""What the sort holds before it goes to disk. Each thread would hold as much again: there is one."""
+Ints = NDArray[np.int64]
+
+BATCH = 8192
+"""Rows that are handled at once."""
 
 
 def kept_tables(
@@ -53,45 +54,13 @@ def kept_rows(
     """
     wanted = ROW_SCHEMA.names[:-1] if columns is None else columns
     schema = pa.schema([ROW_SCHEMA.field(name) for name in wanted])
-    yield from sorted_by_disk(
-        "SELECT * FROM source ORDER BY trial", kept_tables(log, state, wanted), schema, scratch
-    )
+    width = max(BATCH, -(-state.kept.bound // BUCKETS))
 
+    def range_of(trials: pa.ChunkedArray) -> Ints:
+        return np.asarray(trials.to_numpy() // width, np.int64)
 
-def sorted_by_disk(
-    query: str, tables: Iterable[pa.Table], schema: pa.Schema, scratch: Path
-) -> Iterator[pa.RecordBatch]:
-    """What a DuckDB query says of the table `source`, which is read as it goes and spills into `scratch`.
-
-    Raises StorageFailed, and whatever CrucibleError `tables` raises.
-    """
-    import duckdb
-
-    failures: list[CrucibleError] = []
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for table in tables:
-                for batch in table.to_batches(_BATCH):
-                    yield batch.cast(schema)
-        except CrucibleError as error:
-            # DuckDB would make a text of it.
-            failures.append(error)
-            raise
-
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": _MEMORY,
-        "temp_directory": str(scratch),
-        "threads": 1,
-    }
-    try:
-        with duckdb.connect(config=config) as connection:
-            connection.register("source", pa.RecordBatchReader.from_batches(schema, batches()))
-            yield from connection.sql(query).to_arrow_reader(_BATCH)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        if failures:
-            raise failures[0] from error
-        raise StorageFailed(str(scratch), str(error).strip().splitlines()[0]) from error
+    tables = sorted_on_disk(kept_tables(log, state, wanted), schema, "trial", range_of, scratch)
+    return in_batches(tables, BATCH)
 
 
 def prompt_texts(log: BlockingLog) -> Iterator[pa.Table]:
@@ -106,9 +75,7 @@ def prompt_texts(log: BlockingLog) -> Iterator[pa.Table]:
             yield pa.table({"key": prompts.field("key"), "text": prompts.field("text")})
 
 
-def _reopened_at(
-    trials: NDArray[np.int64], reopened: NDArray[np.int64], by: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _reopened_at(trials: Ints, reopened: Ints, by: Ints) -> Ints:
     """By which entry each trial was last reopened, 0: never. reopened: ascending trials; by: its entries."""
     if not len(reopened):
         return np.zeros(len(trials), np.int64)

@@ -5,8 +5,9 @@ The bytes depend on the rows that count alone: not on how they lay in the log, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal import cells
-from crucible_ray.journal.kept import kept_rows, prompt_texts, sorted_by_disk
+from crucible_ray.journal.kept import BATCH, kept_rows, prompt_texts
 from crucible_ray.journal.rows import CALL_FIELDS
+from crucible_ray.journal.spill import in_batches, sorted_on_disk
 from crucible_ray.journal.state import JournalState
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.records import Item
@@ -63,6 +65,8 @@ CALLS: pa.Schema = pa.schema(
     ]
 )
 PROMPTS: pa.Schema = pa.schema([("prompt", pa.string()), ("messages", pa.string())])
+_FOUND: pa.Schema = pa.schema([("key", pa.string()), ("text", pa.string())])
+_BREAKS = np.array([f"{byte:02x}" for byte in range(1, 256)], "S2")
 
 
 class Grid:
@@ -174,12 +178,32 @@ def _note_versions(versions: dict[str, set[str]], calls: pa.RecordBatch) -> None
 
 def _write_prompts(folder: Path, log: BlockingLog, scratch: Path) -> None:
     """Each prompt of a call that counts, once, by key."""
-    used = str(folder / "calls.parquet").replace("'", "''")
-    query = f"""
-        SELECT key AS prompt, any_value(text) AS messages FROM source
-        WHERE key IN (SELECT prompt FROM read_parquet('{used}')) GROUP BY key ORDER BY key
-    """
-    source = pa.schema([("key", pa.string()), ("text", pa.string())])
+    found = chain(_used_prompts(folder / "calls.parquet"), prompt_texts(log))
+    tables = sorted_on_disk(found, _FOUND, "key", _range_of, scratch)
     with _parquet(folder / "prompts.parquet", PROMPTS) as prompts:
-        for batch in sorted_by_disk(query, prompt_texts(log), source, scratch):
-            prompts.write_batch(batch.cast(PROMPTS))
+        for batch in in_batches(map(_used_once, tables), BATCH):
+            prompts.write_batch(batch)
+
+
+def _used_prompts(calls: Path) -> Iterator[pa.Table]:
+    """The keys that calls refer to, without a text."""
+    with pq.ParquetFile(calls) as file:
+        for batch in file.iter_batches(BATCH, columns=["prompt"]):
+            keys = pc.unique(batch["prompt"])
+            yield pa.table([keys, pa.nulls(len(keys), pa.string())], schema=_FOUND)
+
+
+def _range_of(keys: pa.ChunkedArray) -> Ints:
+    """Hexadecimal keys by their first byte."""
+    found = np.searchsorted(_BREAKS, keys.to_numpy().astype("S2"), side="right")
+    return np.asarray(found, np.int64)
+
+
+def _used_once(found: pa.Table) -> pa.Table:
+    """Of keys and texts, sorted by key, the first text of each key that stands without one too."""
+    wanted = pc.is_null(found["text"])
+    used = pc.unique(found["key"].filter(wanted))
+    texts = found.filter(pc.and_(pc.invert(wanted), pc.is_in(found["key"], value_set=used)))
+    keys = texts["key"].to_numpy()
+    first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    return texts.filter(pa.array(first)).rename_columns(PROMPTS.names)

@@ -26,6 +26,11 @@ class TrialSet:
     def __contains__(self, trial: int) -> bool:
         return bool(self.contains(np.array([trial], np.int64))[0])
 
+    @property
+    def bound(self) -> int:
+        """A number above all that are in, by less than 65,536."""
+        return (max(self._chunks, default=-1) + 1) * _CHUNK
+
     def add(self, trials: Ints) -> _Bools:
         """Add `trials`, shape [n]; says which of them were new. A number twice in `trials` is new once."""
         new = np.zeros(len(trials), np.bool_)
@@ -75,6 +80,14 @@ class TrialSet:
                 absent = numbers[~self.contains(numbers)]
                 if len(absent):
                     yield absent
+
+    def numbers(self) -> Iterator[Ints]:
+        """The numbers that are in, ascending, a chunk at a time."""
+        for chunk in sorted(self._chunks):
+            numbers = np.arange(chunk * _CHUNK, (chunk + 1) * _CHUNK, dtype=np.int64)
+            present = numbers[self.contains(numbers)]
+            if len(present):
+                yield present
 
     def _counted(self, chunk: int, change: int) -> None:
         self.count += change

@@ -1,7 +1,7 @@
 """From a model's name to where it is served, how it is called, what it costs.
 
-A name is an alias (no slash) of `crucible.toml` or of this file, or `provider/model-id`. This version speaks OpenAI's
-wire format, so `ModelRef.provider` is `openai` (the company or any compatible server) or `simulated`.
+A name is an alias (no slash) of `crucible.toml` or of this file, or `provider/model-id`. This version speaks
+OpenAI's wire format, so `ModelRef.provider` is `openai` (they or any compatible server) or `simulated`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ALIASES: Final[dict[str, str]] = {
     "claude_sonnet": _LONG["anthropic_sonnet"],
     "claude_opus": _LONG["anthropic_opus"],
 }
-"""Which `provider/model-id` each alias stands for: dated where the provider dates its ids (Google's stable ids are not)."""
+"""Which `provider/model-id` each alias stands for; dated, but for Google, whose stable ids have no date."""
 
 SERVERS: Final[dict[str, str | None]] = {
     "openai": "https://api.openai.com/v1",
@@ -52,7 +52,7 @@ SERVERS: Final[dict[str, str | None]] = {
     "ollama": "http://127.0.0.1:11434/v1",
     "vllm": "http://127.0.0.1:8000/v1",
 }
-"""Base URLs of servers that speak OpenAI's format; None: everybody has their own. `<NAME>_BASE_URL` overrides."""
+"""Base URLs of servers that speak OpenAI's format; None: each user's own. `<NAME>_BASE_URL` overrides."""
 
 _FOREIGN: Final = ("anthropic", "google")
 _LATER: Final = ("local", "replay")
@@ -90,7 +90,7 @@ def resolve_model(name: str, settings: Settings) -> ModelRef:
 
 
 def resolve_simulated(name: str, settings: Settings) -> ModelRef:
-    """The same name, played by a simulator that the run itself starts: its id and price, no key, no address yet."""
+    """The same name, played by a simulator that the run itself starts: no key, and no address yet."""
     return _simulated(_target(name, settings), settings)
 
 
@@ -102,7 +102,7 @@ def with_base_url(ref: ModelRef, url: str) -> ModelRef:
 def rebase(plan: Plan, url: str) -> Plan:
     """Point the simulated models of a plan (every model of a plan that has none) at a running simulator.
 
-    A simulator that the run itself starts counts as its settings, not as its address: such a plan keeps its id.
+    A simulator that the run itself starts counts as its settings, not its address: such a plan keeps its id.
     """
     has_simulated = any(call.model.provider == "simulated" for each in plan.conditions for call in each.calls)
     conditions = tuple(
@@ -146,8 +146,8 @@ def _format_problems(target: _Target) -> list[str]:
     if provider in _FOREIGN:
         table = f'[models."{name}"]' if "/" in name else f"[models.{name}]"
         return [
-            f"Model {name!r}: {provider}'s own format is not supported by this version. A server that speaks OpenAI's "
-            f'works: in crucible.toml, {table} with provider = "openai" and its base_url.'
+            f"Model {name!r}: {provider}'s own format is not supported by this version. A server that speaks "
+            f'the OpenAI format works: in crucible.toml, {table} with provider = "openai" and its base_url.'
         ]
     if provider in _LATER:
         return [f"Model {name!r}: provider {provider!r} is not supported by this version."]
@@ -159,18 +159,14 @@ def _server(provider: str, settings: Settings) -> str | None:
 
 
 def _address_problems(target: _Target, base_url: str) -> list[str]:
-    name, variable = target.name, f"{target.provider.upper()}_BASE_URL"
-    if not base_url:
-        return [
-            f"Model {name!r}: {target.provider} has no common address: set {variable} or base_url in crucible.toml."
-        ]
+    name, prefix = f"Model {target.name!r}", target.provider.upper()
     parts = urlsplit(base_url)
+    if not base_url:
+        return [f"{name}: {target.provider} has no common address: set {prefix}_BASE_URL or its base_url."]
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        return [f"Model {name!r}: base_url {base_url!r} is not an http:// or https:// address."]
+        return [f"{name}: base_url {base_url!r} is not an http:// or https:// address."]
     if parts.username is not None or parts.password is not None:
-        return [
-            f"Model {name!r}: base_url holds a user or password: keys belong into {target.provider.upper()}_API_KEY."
-        ]
+        return [f"{name}: its base_url holds a user or password; a key belongs into {prefix}_API_KEY."]
     return []
 
 
@@ -178,8 +174,8 @@ def _simulated(target: _Target, settings: Settings) -> ModelRef:
     if target.provider == "simulated" and target.table.base_url:
         raise SpecError(
             (
-                f"Model {target.name!r}: the run itself starts the simulator of a simulated model. For one that already "
-                'runs, write provider = "openai" with its base_url.',
+                f"Model {target.name!r}: the run itself starts the simulator of a simulated model. For one "
+                'that already runs, write provider = "openai" with its base_url.',
             )
         )
     return _ref(target, settings, provider="simulated", base_url="", key_env=None)

@@ -77,7 +77,7 @@ class Endpoint:
         return self.prompt_tokens_bound(messages) * self._input_usd + self._largest_output * self._output_usd
 
     def cost_estimate_usd(self, messages: Sequence[Message]) -> float | None:
-        """What an attempt of unknown outcome cost at least: its prompt, four bytes a token; None: no price."""
+        """What an attempt of unknown outcome cost at least: its prompt, 4 bytes a token; None: no price."""
         if self._input_usd is None:
             return None
         return sum(_size(each.content) for each in messages) / _BYTES_A_TOKEN * self._input_usd

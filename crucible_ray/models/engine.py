@@ -13,6 +13,7 @@ call, one parsed URL per address. What makes it safe: every failure says whether
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -30,6 +31,8 @@ from crucible_ray.errors import NeverSent, OutcomeUnknown, TransportError
 from crucible_ray.models.transport import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, LazyTls, Response, Routes, within
 
 _SHOWN = 200
+_LARGE_BYTES = 1 << 20
+"""From here on aiohttp warns about a body that is written at one go."""
 _KNOWN_URLS = 1024
 
 
@@ -86,7 +89,7 @@ class Engine:
             response = await session.request(
                 method,
                 target.url,
-                data=body,
+                data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
                 proxy=target.proxy,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -112,6 +112,10 @@ def limits_from(headers: Mapping[str, str]) -> Limits:
     )
 
 
+_Count: TypeAlias = int | float | None
+"""Some servers write whole numbers as 12.0."""
+
+
 class _Part(Struct):
     text: str | None = None
 
@@ -128,16 +132,16 @@ class _Choice(Struct):
 
 
 class _PromptDetails(Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count = None
 
 
 class _CompletionDetails(Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: _Count = None
 
 
 class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Count = None
+    completion_tokens: _Count = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
 
@@ -184,11 +188,15 @@ def _usage(usage: _Usage | None) -> Usage:
         return Usage()
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return Usage(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        reasoning_tokens=completion.reasoning_tokens if completion else None,
-        cached_tokens=prompt.cached_tokens if prompt else None,
+        input_tokens=_whole(usage.prompt_tokens),
+        output_tokens=_whole(usage.completion_tokens),
+        reasoning_tokens=_whole(completion.reasoning_tokens) if completion else None,
+        cached_tokens=_whole(prompt.cached_tokens) if prompt else None,
     )
+
+
+def _whole(count: _Count) -> int | None:
+    return int(count) if count is not None else None
 
 
 def _failure(response: Response, complaint: Complaint, now_s: float, key: str | None) -> ModelError:

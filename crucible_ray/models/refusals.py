@@ -136,9 +136,9 @@ def shorten(text: str, key: str | None) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Seconds to wait, by `retry-after-ms` or `retry-after`, in seconds or as a date (RFC 9110, 10.2.3).
+    """Seconds to wait: `retry-after-ms`, or `retry-after` in seconds or as a date (RFC 9110, 10.2.3).
 
-    A date is read against the server's own `date`, whose clock it was written by; without one against `now_s`.
+    A date is read against the server's own `date`, which the same clock wrote; without one against `now_s`.
     """
     millis = _finite(headers.get("retry-after-ms"))
     if millis is not None:

@@ -206,12 +206,7 @@ class Driver:
     def _bury(self, index: int, why: str) -> None:
         hand = self._hands[index]
         handed_back = self.frontier.out_with(index)
-        in_flight = [0.0] * self._conditions
-        if self._bounds:
-            for lane, window in zip(self.frontier.lanes, self._windows, strict=True):
-                for condition in lane:
-                    in_flight[condition] = window * self._bounds[condition]
-        self.ledger.lost(hand.held, in_flight)
+        self.ledger.lost(hand.held)
         hand.held = [0.0] * self._conditions
         for trial in self.frontier.died(index):
             self._fail(index, trial)
@@ -247,7 +242,9 @@ class Driver:
             hand.wanted = (0.0,) * self._conditions
             self._commit(hand, amounts)
         if self._quarantined(index):
-            if not self.frontier.out_with(index) and (grant := self.frontier.take_suspects(index)):
+            if not self.frontier.out_with(index) and self._affords_suspects():
+                grant = self.frontier.take_suspects(index)
+                assert grant is not None
                 grants.append(grant)
                 self._pay(hand, grant, amounts)
             return grants, amounts
@@ -263,11 +260,11 @@ class Driver:
         return grants, amounts
 
     def _quarantined(self, index: int) -> bool:
-        if self._quarantine is None and self.frontier.has_suspects:
+        if self._quarantine is None and self.frontier.next_suspects():
             self._quarantine = index
         if self._quarantine != index:
             return False
-        if not self.frontier.has_suspects and not self.frontier.out_with(index):
+        if not self.frontier.next_suspects() and not self.frontier.out_with(index):
             self._quarantine = None
             return False
         return True
@@ -314,16 +311,28 @@ class Driver:
     def _affords_anything(self) -> bool:
         if self.stopping:
             return False
-        if self.frontier.has_suspects:
+        if self._affords_suspects():
             return True
         return any(self._affordable(lane, 1) for lane in range(len(self._windows)) if self.frontier.has_work(lane))
+
+    def _affords_suspects(self) -> bool:
+        while group := self.frontier.next_suspects():
+            if not self._bounds:
+                return True
+            counts = Counter(trial % self._conditions for trial in group)
+            if self.ledger.affords([counts[k] * self._bounds[k] for k in range(self._conditions)]):
+                return True
+            if len(group) == 1:
+                return False
+            self.frontier.halve_suspects()
+        return False
 
     def _must_refuse(self) -> bool:
         """Whether everything that is in flight waits for money, and there is none."""
         waiting = sum(hand.waiting for hand in self._hands)
         if not waiting or self.stopping:
             return bool(waiting)
-        if waiting < sum(sum(hand.in_flight) + sum(hand.unstarted) for hand in self._hands):
+        if waiting < sum(sum(hand.in_flight) for hand in self._hands):
             return False
         return not any(self.ledger.affords(hand.wanted) for hand in self._hands if any(hand.wanted))
 

@@ -65,11 +65,6 @@ class Frontier:
         """Whether this lane has anything left to grant."""
         return bool(self._singles[lane]) or self._cursor[lane] < self.order.blocks
 
-    @property
-    def has_suspects(self) -> bool:
-        """Whether a group waits to be run alone."""
-        return bool(self._suspects)
-
     def next_single(self, lane: int) -> int | None:
         """The next trial that stands alone, without taking it."""
         return self._singles[lane][0] if self._singles[lane] else None
@@ -117,15 +112,22 @@ class Frontier:
         self._cursor[lane] = stop
         return len(whole)
 
-    def split_next_block(self, lane: int) -> bool:
-        """Put the next block's trials among the singles, where money for a whole block is not there any more."""
-        if self._singles[lane] or self._cursor[lane] >= self.order.blocks:
-            return bool(self._singles[lane])
-        start = self._cursor[lane]
-        trials = expand(self.order, start, start + 1, self._in_lane[lane], len(self.lanes[lane])).ravel()
-        self._singles[lane].extend(trials[~self.done.contains(trials)].tolist())
-        self._cursor[lane] = start + 1
-        return True
+    def split_next_block(self, lane: int) -> None:
+        """Put the trials of the next block with any left among the singles: money for whole blocks is not there any more."""
+        while not self._singles[lane] and self._cursor[lane] < self.order.blocks:
+            start = self._cursor[lane]
+            trials = expand(self.order, start, start + 1, self._in_lane[lane], len(self.lanes[lane])).ravel()
+            self._singles[lane].extend(trials[~self.done.contains(trials)].tolist())
+            self._cursor[lane] = start + 1
+
+    def next_suspects(self) -> list[int]:
+        """The next such group, without taking it."""
+        return self._suspects[0] if self._suspects else []
+
+    def halve_suspects(self) -> None:
+        """Run the next group in two parts, where money for the whole is not there any more."""
+        group = self._suspects.popleft()
+        self._suspects.extendleft([group[len(group) // 2 :], group[: len(group) // 2]])
 
     def take_suspects(self, client: int) -> Grant | None:
         """A group that may hold what kills clients, for a client that has nothing else."""

@@ -113,12 +113,13 @@ def test_the_ceiling_is_raised_in_steps_ahead_of_what_is_committed() -> None:
     assert ledger.ceiling_for([0.9]) == pytest.approx(1.0)
 
 
-def test_the_money_of_a_dead_client_that_may_have_been_spent_counts_as_spent() -> None:
+def test_all_the_money_of_a_dead_client_counts_as_spent() -> None:
     ledger = Ledger(limit_usd=inf, conditions=1, scale_usd=1.0)
     ledger.grant([0.5])
-    ledger.lost([0.5], [0.2])
-    assert ledger.spent_usd == pytest.approx(0.2)
-    assert ledger.committed_usd == pytest.approx(0.2)
+    ledger.settle([0.1], [0.1])
+    ledger.lost([0.3])
+    assert ledger.spent_usd == pytest.approx(0.4)
+    assert ledger.committed_usd == pytest.approx(0.4)
 
 
 def test_a_purse_serves_whoever_waited_longest_and_hands_back_the_rest() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from math import inf
 
 from crucible_ray.journal.kept import kept_tables
 from crucible_ray.journal.rows import rows_to_records
@@ -46,7 +47,7 @@ async def _play(seed: int, weather: Weather | None) -> World:
             break
         if status == "budget":
             await check_budget(world, budget)
-            budget = None  # the user goes on with more money
+            budget = inf  # the user goes on with more money
         if status == "StorageFailed":
             world.weather.storage_faults = 0.0  # somebody mended the storage
     else:
@@ -126,7 +127,7 @@ async def check_money(world: World) -> None:
 
 async def check_budget(world: World, budget: float | None) -> None:
     """A budget is not passed, and is used up to a trial's bound."""
-    if budget is None:
+    if budget in (None, inf):
         raise Violation("stopped by a budget that is not there")
     if world.provider.charged_usd > budget + 1e-9:
         raise Violation(f"charged {world.provider.charged_usd:.6f} of a budget of {budget:.6f}")

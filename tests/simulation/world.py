@@ -391,7 +391,7 @@ class Attempt:
         ledger = Ledger(
             limit_usd=limit if limit is not None else float("inf"),
             conditions=len(plan.conditions),
-            scale_usd=limit or 1.0,
+            scale_usd=limit if limit is not None and limit < float("inf") else 1.0,
             spent_usd=state.rows_usd,
             other_usd=state.other_usd,
         )
