@@ -1,0 +1,48 @@
+"""Experiments on language models as Ray actors: declared, estimated, run, analysed and reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crucible_ray.api import Options, RunResult, estimate, reproduce, resume, retry, run
+    from crucible_ray.experiment.hypothesis import Hypothesis
+    from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model
+
+__all__ = [
+    "Analysis",
+    "Budget",
+    "Dataset",
+    "Ensemble",
+    "Experiment",
+    "Hypothesis",
+    "Model",
+    "Options",
+    "RunResult",
+    "estimate",
+    "reproduce",
+    "resume",
+    "retry",
+    "run",
+]
+
+_HOMES = dict.fromkeys(("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "Model"), "crucible_ray.experiment.spec")
+_HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are loaded when they are first used, so that importing the package costs next to nothing."""
+    from importlib import import_module
+
+    if name in __all__:
+        return getattr(import_module(_HOMES.get(name, "crucible_ray.api")), name)
+    if not name.startswith("_"):
+        from crucible_ray.experiment.spec import not_supported
+
+        if (error := not_supported(name)) is not None:
+            raise error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

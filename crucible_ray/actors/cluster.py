@@ -72,3 +72,8 @@ class RayThread:
         ray.init(
             address="local", include_dashboard=False, num_cpus=0, object_store_memory=_OBJECT_STORE_BYTES, **quiet
         )
+
+
+def alive_nodes() -> int:
+    """How many machines the cluster has now."""
+    return sum(1 for node in ray.nodes() if node["Alive"])

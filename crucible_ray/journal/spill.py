@@ -1,7 +1,7 @@
 """Sorting what memory does not hold: rows go to files by ranges of their key, then each file is sorted alone.
 
-A database's external sort was tried first: DuckDB 2.0 under a memory limit fails on rows with nested calls as soon
-as their texts exceed it. Keys here spread evenly, which makes the textbook's distribution sort enough.
+A database's external sort was tried first: DuckDB 2.0 under a memory limit fails on rows with nested calls as
+soon as their texts exceed it. Keys here spread evenly, so the textbook's distribution sort is enough.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def sorted_on_disk(
     bucket_of: Callable[[pa.ChunkedArray], Ints],
     scratch: Path,
 ) -> Iterator[pa.Table]:
-    """All rows of `tables`, sorted by the column `key`, one bucket after the other; equal keys in no set order.
+    """All rows of `tables`, sorted by the column `key`, bucket after bucket; equal keys in no set order.
 
-    `bucket_of`: from keys to buckets from 0, at most about BUCKETS of them, shape [n]; it must not fall where the
-    key rises. Files in `scratch` go as they are read. Raises StorageFailed, and what reading `tables` raises.
+    `bucket_of`: keys to buckets from 0, at most about BUCKETS of them, shape [n]; never falling as the key
+    rises. Files in `scratch` go as they are read. Raises StorageFailed, and what reading `tables` raises.
     """
     paths: dict[int, Path] = {}
     with _storage_of(scratch), ExitStack() as stack:

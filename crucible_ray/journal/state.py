@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -21,8 +20,8 @@ from crucible_ray.ports import LogStore
 
 Ints = NDArray[np.int64]
 
-_ANSWERED = pa.array([None, "parse_failed"], pa.string())
-"""The values of `error` with which a trial did not fail: no error, and a reply that nobody can read."""
+_UNREADABLE = "parse_failed"
+"""The one error with which a trial did not fail: there is an answer, and nobody can read it."""
 
 
 class Checkpoint(Struct, frozen=True):
@@ -133,7 +132,7 @@ class _Reader:
         trials = table["trial"].to_numpy()
         first = self.state.kept.add(trials)
         self.state.duplicates += len(trials) - int(first.sum())
-        failed = pc.invert(pc.is_in(table["error"], value_set=_ANSWERED)).to_numpy()
+        failed = pc.fill_null(pc.not_equal(table["error"], _UNREADABLE), False).to_numpy()
         if failed.any():
             self.state.failed.add(trials[first & failed])
 

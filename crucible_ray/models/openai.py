@@ -24,6 +24,8 @@ _PATH = "/chat/completions"
 _REASONING = re.compile(r"(ft:)?(o\d|gpt-[5-9]|codex)")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 _MINUTE_S = 60.0
+_READ = 2000
+"""Bytes of an error body that is not JSON."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -114,6 +116,7 @@ def limits_from(headers: Mapping[str, str]) -> Limits:
 
 _Count: TypeAlias = int | float | None
 """Some servers write whole numbers as 12.0."""
+_NO_ERROR = msgspec.Raw()
 
 
 class _Part(Struct):
@@ -128,7 +131,7 @@ class _Message(Struct):
 class _Choice(Struct):
     message: _Message | None = None
     finish_reason: str | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _NO_ERROR
 
 
 class _PromptDetails(Struct):
@@ -150,7 +153,7 @@ class _Completion(Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     model: str | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _NO_ERROR
 
 
 _completions = msgspec.json.Decoder(_Completion)
@@ -159,7 +162,7 @@ _completions = msgspec.json.Decoder(_Completion)
 def _reply(
     completion: _Completion, choice: _Choice, response: Response, now_s: float, key: str | None
 ) -> Reply:
-    if choice.error is not None and _present(choice.error):
+    if _present(choice.error):
         raise _failure(response, _complaint(b'{"error":' + bytes(choice.error) + b"}"), now_s, key)
     message = choice.message
     if message is None:
@@ -178,9 +181,9 @@ def _reply(
     )
 
 
-def _present(error: msgspec.Raw | None) -> bool:
+def _present(error: msgspec.Raw) -> bool:
     """Some servers send an empty error with every reply."""
-    return error is not None and bytes(error) not in (b"null", b"{}", b'""', b"false")
+    return error is not _NO_ERROR and bytes(error) not in (b"null", b"{}", b'""', b"false")
 
 
 def _usage(usage: _Usage | None) -> Usage:
@@ -209,7 +212,7 @@ def _complaint(body: bytes) -> Complaint:
     try:
         whole = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return Complaint(message=body[:2000].decode("utf-8", "replace"))
+        return Complaint(message=body[:_READ].decode("utf-8", "replace"))
     if isinstance(whole, list) and whole:
         whole = whole[0]
     if not isinstance(whole, dict):

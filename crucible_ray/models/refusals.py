@@ -29,7 +29,8 @@ DETAIL_CHARS = 300
 _MEANINGS: dict[type[ModelError], str] = {
     Authentication: """invalid_api_key invalid_authentication authentication_error permission_error
         permission_denied unauthenticated account_deactivated""",
-    BadRequest: "context_length_exceeded string_above_max_length request_too_large invalid_prompt",
+    BadRequest: """context_length_exceeded string_above_max_length request_too_large invalid_prompt
+        reply_not_recorded""",
     ContentFiltered: """content_filter content_policy_violation moderation_blocked
         responsibleaipolicyviolation""",
     Overloaded: "overloaded overloaded_error engine_overloaded unavailable",
@@ -40,6 +41,14 @@ _MEANINGS: dict[type[ModelError], str] = {
     ServerError: "server_error api_error internal_error internal_server_error",
 }
 _CODES = {code: kind for kind, codes in _MEANINGS.items() for code in codes.split()}
+_STATUSES: dict[int, type[ModelError]] = {
+    408: ServerError,
+    409: ServerError,
+    425: ServerError,
+    429: RateLimited,
+    503: Overloaded,
+    529: Overloaded,
+}
 _SPENT = frozenset(
     {"insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "billing_not_active"}
 )
@@ -74,39 +83,32 @@ class Complaint(Struct, frozen=True):
 
 def classify(status: int, said: Complaint) -> tuple[type[ModelError], str]:
     """(class, detail) of an error that came with `status`; 200 where it came inside a success."""
-    if status == 401:
-        return Authentication, said.message
+    if status == 200 and said.code and said.code.isdigit():
+        status = int(said.code)  # an error inside a success often brings the status that it should have had
     names = [name.lower() for name in (said.code, said.kind) if name]
-    if _SPENT.intersection(names) or status == 402:
-        return Refused, f"the account has no quota or credit left: {said.message}"
-    if status == 413 or (status in (400, 422, 429) and _TOO_LONG.search(said.message)):
-        # Also where it is called a rate limit: what is larger than a minute's tokens never gets in.
-        return BadRequest, said.message
-    if said.code and said.code.isdigit() and status == 200:
-        # An error inside a success often brings the status that it should have had.
-        status = int(said.code)
-        if status == 401:
-            return Authentication, said.message
-    for name in names:
-        if name in _CODES:
-            return _settled(_CODES[name], status), said.message
+    message = said.message.strip() or f"status {status}, without a word"
+    if status == 402 or _SPENT.intersection(names):
+        return Refused, f"the account has no quota or credit left: {message}"
     if 300 <= status < 400:
         return Refused, f"the address redirects elsewhere ({status}): correct base_url"
+    return _kind(status, names, said), message
+
+
+def _kind(status: int, names: list[str], said: Complaint) -> type[ModelError]:
+    if status == 401:
+        return Authentication
+    if status == 413 or (status in (400, 422, 429) and _TOO_LONG.search(said.message)):
+        return (
+            BadRequest  # also where it is called a rate limit: what exceeds a minute's tokens never gets in
+        )
+    for name in names:
+        if name in _CODES:
+            return _settled(_CODES[name], status)
     if status in _STATUSES:
-        return _STATUSES[status], said.message
+        return _STATUSES[status]
     if status in (400, 403, 422) or (status == 200 and _OF_THE_REQUEST.intersection(names)):
-        return _of_request(status, said), said.message
-    return (Refused if 400 <= status < 500 else ServerError), said.message or f"status {status}"
-
-
-_STATUSES: dict[int, type[ModelError]] = {
-    408: ServerError,
-    409: ServerError,
-    425: ServerError,
-    429: RateLimited,
-    503: Overloaded,
-    529: Overloaded,
-}
+        return _of_request(status, said)
+    return Refused if 400 <= status < 500 else ServerError
 
 
 def _settled(kind: type[ModelError], status: int) -> type[ModelError]:

@@ -129,7 +129,7 @@ def then_closing(response: bytes) -> Callable[[Server, Peer], Awaitable[None]]:
 
 
 def proxy_to(port: int) -> Callable[[Server, Peer], Awaitable[None]]:
-    """A forward proxy that takes every host to be 127.0.0.1:`port`: absolute targets, and tunnels by CONNECT."""
+    """A forward proxy that takes every host to be 127.0.0.1:`port`: absolute targets, and CONNECT."""
 
     async def script(server: Server, peer: Peer) -> None:
         while (request := await peer.request()) is not None:

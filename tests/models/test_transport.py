@@ -1,4 +1,4 @@
-"""The contract of a transport, held by every implementation on every event loop, against servers of our own."""
+"""The contract of a transport, held by every implementation and event loop, against servers of our own."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ KINDS = {"engine": ENGINE, "engine-uvloop": Kind(Engine, uvloop.new_event_loop)}
 ALL = {**KINDS, "httpx": Kind(HttpxTransport, asyncio.new_event_loop)}
 
 
-@pytest.fixture(params=ALL.values(), ids=ALL.keys())
+@pytest.fixture(params=list(ALL.values()), ids=list(ALL))
 def kind(request: pytest.FixtureRequest) -> Kind:
     found = request.param
     assert isinstance(found, Kind)
     return found
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
 def engine(request: pytest.FixtureRequest) -> Kind:
     found = request.param
     assert isinstance(found, Kind)
@@ -147,7 +147,8 @@ def test_a_body_beyond_the_cap_is_an_unknown_outcome(kind: Kind, form: str) -> N
     answer = {
         "length": b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + body,
         "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n30d40\r\n" + body + b"\r\n0\r\n\r\n",
-        "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(body),
+        "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+        + gzip.compress(body),
     }[form]
     with pytest.raises(OutcomeUnknown, match="longer than 1000 bytes"):
         exchange(kind, then_closing(answer), max_body_bytes=1000)
@@ -273,7 +274,9 @@ def test_a_second_sending_that_cannot_connect_is_an_unknown_outcome(kind: Kind) 
 
 
 @pytest.mark.parametrize("partial", [b"HTTP/1.1 20", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
-def test_an_answer_that_began_on_a_used_connection_is_not_asked_for_again(engine: Kind, partial: bytes) -> None:
+def test_an_answer_that_began_on_a_used_connection_is_not_asked_for_again(
+    engine: Kind, partial: bytes
+) -> None:
     async def script(server: Server, peer: Peer) -> None:
         await peer.request()
         await peer.write(OK)
@@ -459,7 +462,9 @@ def test_a_name_that_does_not_resolve_was_never_sent(kind: Kind) -> None:
     kind.run(main())
 
 
-@pytest.mark.parametrize("url", ["ftp://x/", "/v1", "http://", "http://h:port/", "http://user:pw@127.0.0.1:9/"])
+@pytest.mark.parametrize(
+    "url", ["ftp://x/", "/v1", "http://", "http://h:port/", "http://user:pw@127.0.0.1:9/"]
+)
 def test_an_address_that_cannot_be_used_was_never_sent(kind: Kind, url: str) -> None:
     async def main() -> None:
         async with kind.make() as transport:
@@ -605,7 +610,9 @@ def test_a_certificate_of_nobody_was_never_sent(kind: Kind, authority: trustme.C
         secure_exchange(kind, server_context(authority))
 
 
-def test_a_certificate_of_somebody_else_was_never_sent(kind: Kind, authority: trustme.CA, ca_file: str) -> None:
+def test_a_certificate_of_somebody_else_was_never_sent(
+    kind: Kind, authority: trustme.CA, ca_file: str
+) -> None:
     with pytest.raises(NeverSent, match="certificate"):
         secure_exchange(kind, server_context(authority, "other.example"), ca_file=ca_file)
 
@@ -706,7 +713,9 @@ ENVIRONMENT = {"HTTP_PROXY": "http://p:1", "HTTPS_PROXY": "p:2", "NO_PROXY": "ne
         ("http://localhost:9000/v1", None),
     ],
 )
-def test_the_environment_says_which_proxy(url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_says_which_proxy(
+    url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     assert Routes().route(url).proxy == proxy
@@ -725,7 +734,7 @@ def test_the_environment_is_read_once_per_origin(monkeypatch: pytest.MonkeyPatch
 
 def test_a_socks_proxy_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://user:secret@p:1080")
-    with pytest.raises(NeverSent, match="not socks5://$"):
+    with pytest.raises(NeverSent, match=r"not socks5://$"):
         Routes().route("https://far.example/")
 
 

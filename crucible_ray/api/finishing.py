@@ -1,0 +1,195 @@
+"""From the record to results, analysis and reports; everything here can be done again from the log alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from crucible_ray.api.result import RunResult
+from crucible_ray.api.running import Session, order_of
+from crucible_ray.ensemble import normalizer
+from crucible_ray.errors import UsageError
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.artifacts import write_results
+from crucible_ray.journal.kept import kept_rows
+from crucible_ray.journal.state import JournalState, read_state
+from crucible_ray.journal.store import BlockingLog
+from crucible_ray.metrics import score_accuracy
+from crucible_ray.prompts import answer_key, parser
+from crucible_ray.records import Item
+from crucible_ray.reduction import Analysis, encode, reduce
+from crucible_ray.reports import KillFact, RunFacts, write_markdown
+
+_COLUMNS = [
+    "trial", "error", "prediction", "correct", "latency_us", "cost_usd", "input_tokens", "output_tokens",
+    "reasoning_tokens", "finish_reason", "retries", "hedges", "hedge_wins", "consensus", "votes", "calls",
+]  # fmt: skip
+
+
+def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, str], int]:
+    """Scores one ensemble member's reply as if it had answered alone."""
+    read = [parser(condition.parse) for condition in plan.conditions]
+    match = [normalizer(condition.normalize) for condition in plan.conditions]
+
+    def score(condition: int, item: int, text: str) -> int:
+        expected = answer_key(plan.conditions[condition].parse, items[item])
+        return score_accuracy(read[condition](text, items[item]), expected, match[condition]) or 0
+
+    return score
+
+
+def analyse(plan: Plan, items: tuple[Item, ...], log: BlockingLog, state: JournalState) -> Analysis:
+    """The analysis of the rows that count."""
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = kept_rows(log, state, scratch=Path(scratch), columns=_COLUMNS)
+        return reduce(plan, rows, member_score=member_score(plan, items))
+
+
+async def finish(
+    plan: Plan,
+    items: tuple[Item, ...],
+    folder: Path,
+    log: BlockingLog,
+    session: Session,
+    *,
+    base: Path | None,
+    priced: bool,
+    estimated_usd: float | None = None,
+    planted: float | None = None,
+    runtime: str = "ray",
+) -> RunResult:
+    """Write every artifact and read the result off them. Raises CannotContinue."""
+    state = await read_state(log, conditions=len(plan.conditions))
+    write_results(
+        folder,
+        plan=plan,
+        items=items,
+        log=log,
+        state=state,
+        positions=order_of(plan).positions_of,
+        experiment_folder=base,
+    )
+    analysis = analyse(plan, items, log, state)
+    facts = _facts(plan, analysis, folder, state, session, priced, estimated_usd, planted, runtime)
+    written = {"analysis.json": encode(analysis), "report.md": write_markdown(plan, analysis, facts).encode()}
+    for name, data in written.items():
+        aside = folder / f".{name}.{os.getpid()}"
+        aside.write_bytes(data)
+        aside.replace(folder / name)
+    return _result(plan, analysis, facts, folder, state, session)
+
+
+def _result(
+    plan: Plan, analysis: Analysis, facts: RunFacts, folder: Path, state: JournalState, session: Session
+) -> RunResult:
+    failed = state.failed.count
+    return RunResult(
+        experiment_id=plan.experiment_id,
+        results_dir=folder,
+        status=session.status,
+        trials=plan.trials,
+        completed=state.kept.count - failed,
+        failed=failed,
+        pending=plan.trials - state.kept.count,
+        calls=facts.calls,
+        cost_usd=facts.spent_usd,
+        duration_s=session.duration_s,
+        reports={"markdown": folder / "report.md"},
+        analysis=analysis,
+        facts=facts,
+        max_failed=plan.max_failed,
+    )
+
+
+def _facts(
+    plan: Plan,
+    analysis: Analysis,
+    folder: Path,
+    state: JournalState,
+    session: Session,
+    priced: bool,
+    estimated_usd: float | None,
+    planted: float | None,
+    runtime: str,
+) -> RunFacts:
+    kill = None
+    if session.killed_at is not None:
+        kill = KillFact(
+            at_percent=100.0 * session.killed_at,
+            handed_back=session.handed_back,
+            lost=plan.trials - state.kept.count if session.status == "complete" else 0,
+            doubled=state.duplicates,
+        )
+    return RunFacts(
+        status=session.status,
+        started=session.started,
+        duration_s=session.duration_s,
+        runtime=runtime,
+        clients=session.clients,
+        spent_usd=state.spent_usd if priced else None,
+        estimated_usd=estimated_usd,
+        calls=session.calls,
+        retries=session.retries,
+        throttled=session.throttled,
+        quota_wait_s=session.quota_wait_s,
+        bound_by=bound_by(session),
+        results_dir=str(folder),
+        kill=kill,
+        planted=planted,
+        model_versions=_model_versions(folder),
+        versions={
+            "crucible-ray": version("crucible-ray"),
+            "Python": ".".join(map(str, sys.version_info[:3])),
+            "Ray": version("ray"),
+            "OS": sys.platform,
+        },
+        reproduce=(f"crucible-ray reproduce {folder}",),
+        next_steps=_next_steps(session, state, folder),
+    )
+
+
+def _next_steps(session: Session, state: JournalState, folder: Path) -> tuple[str, ...]:
+    if session.status in ("interrupted", "budget", "refused"):
+        return (f"crucible-ray resume {folder}",)
+    if state.failed.count:
+        return (f"crucible-ray retry {folder}", f"crucible-ray reproduce {folder}")
+    return (f"crucible-ray reproduce {folder}",)
+
+
+def _model_versions(folder: Path) -> dict[str, str]:
+    found = msgspec.json.decode((folder / "environment.json").read_bytes())
+    versions = found.get("model_versions") or {}
+    return {name: ", ".join(each) if isinstance(each, list) else str(each) for name, each in versions.items()}
+
+
+def bound_by(session: Session) -> str:
+    """What kept the run from being faster."""
+    if session.calls == 0 or session.duration_s <= 0:
+        return "nothing: no call was needed"
+    if session.throttled > 0.02 * session.calls:
+        return "the provider's refusals (429)"
+    # Each call's wait for a slot against the run's length: a queue for quota was there all the time or it was not.
+    if session.quota_wait_s / session.calls > 0.25 * session.duration_s or session.quota_wait_s > session.duration_s:
+        return "the provider's limit"
+    if session.client_cpu_s > 0.8 * session.duration_s * max(1, session.clients):
+        return "our CPU: more clients would help"
+    return "calls in flight and how long each takes"
+
+
+def read_config(folder: Path) -> tuple[Plan, tuple[Item, ...]]:
+    """Plan and items of a results folder. Raises UsageError."""
+    try:
+        plan = msgspec.json.decode((folder / "config.json").read_bytes(), type=Plan)
+        lines = (folder / "dataset.jsonl").read_bytes().splitlines()
+        items = tuple(msgspec.json.decode(line, type=Item) for line in lines if line)
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder} is no results folder: {Path(error.filename).name} is missing.") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{folder}: config.json or dataset.jsonl cannot be read: {error}.") from error
+    return plan, items

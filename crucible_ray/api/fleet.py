@@ -1,0 +1,136 @@
+"""Where clients live: actors on Ray, or objects of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import platformdirs
+
+from crucible_ray.calls.limit_state import FileStates
+from crucible_ray.models.engine import Engine
+from crucible_ray.ports import Limiter, Spawner
+from crucible_ray.runtime.client import ClientCore, Setup
+from crucible_ray.runtime.limiter import LimiterService
+from crucible_ray.runtime.live import live_client, raise_file_limit
+from crucible_ray.runtime.local import LocalSpawner
+
+if TYPE_CHECKING:
+    from crucible_ray.actors.client import RaySpawner
+    from crucible_ray.actors.cluster import RayThread
+
+
+def state_dir(env: Mapping[str, str]) -> Path:
+    """Where it is remembered what limits have been used: `$CRUCIBLE_STATE_DIR`, or the user's state folder."""
+    return Path(env.get("CRUCIBLE_STATE_DIR") or platformdirs.user_state_dir("crucible-ray"))
+
+
+class Fleet(Protocol):
+    """A place for clients."""
+
+    async def start(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+        """Be ready to spawn. Raises RayUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """End every client."""
+        ...
+
+    def kill_one(self) -> bool:
+        """Kill client 0 as an accident would; whether there was one."""
+        ...
+
+    def nodes(self) -> int:
+        """Machines to spread over."""
+        ...
+
+
+class LocalFleet:
+    """`--in-process`: the same plan, the same rows, and `breakpoint()` works."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._spawner: LocalSpawner | None = None
+        self._engines: list[Engine] = []
+
+    async def start(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+        """See Fleet."""
+        import msgspec
+
+        raise_file_limit()
+        service = LimiterService(FileStates(self._folder))
+
+        async def limiter() -> Limiter:
+            return service
+
+        def make(index: int, generation: int) -> ClientCore:
+            engine = Engine()
+            self._engines.append(engine)
+            return live_client(
+                msgspec.structs.replace(setup, generation=generation),
+                keys=keys,
+                limiter=limiter,
+                seed=seed + index,
+                cpu_clock=time.process_time,
+                transport=engine,
+            )
+
+        self._spawner = LocalSpawner(make)
+        return self._spawner
+
+    async def close(self) -> None:
+        """See Fleet."""
+        if self._spawner is not None:
+            await self._spawner.close()
+        for engine in self._engines:
+            await engine.aclose()
+
+    def kill_one(self) -> bool:
+        """See Fleet: an object cannot be killed from outside without Ray."""
+        return False
+
+    def nodes(self) -> int:
+        """See Fleet."""
+        return 1
+
+
+class RayFleet:
+    """Client actors on Ray."""
+
+    def __init__(self, folder: Path, ray: RayThread) -> None:
+        self._folder, self._ray = folder, ray
+        self._spawner: RaySpawner | None = None
+
+    async def start(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+        """See Fleet."""
+        from crucible_ray.actors.client import RaySpawner
+
+        while not await asyncio.to_thread(self._ray.ready, 0.2):
+            pass
+        self._spawner = RaySpawner(setup, keys=keys, state_dir=str(self._folder), seed=seed)
+        return self._spawner
+
+    async def close(self) -> None:
+        """See Fleet."""
+        if self._spawner is not None:
+            for index in list(self._spawner.refs):
+                await self._spawner.kill(index)
+
+    def kill_one(self) -> bool:
+        """See Fleet."""
+        ref = self._spawner.refs.get(0) if self._spawner is not None else None
+        if ref is None:
+            return False
+        os.kill(ref.pid, signal.SIGKILL)
+        return True
+
+    def nodes(self) -> int:
+        """See Fleet."""
+        from crucible_ray.actors.cluster import alive_nodes
+
+        return alive_nodes()

@@ -1,0 +1,75 @@
+"""What a caller of `run` and its kin may choose, and what it is told while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from crucible_ray.actors.cluster import RayThread
+    from crucible_ray.estimate import Estimate
+    from crucible_ray.experiment.plan import Plan
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """Where a run stands."""
+
+    phase: str
+    """`starting` (Ray, clients), `running`, `stopping`, `finishing` (results, analysis, reports)."""
+    trials: int
+    done: int
+    """Trials with a row, earlier runs' included."""
+    failed: int
+    rate: float
+    """Trials a second, of late."""
+    eta_s: float | None
+    spent_usd: float | None
+    """None: a price is unknown."""
+    retries: int
+    throttled: int
+    clients: int
+    elapsed_s: float
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """Something that happened and should be said."""
+
+    name: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to run; none of it changes an answer."""
+
+    output_dir: Path | None = None
+    """Parent of the results folder; None: the settings'."""
+    runtime: str = "ray"
+    """`ray` or `in-process`."""
+    address: str | None = None
+    """A Ray cluster, from one of its nodes; None: a private local one."""
+    clients: int | None = None
+    max_concurrent_queries: int | None = None
+    take_over: bool = False
+    force: bool = False
+    """Void every earlier row."""
+    resume: bool = True
+    """False: refuse where there is anything to resume."""
+    checkpoint: int | None = None
+    """Go back to this entry of the journal first."""
+    retry: bool = False
+    """Run the failed trials again."""
+    confirm: Callable[[Plan, Estimate], bool] | None = None
+    """Asked before any money is spent; None: go on."""
+    on_progress: Callable[[Progress], None] | None = None
+    on_note: Callable[[Note], None] | None = None
+    progress_every_s: float = 1.0
+    ray: RayThread | None = None
+    """A Ray that was started ahead; None: one is started."""
+    kill_client_at: float | None = field(default=None)
+    """Kill client 0 on purpose at this share of the trials: the demo's way to show that nothing is lost."""
+    handle_signals: bool = True

@@ -1,0 +1,182 @@
+"""From an experiment to everything that a run needs before it costs anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
+from crucible_ray.estimate import Assumptions, Estimate
+from crucible_ray.estimate import estimate as forecast
+from crucible_ray.experiment.loading import Loaded
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.resolving import dataset_arguments, resolve
+from crucible_ray.experiment.spec import Experiment
+from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
+from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.prompts import Renderer
+from crucible_ray.records import Item, Message
+from crucible_ray.settings import Settings, find_key, is_loopback, load_settings
+from crucible_ray.simulator import SimulatedModel, SimulatorConfig
+
+DEFAULT_CONCURRENCY = 256
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with its items, its keys (never shown) and what the prompts weigh."""
+
+    plan: Plan
+    items: tuple[Item, ...]
+    settings: Settings
+    longest: tuple[tuple[Message, ...], ...]
+    """By condition: its longest prompt."""
+    base: Path
+    """The experiment's folder."""
+
+    def keys(self) -> dict[str, str]:
+        """Every key that the plan's models need. Raises MissingKey for the first that is not there."""
+        found = {}
+        for condition in self.plan.conditions:
+            for call in condition.calls:
+                name = call.model.api_key_env
+                if name is None or name in found:
+                    continue
+                key = find_key(call.model, self.settings.env)
+                if key is None:
+                    if is_loopback(call.model.base_url):
+                        continue
+                    raise MissingKey(call.model.name, name)
+                found[name] = key
+        return found
+
+    def bounds_usd(self) -> tuple[float, ...]:
+        """By condition, what one trial's first attempts cost at most; empty where a price is unknown.
+
+        Raises UsageError where a budget has to hold and cannot be promised.
+        """
+        bounds = []
+        # A simulator that the run starts has no address yet; the price of a call does not depend on it.
+        plan = self.plan if self.plan.simulated is None else rebase(self.plan, "http://127.0.0.1/v1")
+        for condition, messages in zip(plan.conditions, self.longest, strict=True):
+            total = 0.0
+            for call in condition.calls:
+                bound = Endpoint(call, None).cost_bound_usd(messages)
+                if bound is None:
+                    if self.plan.budget.abort_on_exceed:
+                        raise UsageError(
+                            f"A budget that stops the run needs the price of {call.model.name} and the largest "
+                            f"output it may give: set max_tokens, and input_price and output_price in "
+                            f"[models.{call.model.name}]."
+                        )
+                    return ()
+                total += bound
+            bounds.append(total)
+        return tuple(bounds)
+
+    def estimate(self) -> Estimate:
+        """Cost, duration, tokens and power, before anything is spent."""
+        renderers = [Renderer(condition.prompt) for condition in self.plan.conditions]
+
+        def prompt_bytes(condition: int, item: int) -> int:
+            messages = renderers[condition].render(self.items[item])
+            return sum(len(message.content.encode()) for message in messages)
+
+        return forecast(self.plan, prompt_bytes, assume=self._assumptions())
+
+    def _assumptions(self) -> Assumptions:
+        concurrency = self.plan.max_concurrent_queries or DEFAULT_CONCURRENCY
+        if self.plan.simulated is None:
+            return Assumptions(concurrency=concurrency)
+        config = simulator_config(self.plan)
+        models = {model.name: model for model in config.models}
+        used = [
+            models.get(call.model.model, config.default)
+            for condition in self.plan.conditions
+            for call in condition.calls
+        ]
+        mean = [_mean_latency_s(model) for model in used]
+        tokens = [model.output_tokens for model in used]
+        return Assumptions(
+            concurrency=concurrency,
+            latency_s=sum(mean) / len(mean),
+            output_tokens=sum(tokens) / len(tokens),
+        )
+
+
+def _mean_latency_s(model: SimulatedModel) -> float:
+    share, factor = model.tail
+    return model.latency_s * (1.0 - share + share * factor)
+
+
+def simulator_config(plan: Plan) -> SimulatorConfig:
+    """The simulator that a plan starts by itself."""
+    return msgspec.convert(plan.simulated or {}, SimulatorConfig)
+
+
+def prepare(
+    experiment: Experiment | Loaded,
+    *,
+    settings: Settings | None = None,
+    profile: str | None = None,
+    simulate: bool = False,
+    simulated: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """Load the items, resolve every name, render every prompt once. Raises UsageError, with every fault at once."""
+    loaded = experiment if isinstance(experiment, Loaded) else None
+    spec = loaded.experiment if loaded is not None else experiment
+    assert isinstance(spec, Experiment)
+    base = loaded.path.parent if loaded is not None else Path.cwd()
+    settings = settings or load_settings(Path.cwd(), os.environ, profile)
+    catalogue = resolve_simulated if simulate else resolve_model
+    items = tuple(_items(spec, settings, base))
+    plan = resolve(
+        spec,
+        items,
+        settings,
+        catalogue=catalogue,
+        source=_source(loaded),
+        simulated=simulated,
+    )
+    return Prepared(plan, items, settings, _longest(plan, items), base)
+
+
+def prepared_again(plan: Plan, items: tuple[Item, ...], settings: Settings, base: Path) -> Prepared:
+    """The same from a results folder, where plan and items are already resolved."""
+    return Prepared(plan, items, settings, _longest(plan, items), base)
+
+
+def _items(spec: Experiment, settings: Settings, base: Path) -> list[Item]:
+    from crucible_ray.datasets import load_items
+
+    try:
+        return load_items(base=base, **dataset_arguments(spec, settings)).items
+    except DatasetError as error:
+        raise SpecError((str(error),)) from error
+
+
+def _source(loaded: Loaded | None) -> str | None:
+    if loaded is None:
+        return None
+    return f"{loaded.path.name}:{loaded.name}" if loaded.name else loaded.path.name
+
+
+def _longest(plan: Plan, items: tuple[Item, ...]) -> tuple[tuple[Message, ...], ...]:
+    """By condition, its longest prompt; on the way every prompt is made once, so that none fails later."""
+    found: dict[int, tuple[Message, ...]] = {}
+    prompts = [condition.prompt for condition in plan.conditions]
+    for index, prompt in enumerate(prompts):
+        first = prompts.index(prompt)
+        if first == index:
+            renderer = Renderer(prompt)
+            found[index] = max((renderer.render(item) for item in items), key=_weight)
+    return tuple(found[prompts.index(prompt)] for prompt in prompts)
+
+
+def _weight(messages: tuple[Message, ...]) -> int:
+    return sum(len(message.content.encode()) for message in messages)

@@ -1,0 +1,132 @@
+"""A finished run again from its own record: no request, the same bytes or a clear difference."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from crucible_ray.api.finishing import analyse
+from crucible_ray.api.running import order_of
+from crucible_ray.calls.budget import Ledger
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.artifacts import write_results
+from crucible_ray.journal.kept import kept_rows
+from crucible_ray.journal.log import Journal
+from crucible_ray.journal.memory import MemoryLog
+from crucible_ray.journal.rows import rows_to_records
+from crucible_ray.journal.state import read_state
+from crucible_ray.journal.store import BlockingLog, inline
+from crucible_ray.journal.trials import TrialSet
+from crucible_ray.records import Call, Item
+from crucible_ray.reduction import encode
+from crucible_ray.runtime.client import ClientCore, Setup
+from crucible_ray.runtime.driver import Driver
+from crucible_ray.runtime.frontier import Frontier
+from crucible_ray.runtime.lanes import lanes_of
+from crucible_ray.runtime.local import LocalSpawner
+from crucible_ray.runtime.replay import ReplayCaller
+
+COMPARED = ("results.csv", "analysis.json")
+_WINDOW = 256
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether a replay gave the same bytes."""
+
+    identical: dict[str, bool]
+    """By file."""
+    trials: int
+    """Replayed: those that the record holds."""
+
+    @property
+    def same(self) -> bool:
+        """Whether every compared file came out the same."""
+        return all(self.identical.values())
+
+
+class _Record:
+    """The recorded calls of every trial, as columns; a trial's calls become objects when they are asked for."""
+
+    def __init__(self, batches: Sequence[pa.RecordBatch]) -> None:
+        self._table = pa.Table.from_batches(batches)
+        self.trials = self._table["trial"].to_numpy()
+
+    def calls(self, trial: int) -> Sequence[Call]:
+        place = int(np.searchsorted(self.trials, trial))
+        return next(iter(rows_to_records(self._table.slice(place, 1)))).calls
+
+
+async def replay(
+    plan: Plan, items: tuple[Item, ...], source: BlockingLog, folder: Path, *, clients: int = 1
+) -> Reproduction:
+    """Replay `source` through the same driver and clients; compare with the files in `folder`."""
+    state = await read_state(source, conditions=len(plan.conditions))
+    with tempfile.TemporaryDirectory() as scratch:
+        batches = list(kept_rows(source, state, scratch=Path(scratch)))
+        again = MemoryLog()
+        if batches:
+            await _drive(plan, items, _Record(batches), again, clients)
+        return await _compare(plan, items, again, folder, Path(scratch) / "again")
+
+
+async def _drive(
+    plan: Plan, items: tuple[Item, ...], record: _Record, log: MemoryLog, clients: int
+) -> None:
+    lanes, count = lanes_of(plan.conditions), len(plan.conditions)
+    journal = await Journal.open(
+        log, writer=uuid.uuid4().hex, checkpoint_every=plan.checkpoint_every, offload=inline
+    )
+    # Trials without a recorded row stay pending: they count as done for the frontier, and leave no row.
+    absent = TrialSet()
+    everything = np.arange(plan.trials, dtype=np.int64)
+    absent.add(np.setdiff1d(everything, record.trials))
+    spawner = LocalSpawner(_maker(plan, items, record.calls, clients))
+    driver = Driver(
+        frontier=Frontier(order=order_of(plan), lanes=lanes, done=absent),
+        ledger=Ledger(limit_usd=inf, conditions=count, scale_usd=1.0),
+        journal=journal,
+        spawner=spawner,
+        clients=clients,
+        windows=(_WINDOW,) * len(lanes),
+    )
+    try:
+        await driver.run()
+    finally:
+        await spawner.close()
+
+
+def _maker(
+    plan: Plan, items: tuple[Item, ...], calls: Callable[[int], Sequence[Call]], clients: int
+) -> Callable[[int, int], ClientCore]:
+    lanes = lanes_of(plan.conditions)
+
+    def make(index: int, generation: int) -> ClientCore:
+        setup = Setup(
+            plan=plan, items=items, lanes=lanes, windows=(_WINDOW,) * len(lanes), generation=generation
+        )
+        return ClientCore(setup, ReplayCaller(calls, len(plan.conditions)), cpu_clock=lambda: 0.0)
+
+    return make
+
+
+async def _compare(
+    plan: Plan, items: tuple[Item, ...], log: MemoryLog, folder: Path, again: Path
+) -> Reproduction:
+    state = await read_state(log, conditions=len(plan.conditions))
+    write_results(
+        again, plan=plan, items=items, log=log, state=state, positions=order_of(plan).positions_of
+    )
+    (again / "analysis.json").write_bytes(encode(analyse(plan, items, log, state)))
+    identical = {
+        name: (folder / name).is_file() and (folder / name).read_bytes() == (again / name).read_bytes()
+        for name in COMPARED
+    }
+    return Reproduction(identical, state.kept.count)

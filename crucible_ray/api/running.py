@@ -1,0 +1,345 @@
+"""One session of one run: open the journal, drive the clients, leave a record that can be gone on with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+
+import numpy as np
+from msgspec.structs import replace
+
+from crucible_ray.api.fleet import Fleet
+from crucible_ray.api.options import Note, Options, Progress
+from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, simulator_config
+from crucible_ray.calls.budget import Ledger
+from crucible_ray.errors import CrucibleError, ParameterRefused, RefusedKey, UsageError
+from crucible_ray.experiment.grid import Order
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.artifacts import write_inputs
+from crucible_ray.journal.disk import DiskLog
+from crucible_ray.journal.log import Journal
+from crucible_ray.journal.state import JournalState, read_state
+from crucible_ray.journal.store import BlockingLog
+from crucible_ray.models.catalogue import rebase
+from crucible_ray.records import Fatal
+from crucible_ray.runtime.client import Setup
+from crucible_ray.runtime.driver import Driver
+from crucible_ray.runtime.frontier import Frontier
+from crucible_ray.runtime.lanes import lanes_of
+from crucible_ray.simulator import SimulatorProcess
+
+KILL_GRACE_S = 10.0
+
+
+@dataclass
+class Session:
+    """What a session leaves for reports: clocks, counts, and what happened."""
+
+    status: str = "complete"
+    started: str = ""
+    duration_s: float = 0.0
+    clients: int = 0
+    calls: int = 0
+    retries: int = 0
+    throttled: int = 0
+    quota_wait_s: float = 0.0
+    lag_s: float = 0.0
+    client_cpu_s: float = 0.0
+    deaths: int = 0
+    killed_at: float | None = None
+    handed_back: int = 0
+    fatal: Fatal | None = None
+
+
+def journal_store(folder: Path, prepared_checkpoint_dir: str | None, experiment_id: str) -> BlockingLog:
+    """Where the entries of a run are: its own folder, `CHECKPOINT_DIR`, or a bucket."""
+    if prepared_checkpoint_dir is None:
+        return DiskLog(folder / "checkpoints")
+    if "://" in prepared_checkpoint_dir:
+        from crucible_ray.journal.cloud import ObjectLog
+
+        return ObjectLog(f"{prepared_checkpoint_dir.rstrip('/')}/{experiment_id}")
+    return DiskLog(Path(prepared_checkpoint_dir) / experiment_id)
+
+
+def order_of(plan: Plan) -> Order:
+    """The seeded order of a plan's grid."""
+    return Order(
+        blocks=plan.items * plan.repeats,
+        conditions=len(plan.conditions),
+        seed=plan.seed,
+        randomize=plan.randomize,
+    )
+
+
+async def run_session(
+    prepared: Prepared, options: Options, fleet: Fleet, folder: Path, store: BlockingLog
+) -> Session:
+    """Run what is left to run. Raises CrucibleError; whatever was recorded stays."""
+    session = Session(started=datetime.now(UTC).isoformat(timespec="seconds"))
+    began_s = time.monotonic()
+    keys = prepared.keys()
+    bounds = prepared.bounds_usd()
+    journal = await Journal.open(
+        store,
+        writer=uuid.uuid4().hex,
+        checkpoint_every=prepared.plan.checkpoint_every,
+        take_over=options.take_over,
+    )
+    try:
+        state = await _state(journal, prepared.plan, options)
+        await asyncio.to_thread(write_inputs, folder, plan=prepared.plan, items=prepared.items)
+        if state.kept.count < prepared.plan.trials:
+            await _drive(prepared, options, fleet, folder, journal, state, keys, bounds, session)
+    finally:
+        session.duration_s = time.monotonic() - began_s
+        await _close(journal)
+    _raise_fatal(session.fatal, prepared.plan)
+    return session
+
+
+async def _close(journal: Journal) -> None:
+    """Say goodbye, where the store still listens: the failure that ended the run is the one to be told."""
+    with contextlib.suppress(CrucibleError):
+        await journal.close()
+
+
+def _raise_fatal(fatal: Fatal | None, plan: Plan) -> None:
+    if fatal is None:
+        return
+    if fatal.kind == "authentication":
+        calls = [call for condition in plan.conditions for call in condition.calls]
+        variable = next((c.model.api_key_env for c in calls if c.model.name == fatal.model), None)
+        raise RefusedKey(fatal.model, variable or "no key", fatal.detail)
+    raise ParameterRefused(fatal.model, fatal.detail)
+
+
+async def _state(journal: Journal, plan: Plan, options: Options) -> JournalState:
+    """The journal's state after what was asked to be done to it."""
+    count = len(plan.conditions)
+    state = await read_state(journal.store, conditions=count)
+    if not options.resume and state.kept.count:
+        raise UsageError(
+            f"{journal.store.where} already holds {state.kept.count} trials of this experiment: "
+            "leave out --no-resume to go on, or add --force to start anew."
+        )
+    if options.force and state.last:
+        await journal.append_reset(0)
+    elif options.checkpoint is not None:
+        marked = [checkpoint.number for checkpoint in state.checkpoints]
+        if options.checkpoint not in marked:
+            raise UsageError(f"There is no checkpoint {options.checkpoint}; marked are: {marked or 'none'}.")
+        await journal.append_reset(options.checkpoint)
+    elif options.retry and state.failed.count:
+        failed = [numbers[state.failed.contains(numbers)] for numbers in _all_trials(plan.trials)]
+        await journal.append_reopen(np.concatenate(failed))
+    else:
+        return state
+    return await read_state(journal.store, conditions=count)
+
+
+def _all_trials(total: int) -> Iterator[np.ndarray]:
+    for start in range(0, total, 1 << 16):
+        yield np.arange(start, min(total, start + (1 << 16)), dtype=np.int64)
+
+
+async def _drive(
+    prepared: Prepared,
+    options: Options,
+    fleet: Fleet,
+    folder: Path,
+    journal: Journal,
+    state: JournalState,
+    keys: dict[str, str],
+    bounds: tuple[float, ...],
+    session: Session,
+) -> None:
+    plan = prepared.plan
+    lanes = lanes_of(plan.conditions)
+    async with _simulator(plan, folder) as live_plan:
+        seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
+        watch = _Watch(plan, options, fleet, session, state)
+        watch.tell("starting", None)
+        setup = Setup(plan=live_plan, items=prepared.items, lanes=lanes, windows=(), bounds_usd=bounds)
+        clients = options.clients or prepared.settings.run.clients
+        # The windows depend on how many clients there are, and that on how many nodes Ray has.
+        spawner = await fleet.start(
+            setup_with_windows := replace(setup, windows=_windows(options, plan, clients or 1, len(lanes))),
+            keys,
+            seed,
+        )
+        clients = clients or fleet.nodes()
+        session.clients = clients
+        driver = Driver(
+            frontier=Frontier(order=order_of(plan), lanes=lanes, done=state.kept),
+            ledger=_ledger(prepared, state, bounds),
+            journal=journal,
+            spawner=spawner,
+            clients=clients,
+            windows=setup_with_windows.windows,
+            bounds_usd=bounds,
+            on_event=watch.note,
+        )
+        watching = asyncio.ensure_future(watch.run(driver))
+        try:
+            with _signals(driver, watch, enabled=options.handle_signals):
+                session.status = await driver.run()
+        finally:
+            watching.cancel()
+            watch.finish(driver)
+            await fleet.close()
+
+
+def _windows(options: Options, plan: Plan, clients: int, lanes: int) -> tuple[int, ...]:
+    total = options.max_concurrent_queries or plan.max_concurrent_queries or DEFAULT_CONCURRENCY
+    return (max(1, -(-total // (clients * lanes))),) * lanes
+
+
+def _ledger(prepared: Prepared, state: JournalState, bounds: tuple[float, ...]) -> Ledger:
+    budget = prepared.plan.budget
+    enforced = budget.abort_on_exceed
+    limit = budget.max_total if enforced and budget.max_total is not None else inf
+    each = budget.max_per_condition if enforced and budget.max_per_condition is not None else inf
+    planned = sum(bounds) * prepared.plan.items * prepared.plan.repeats
+    return Ledger(
+        limit_usd=limit,
+        condition_limit_usd=each,
+        conditions=len(prepared.plan.conditions),
+        scale_usd=min(limit, planned),
+        spent_usd=state.rows_usd,
+        other_usd=state.other_usd,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _simulator(plan: Plan, folder: Path) -> AsyncIterator[Plan]:
+    """The plan to run: its simulated models served by a child process while the block lasts."""
+    if plan.simulated is None:
+        yield plan
+        return
+    process = SimulatorProcess(simulator_config(plan), items=folder / "dataset.jsonl")
+    await asyncio.to_thread(process.start)
+    try:
+        yield rebase(plan, process.url)
+    finally:
+        await asyncio.to_thread(process.stop)
+
+
+@contextlib.contextmanager
+def _signals(driver: Driver, watch: _Watch, *, enabled: bool) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP stop in good order; a second one leaves at once."""
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if driver.stopping:
+            os._exit(128 + number if number != signal.SIGINT else 130)
+        watch.note("stopping", {"signal": signal.Signals(number).name})
+        driver.stop("interrupted")
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+class _Watch:
+    """Tells the caller how it goes, and kills a client on purpose where that was asked for."""
+
+    def __init__(
+        self, plan: Plan, options: Options, fleet: Fleet, session: Session, state: JournalState
+    ) -> None:
+        self._plan, self._options, self._fleet, self._session = plan, options, fleet, session
+        self._earlier_failed = state.failed.count
+        self._began_s = time.monotonic()
+        self._last: tuple[float, int] = (self._began_s, 0)
+        self._rate = 0.0
+        self._warned = False
+
+    def note(self, name: str, facts: dict[str, object]) -> None:
+        """Pass a happening on."""
+        if name == "client_died" and self._session.killed_at is not None and not self._session.handed_back:
+            self._session.handed_back = int(str(facts["handed_back"]))
+        if self._options.on_note is not None:
+            self._options.on_note(Note(name=name, facts=dict(facts)))
+
+    async def run(self, driver: Driver) -> None:
+        """Until cancelled."""
+        pause = min(0.1, self._options.progress_every_s) if self._options.kill_client_at else None
+        while True:
+            self._kill_if_due(driver)
+            self._warn_if_due(driver)
+            if time.monotonic() - self._last[0] >= self._options.progress_every_s:
+                self.tell("stopping" if driver.stopping else "running", driver)
+            await asyncio.sleep(pause or self._options.progress_every_s)
+
+    def tell(self, phase: str, driver: Driver | None) -> None:
+        """Report once."""
+        if self._options.on_progress is None:
+            return
+        now = time.monotonic()
+        done = driver.frontier.done.count if driver is not None else 0
+        rows = driver.tally.rows if driver is not None else 0
+        then, before = self._last
+        if now > then and driver is not None:
+            recent = (rows - before) / (now - then)
+            self._rate = recent if not self._rate else 0.7 * self._rate + 0.3 * recent
+            self._last = (now, rows)
+        left = self._plan.trials - done
+        tally = driver.tally if driver is not None else None
+        self._options.on_progress(
+            Progress(
+                phase=phase,
+                trials=self._plan.trials,
+                done=done,
+                failed=self._earlier_failed + (tally.failed if tally else 0),
+                rate=self._rate,
+                eta_s=left / self._rate if self._rate > 0 else None,
+                spent_usd=driver.ledger.spent_usd if driver is not None else 0.0,
+                retries=tally.retries if tally else 0,
+                throttled=tally.throttled if tally else 0,
+                clients=self._session.clients,
+                elapsed_s=now - self._began_s,
+            )
+        )
+
+    def finish(self, driver: Driver) -> None:
+        """Put the counts where reports find them."""
+        session, tally = self._session, driver.tally
+        session.calls, session.retries, session.throttled = tally.calls, tally.retries, tally.throttled
+        session.quota_wait_s, session.lag_s, session.deaths = tally.quota_wait_s, tally.lag_s, tally.deaths
+        session.client_cpu_s = sum(tally.client_cpu_s.values())
+        session.fatal = driver.fatal
+        self.tell("finishing", driver)
+
+    def _kill_if_due(self, driver: Driver) -> None:
+        at = self._options.kill_client_at
+        if at is None or self._session.killed_at is not None:
+            return
+        share = driver.frontier.done.count / max(1, self._plan.trials)
+        if share >= at and self._fleet.kill_one():
+            self._session.killed_at = share
+
+    def _warn_if_due(self, driver: Driver) -> None:
+        budget = self._plan.budget
+        if budget.max_total is None or self._warned:
+            return
+        if driver.ledger.spent_usd >= budget.warn_threshold * budget.max_total:
+            self._warned = True
+            self.note("budget_warning", {"spent_usd": driver.ledger.spent_usd, "max_total": budget.max_total})
