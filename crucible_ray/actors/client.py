@@ -6,8 +6,9 @@ import gc
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
+import msgspec
 import ray
 from ray.exceptions import RayError
 
@@ -23,6 +24,8 @@ _BEAT = "beat"
 
 class ClientActor:
     """The shell. Keys come by `start`, never by the constructor: Ray keeps constructor arguments where they can be read."""
+
+    CONCURRENCY_GROUPS: ClassVar[dict[str, int]] = {_BEAT: 1}
 
     def __init__(self) -> None:
         self._core: ClientCore | None = None
@@ -83,14 +86,11 @@ class RaySpawner:
 
     async def spawn(self, index: int, generation: int) -> Client:
         """See ports.Spawner."""
-        import msgspec
-
         handle = self._handles[index] = spawn(
             ClientActor,
             max_restarts=0,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
-            concurrency_groups={_BEAT: 1},
             max_concurrency=16,
         )
         setup = msgspec.structs.replace(self._setup, generation=generation)

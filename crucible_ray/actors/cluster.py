@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
-import ray
-
-from crucible_ray.actors.spawn import NAMESPACE
 from crucible_ray.errors import RayUnavailable
 
+NAMESPACE = "crucible"
 _OBJECT_STORE_BYTES = 200 << 20
 
 
 class RayThread:
     """A private local Ray, or a connection to a cluster.
 
-    Ray's processes die with the thread that started them, so the thread lives until `stop`.
+    Ray's processes die with the thread that started them, so the thread lives until `stop`. It also imports ray:
+    half a second that nobody waits for, and the only moment at which Ray reads how it is to authenticate.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -38,7 +40,7 @@ class RayThread:
         if not self._ready.wait(timeout_s):
             return False
         if self._failure is not None:
-            raise RayUnavailable(f"Ray could not be started: {self._failure}") from self._failure
+            raise RayUnavailable(f"Ray could not be started: {_first_line(self._failure)}") from self._failure
         return True
 
     def stop(self) -> None:
@@ -47,9 +49,12 @@ class RayThread:
         self._thread.join(timeout=20.0)
 
     def _live(self) -> None:
+        os.environ.update(_environment(os.environ, private=self._address is None))
+        import ray
+
         try:
-            self._init()
-        except (OSError, RuntimeError, ValueError, ConnectionError, ray.exceptions.RayError) as error:
+            ray.init(**self._arguments())
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             self._failure = error
             self._ready.set()
             return
@@ -57,23 +62,39 @@ class RayThread:
         self._over.wait()
         ray.shutdown()
 
-    def _init(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Workers run at nice 15 by default, which falsifies every latency on a busy machine.
-        os.environ.setdefault("RAY_worker_niceness", "0")
+    def _arguments(self) -> dict[str, Any]:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": NAMESPACE}
         if self._address is not None:
-            ray.init(address=self._address, **quiet)
-            return
-        if "RAY_AUTH_MODE" not in os.environ:
-            os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            return {"address": self._address, **quiet}
         # Plain `ray.init()` would join whatever cluster already runs on the machine.
-        ray.init(
-            address="local", include_dashboard=False, num_cpus=0, object_store_memory=_OBJECT_STORE_BYTES, **quiet
-        )
+        return {
+            "address": "local",
+            "include_dashboard": False,
+            "num_cpus": 0,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+            **quiet,
+        }
+
+
+def _environment(now: Mapping[str, str], *, private: bool) -> dict[str, str]:
+    """What Ray reads when it is imported and started, where nobody has said otherwise."""
+    wanted = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Workers run at nice 15 by default, which falsifies every latency on a busy machine.
+        "RAY_worker_niceness": "0",
+    }
+    if private and "RAY_AUTH_MODE" not in now and "ray" not in sys.modules:
+        # Without a token of its own a private Ray writes one to the home folder, for every later `ray start` to trip on.
+        wanted |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return {name: value for name, value in wanted.items() if name not in now}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def alive_nodes() -> int:
     """How many machines the cluster has now."""
+    import ray
+
     return sum(1 for node in ray.nodes() if node["Alive"])

@@ -12,7 +12,8 @@ from typing import Any, cast
 import ray
 from ray.exceptions import RayActorError
 
-from crucible_ray.actors.spawn import NAMESPACE, spawn
+from crucible_ray.actors.cluster import NAMESPACE
+from crucible_ray.actors.spawn import spawn
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.records import SlotAsk, SlotGrant, Throttled
 from crucible_ray.runtime.limiter import LimiterService

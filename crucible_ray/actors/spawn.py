@@ -7,14 +7,16 @@ from typing import Any
 
 import ray
 
-NAMESPACE = "crucible"
-
 
 @functools.cache
 def _remote(cls: type) -> Any:
-    return ray.remote(cls)
+    groups: dict[str, int] = getattr(cls, "CONCURRENCY_GROUPS", {})
+    return ray.remote(concurrency_groups=groups)(cls) if groups else ray.remote(cls)
 
 
 def spawn(cls: type, *args: object, **options: object) -> Any:
-    """A new actor of `cls`; needs no CPU of its own, since its work is waiting for the network."""
+    """A new actor of `cls`; needs no CPU of its own, since its work is waiting for the network.
+
+    A class attribute CONCURRENCY_GROUPS names groups of methods that run on threads of their own.
+    """
     return _remote(cls).options(num_cpus=0, **options).remote(*args)

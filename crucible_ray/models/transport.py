@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,6 +21,9 @@ import certifi
 from msgspec import Struct
 
 from crucible_ray.errors import DeadlinePassed, NeverSent
+
+if TYPE_CHECKING:
+    import httpx
 
 CONNECT_TIMEOUT_S = 10.0
 """For the TCP connection and the TLS handshake; everything later is the caller's deadline."""
@@ -59,6 +62,17 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
+
+
+def connect(client: httpx.AsyncClient | None = None, *, ca_file: str | None = None) -> Transport:
+    """The engine, or httpx for whoever brings a client of their own; `ca_file` is the engine's."""
+    if client is None:
+        from crucible_ray.models.engine import Engine
+
+        return Engine(ca_file=ca_file)
+    from crucible_ray.models.httpx_transport import HttpxTransport
+
+    return HttpxTransport(client)
 
 
 async def within(deadline_s: float, exchange: Coroutine[Any, Any, Response]) -> Response:

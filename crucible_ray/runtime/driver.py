@@ -153,10 +153,10 @@ class Driver:
     async def _serve(self, index: int) -> None:
         generation = 0
         while not self._over():
-            client = await self._spawner.spawn(index, generation)
             hand = self._hands[index] = _Hand(self._windows, self._conditions)
-            hand.client, hand.heard_s = client, self._loop.time()
             try:
+                client = await self._spawner.spawn(index, generation)
+                hand.client, hand.heard_s = client, self._loop.time()
                 await self._converse(index, generation, client)
             except ClientLost as lost:
                 await self._spawner.kill(index)

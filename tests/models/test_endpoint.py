@@ -21,7 +21,7 @@ QUESTION = (Message("user", "Grüße, 2 + 2 = ?"),)
 def endpoint(
     key: str | None = KEY, *, now_s: float = 0.0, plan: dict[str, Any] | None = None, **ref: Any
 ) -> Endpoint:
-    model = {
+    model: dict[str, Any] = {
         "name": "mini",
         "provider": "openai",
         "model": "m-1",

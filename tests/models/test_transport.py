@@ -21,7 +21,7 @@ import uvloop
 from crucible_ray.errors import DeadlinePassed, NeverSent, OutcomeUnknown, TransportError
 from crucible_ray.models.engine import Engine
 from crucible_ray.models.httpx_transport import HttpxTransport
-from crucible_ray.models.transport import Response, Routes, Transport
+from crucible_ray.models.transport import Response, Routes, Transport, connect
 from tests.models.servers import OK, Peer, Server, answering, proxy_to, serve, then_closing
 
 T = TypeVar("T")
@@ -751,6 +751,15 @@ def test_a_clients_own_transport_is_used_and_left_open() -> None:
                 response = await post(transport, "http://gateway.example/v1")
             assert response.body == b'{"seen":"/v1"}'
             assert not client.is_closed
+
+    asyncio.run(main())
+
+
+def test_the_engine_serves_whoever_brings_no_client() -> None:
+    async def main() -> None:
+        assert isinstance(connect(), Engine)
+        async with httpx.AsyncClient() as client:
+            assert isinstance(connect(client), HttpxTransport)
 
     asyncio.run(main())
 
