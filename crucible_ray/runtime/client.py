@@ -149,6 +149,7 @@ class ClientCore:
     async def close(self) -> None:
         """Cut everything short; nothing is reported any more."""
         self._clock.close()
+        self._stopping = True
         await self._abandon()
 
     def _accept(self, message: Exchange) -> None:

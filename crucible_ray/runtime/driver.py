@@ -114,6 +114,7 @@ class Driver:
         self._log = asyncio.Lock()
         self._status: str | None = None
         self._stopped_s = 0.0
+        self._ending = False
         self._quarantine: int | None = None
         self.fatal: Fatal | None = None
 
@@ -126,14 +127,16 @@ class Driver:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                helpers = [group.create_task(self._write()), group.create_task(self._heart())]
+                heart = group.create_task(self._heart())
+                writer = group.create_task(self._write())
                 hands = [group.create_task(self._serve(k)) for k in range(len(self._hands))]
                 await asyncio.wait(hands)
-                for helper in helpers:
-                    helper.cancel()
+                self._ending = True
+                self._to_write.set()
+                await writer
+                heart.cancel()
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
-        await self._flush()
         status = "complete" if self.frontier.complete else self._status or "budget"
         async with self._log:
             await self._journal.append_stop(status, self.ledger.spent_usd)
@@ -403,9 +406,11 @@ class Driver:
         while True:
             await self._to_write.wait()
             due_s = self._pending_since_s + FLUSH_S
-            while self._pending_bytes < FLUSH_BYTES and self._loop.time() < due_s:
+            while not self._ending and self._pending_bytes < FLUSH_BYTES and self._loop.time() < due_s:
                 await asyncio.sleep(min(0.05, due_s - self._loop.time()))
-            await asyncio.shield(self._flush())
+            await self._flush()
+            if self._ending and not self._pending:
+                return
 
     async def _flush(self) -> None:
         async with self._log:

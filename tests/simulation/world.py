@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | driver, frontier, ledger, journal, clients, limiter, slots, retries | yes | when they are killed |
 | provider | a model of one: sliding-window limit, charges on arrival | latency, faults, outages |
-| network between driver and clients | calls | delay, a repeated delivery, a lost answer |
+| network between driver and clients | calls | delay, a repeated message, rows delivered twice, a lost answer |
 | storage | the log in memory | delay, failed writes, writes of which the answer is lost |
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+import pyarrow as pa
 
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.calls.limit_state import MemoryStates
@@ -25,6 +26,7 @@ from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import BudgetPlan, CallPlan, ConditionPlan, Plan, PromptPlan
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.memory import MemoryLog
+from crucible_ray.journal.rows import read_rows
 from crucible_ray.journal.state import read_state
 from crucible_ray.journal.store import inline
 from crucible_ray.models.transport import Response
@@ -64,6 +66,7 @@ class Weather:
     """Whether a second driver takes over now and then, while the first still runs."""
     lost_answers: float
     repeats_of_messages: float
+    repeats_of_rows: float
     storage_faults: float
     outages: int
     budget_share: float | None
@@ -84,6 +87,7 @@ class Weather:
             rivals=rng.random() < 0.15,
             lost_answers=rng.choice([0.0, 0.0, 0.02]),
             repeats_of_messages=rng.choice([0.0, 0.2]),
+            repeats_of_rows=rng.choice([0.0, 0.0, 0.1]),
             storage_faults=rng.choice([0.0, 0.0, 0.1]),
             outages=rng.choice([0, 0, 1]),
             budget_share=rng.choice([None, None, 0.5, 2.0]),
@@ -126,15 +130,15 @@ class Provider:
             self.asked[body] += 1
             draw = random.Random(f"{body!r}{nth}")
             answer = LETTERS[draw.randrange(4)]
-            fault = rng.random() < self.weather.fault
-            if not fault or rng.random() < 0.5:
+            fault = rng.choice(_FAULTS) if rng.random() < self.weather.fault else None
+            if fault in (None, "lost", "malformed"):
                 prompt = request["messages"][-1]["content"]
                 self.charged_usd += (len(prompt) // 4 * INPUT_PRICE + 2 * OUTPUT_PRICE) * 1e-6
             if rng.random() < self.weather.stall:
                 await asyncio.sleep(1e6)
             await asyncio.sleep(self.weather.latency_s * rng.lognormvariate(0.0, 0.7))
-            if fault:
-                return self._fault()
+            if fault is not None:
+                return _fault(fault)
             usage = {"prompt_tokens": len(request["messages"][-1]["content"]) // 4, "completion_tokens": 2}
             choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
             return _answer(200, {"id": "x", "model": "m-1", "choices": [choice], "usage": usage}, {})
@@ -151,15 +155,18 @@ class Provider:
         self.admitted.append(now)
         return True
 
-    def _fault(self) -> Response:
-        kind = self.rng.choice(["500", "529", "lost", "malformed", "429"])
-        if kind == "lost":
-            raise OutcomeUnknown("connection reset")
-        if kind == "malformed":
-            return Response(200, {}, b'{"choices": [{"mess')
-        if kind == "429":
-            return _answer(429, {"error": {"message": "now and then"}}, {})
-        return _answer(int(kind), {"error": {"message": "broken"}}, {})
+
+_FAULTS = ("500", "529", "lost", "malformed", "429")
+
+
+def _fault(kind: str) -> Response:
+    if kind == "lost":
+        raise OutcomeUnknown("connection reset")
+    if kind == "malformed":
+        return Response(200, {}, b'{"choices": [{"mess')
+    if kind == "429":
+        return _answer(429, {"error": {"message": "now and then"}}, {})
+    return _answer(int(kind), {"error": {"message": "broken"}}, {})
 
 
 def _answer(status: int, body: object, headers: Mapping[str, str]) -> Response:
@@ -228,20 +235,33 @@ class Door:
         return await self._storage.read_alive()
 
 
+def _joined(before: bytes, rows: bytes) -> bytes:
+    """Rows that were delivered already, and new ones after them."""
+    table = pa.concat_tables([read_rows(before), read_rows(rows)])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
 class Wire:
-    """A client behind a network that delays, repeats and loses."""
+    """A client behind a network that delays, repeats and loses; now and then it delivers rows twice."""
 
     def __init__(self, client: LocalClient, world: World) -> None:
         self._client, self._world = client, world
+        self._rows = b""
 
     async def exchange(self, message: Exchange) -> Report:
-        rng, weather = self._world.rng, self._world.weather
+        rng, weather, before = self._world.rng, self._world.weather, self._rows
         await asyncio.sleep(rng.choice([0.0, 0.001, 0.05]))
         report = await self._client.exchange(message)
         if rng.random() < weather.repeats_of_messages:
             report = await self._client.exchange(message)
         if rng.random() < weather.lost_answers:
             raise ClientLost("the answer was lost")
+        rows, self._rows = report.rows, report.rows or self._rows
+        if rows and rng.random() < weather.repeats_of_rows:
+            return msgspec.structs.replace(report, rows=_joined(before or rows, rows))
         return report
 
     async def beat(self) -> float:
@@ -278,7 +298,7 @@ class World:
         self.weather = weather or Weather.drawn(self.rng)
         self.provider = Provider(self.rng, self.weather)
         self.storage = Storage(self.rng, self.weather)
-        self.states = MemoryStates(asyncio.get_running_loop().time)
+        self.limiter = LimiterService(MemoryStates(asyncio.get_running_loop().time))
         self.items = tuple(
             Item(id=str(k), input=f"Question {k}?", expected=LETTERS[k % 4], choices=("1", "2", "3", "4"))
             for k in range(self.weather.items)
@@ -330,7 +350,7 @@ class World:
 
     def core(self, setup: Setup, seed: int) -> ClientCore:
         async def limiter() -> Limiter:
-            return LimiterService(self.states) if not hasattr(self, "_limiter") else self._limiter
+            return self.limiter
 
         return live_client(
             setup, keys={}, limiter=limiter, seed=seed, cpu_clock=lambda: 0.0, transport=self.provider
