@@ -51,7 +51,10 @@ class RayThread:
     def _live(self) -> None:
         os.environ.update(_environment(os.environ, private=self._address is None))
         import ray
+        from ray._private import worker
 
+        # `log_to_driver=False` leaves the deaths of workers, which Ray prints on our stdout; it has no switch for them.
+        worker._worker_logs_enabled = False
         try:
             ray.init(**self._arguments())
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:

@@ -9,8 +9,12 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from crucible_ray.api.finishing import finish, read_config
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
+from crucible_ray.api.observing import Standing, is_priced
+from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.replaying import Reproduction, replay
@@ -31,12 +35,15 @@ __all__ = [
     "Progress",
     "Reproduction",
     "RunResult",
+    "Standing",
+    "aobserve",
     "areproduce",
     "aresume",
     "arun",
     "astatus",
     "estimate",
     "find_results",
+    "observe",
     "prepare",
     "reproduce",
     "resume",
@@ -111,16 +118,25 @@ async def arun(
     return await _session(prepared, options)
 
 
-def resume(where: str | Path, *, options: Options | None = None, **choices: Any) -> RunResult:
-    """Go on with an interrupted run, by its folder or its id. Raises as `run`."""
-    return wait(aresume(where, options=options, **choices))
+def resume(
+    where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
+) -> RunResult:
+    """Go on with an interrupted run, by its folder or its id. Raises as `run`.
+
+    max_cost: US dollars over the whole run, what it has spent included; None: the budget that it had.
+    """
+    return wait(aresume(where, max_cost=max_cost, options=options, **choices))
 
 
-async def aresume(where: str | Path, *, options: Options | None = None, **choices: Any) -> RunResult:
+async def aresume(
+    where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
+) -> RunResult:
     """See `resume`."""
     options = options or Options(**choices)
     folder = find_results(where, options.output_dir)
     plan, items = read_config(folder)
+    if max_cost is not None:
+        plan = replace(plan, budget=replace(plan.budget, max_total=max_cost, abort_on_exceed=True))
     prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), folder)
     return await _session(prepared, options, folder)
 
@@ -152,6 +168,18 @@ async def astatus(where: str | Path) -> tuple[Plan, JournalState]:
     folder = find_results(where)
     plan, _ = read_config(folder)
     return plan, await read_state(_store(plan, folder), conditions=len(plan.conditions))
+
+
+def observe(where: str | Path) -> Standing:
+    """How a run stands, also while another process is at it. Raises UsageError, JournalError."""
+    return wait(aobserve(where))
+
+
+async def aobserve(where: str | Path) -> Standing:
+    """See `observe`."""
+    folder = find_results(where)
+    plan, _ = read_config(folder)
+    return await observe_log(plan, folder, _store(plan, folder))
 
 
 def find_results(where: str | Path, output_dir: Path | None = None) -> Path:
@@ -192,16 +220,11 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
         store,
         session,
         base=prepared.base,
-        priced=bool(prepared.bounds_usd()) or _priced(plan),
+        priced=bool(prepared.bounds_usd()) or is_priced(plan),
         estimated_usd=found.total_cost,
         planted=_planted(prepared),
         runtime=options.runtime,
     )
-
-
-def _priced(plan: Plan) -> bool:
-    calls = [call for condition in plan.conditions for call in condition.calls]
-    return all(c.model.input_price is not None and c.model.output_price is not None for c in calls)
 
 
 def _fleet(prepared: Prepared, options: Options) -> tuple[Fleet, Any]:

@@ -12,13 +12,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
 from crucible_ray.api.fleet import Fleet
+from crucible_ray.api.logging import RunLog
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, simulator_config
 from crucible_ray.calls.budget import Ledger
@@ -99,13 +102,33 @@ async def run_session(
     try:
         state = await _state(journal, prepared.plan, options)
         await asyncio.to_thread(write_inputs, folder, plan=prepared.plan, items=prepared.items)
-        if state.kept.count < prepared.plan.trials:
-            await _drive(prepared, options, fleet, folder, journal, state, keys, bounds, session)
+        with RunLog(folder, level=prepared.settings.logging.level, secrets=keys.values()) as log:
+            log.info("start", experiment_id=prepared.plan.experiment_id, **_start_facts(prepared, options, state))
+            if state.kept.count < prepared.plan.trials:
+                heard = log.listening(options)
+                await _drive(prepared, heard, fleet, folder, journal, state, keys, bounds, session)
+            log.info("end", status=session.status, **_end_facts(session))
+            if session.status != "interrupted":
+                _raise_fatal(session.fatal, prepared.plan)
     finally:
         session.duration_s = time.monotonic() - began_s
         await _close(journal)
-    _raise_fatal(session.fatal, prepared.plan)
     return session
+
+
+def _start_facts(prepared: Prepared, options: Options, state: JournalState) -> dict[str, Any]:
+    return {
+        "trials": prepared.plan.trials,
+        "done": state.kept.count,
+        "runtime": options.runtime,
+        "pid": os.getpid(),
+        "version": version("crucible-ray"),
+    }
+
+
+def _end_facts(session: Session) -> dict[str, Any]:
+    names = ("clients", "calls", "retries", "throttled", "quota_wait_s", "lag_s", "client_cpu_s", "deaths")
+    return {name: getattr(session, name) for name in names}
 
 
 async def _close(journal: Journal) -> None:
@@ -245,7 +268,8 @@ def _signals(driver: Driver, watch: _Watch, *, enabled: bool) -> Iterator[None]:
 
     def on_signal(number: int) -> None:
         if driver.stopping:
-            os._exit(128 + number if number != signal.SIGINT else 130)
+            watch.note("leaving", {"signal": signal.Signals(number).name})
+            os._exit(130)
         watch.note("stopping", {"signal": signal.Signals(number).name})
         driver.stop("interrupted")
 

@@ -263,11 +263,13 @@ class Driver:
         return grants, amounts
 
     def _quarantined(self, index: int) -> bool:
-        if self._quarantine is None and self.frontier.next_suspects():
+        """Whether this client runs suspects, with nothing else, until none is left that the budget covers."""
+        waiting = self._affords_suspects()
+        if self._quarantine is None and waiting:
             self._quarantine = index
         if self._quarantine != index:
             return False
-        if not self.frontier.next_suspects() and not self.frontier.out_with(index):
+        if not waiting and not self.frontier.out_with(index):
             self._quarantine = None
             return False
         return True

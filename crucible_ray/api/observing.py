@@ -1,0 +1,69 @@
+"""How a run stands, seen from another process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.alive import decode_note, is_dead, note_of_this_process
+from crucible_ray.journal.log import ALIVE_WITHIN_S
+from crucible_ray.journal.state import Checkpoint, read_state
+from crucible_ray.journal.store import BlockingLog
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """A run as its record shows it."""
+
+    experiment_id: str
+    name: str
+    results_dir: str
+    status: str
+    """`running`, how the last driver stopped (`complete`, `budget`, ...), `killed` where it said nothing, or `new`."""
+    alive: bool
+    """Whether a driver is at work."""
+    trials: int
+    done: int
+    """Trials with a row."""
+    failed: int
+    pending: int
+    spent_usd: float | None
+    """None: a price is unknown."""
+    checkpoints: tuple[Checkpoint, ...]
+    """Those that `resume --checkpoint` takes."""
+
+
+async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
+    """Read the record. Raises DamagedEntry, StorageFailed."""
+    state = await read_state(log, conditions=len(plan.conditions))
+    alive = await is_alive(log)
+    return Standing(
+        experiment_id=plan.experiment_id,
+        name=plan.name,
+        results_dir=str(folder),
+        status="running" if alive else state.status or ("killed" if state.last else "new"),
+        alive=alive,
+        trials=plan.trials,
+        done=state.kept.count,
+        failed=state.failed.count,
+        pending=plan.trials - state.kept.count,
+        spent_usd=state.spent_usd if is_priced(plan) else None,
+        checkpoints=tuple(state.checkpoints),
+    )
+
+
+async def is_alive(log: BlockingLog) -> bool:
+    """Whether a driver writes this log: its note is fresh, and its process is not known to be gone."""
+    found = await log.read_alive()
+    if found is None:
+        return False
+    text, age_s = found
+    note = decode_note(text)
+    return age_s <= ALIVE_WITHIN_S and not (note is not None and is_dead(note, note_of_this_process("")))
+
+
+def is_priced(plan: Plan) -> bool:
+    """Whether every call of a plan has a price."""
+    models = [call.model for condition in plan.conditions for call in condition.calls]
+    return all(model.input_price is not None and model.output_price is not None for model in models)

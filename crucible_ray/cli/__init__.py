@@ -1,0 +1,1 @@
+"""The `crucible-ray` command: each verb parses, calls one function, prints."""

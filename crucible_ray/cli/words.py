@@ -1,0 +1,82 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Exp = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXP",
+        help="file.py, file.py:name, package.module:name or file.toml.",
+        show_default=False,
+    ),
+]
+IdOrDir = Annotated[
+    str,
+    typer.Argument(metavar="ID_OR_DIR", help="An experiment's id or its results folder.", show_default=False),
+]
+Dir = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.", show_default=False)]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout, all else on stderr.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors, and what --json prints.")]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir", metavar="DIR", help="Parent of the results folder. [default: results]", show_default=False
+    ),
+]
+SampleSize = Annotated[
+    int | None,
+    typer.Option("--sample-size", "--limit", min=1, metavar="N", help="How many items.", show_default=False),
+]
+Repeat = Annotated[
+    int | None,
+    typer.Option(
+        "--repeat", "--epochs", min=1, metavar="N", help="How often each item is asked.", show_default=False
+    ),
+]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of order and sample.", show_default=False)]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost", metavar="USD", help="Stop before the whole run costs more (exit 3).", show_default=False
+    ),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-P",
+        metavar="NAME=VALUE",
+        help="An argument of the experiment's function, or a dotted field. May be repeated.",
+        show_default=False,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="dev, test, prod or one of yours.", show_default=False),
+]
+Simulate = Annotated[bool, typer.Option("--simulate", help="The built-in simulator plays every model.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        envvar="RAY_ADDRESS",
+        help="A Ray cluster: auto or host:port. [default: a private local one]",
+        show_default=False,
+    ),
+]
+InProcess = Annotated[bool, typer.Option("--in-process", help="Without Ray: same plan, same rows.")]
+Clients = Annotated[
+    int | None,
+    typer.Option(
+        "--clients", min=1, metavar="N", help="How many client actors. [default: one per node]", show_default=False
+    ),
+]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Go on although another process seems to run this; that one stops.")
+]
