@@ -80,7 +80,9 @@ class ParameterRefused(UsageError):
         self.model, self.detail = model, detail
 
     def __str__(self) -> str:
-        return f"{self.model}: the provider refuses the request: {self.detail}. Mend the condition, then resume."
+        return (
+            f"{self.model}: the provider refuses the request: {self.detail}. Mend the condition, then resume."
+        )
 
 
 class CredentialError(CrucibleError):
@@ -97,7 +99,8 @@ class MissingKey(CredentialError):
         self.model, self.variable = model, variable
 
     def __str__(self) -> str:
-        return f"API key not found for model {self.model}: set {self.variable} (environment, .env, or a file named by {self.variable}_FILE)."
+        where = f"environment, .env, or a file named by {self.variable}_FILE"
+        return f"API key not found for model {self.model}: set {self.variable} ({where})."
 
 
 class RefusedKey(CredentialError):

@@ -79,9 +79,9 @@ class LogStore(Protocol):
         ...
 
 
-class ClientLost(Exception):  # noqa: N818 - a notice of death, expected and handled
+class ClientLost(Exception):
     """The client is dead, or has been silent for too long to be counted on."""
 
 
-class AmbiguousWrite(Exception):  # noqa: N818 - a state, not a fault of anybody
+class AmbiguousWrite(Exception):
     """A write of which it is unknown whether it happened; the journal reads back."""

@@ -100,4 +100,5 @@ def alive_nodes() -> int:
     """How many machines the cluster has now."""
     import ray
 
-    return sum(1 for node in ray.nodes() if node["Alive"])
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return sum(bool(node["Alive"]) for node in nodes)

@@ -11,7 +11,8 @@ import ray
 @functools.cache
 def _remote(cls: type) -> Any:
     groups: dict[str, int] = getattr(cls, "CONCURRENCY_GROUPS", {})
-    return ray.remote(concurrency_groups=groups)(cls) if groups else ray.remote(cls)
+    options: dict[str, Any] = {"concurrency_groups": groups} if groups else {"max_restarts": 0}
+    return ray.remote(**options)(cls)
 
 
 def spawn(cls: type, *args: object, **options: object) -> Any:

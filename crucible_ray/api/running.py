@@ -274,13 +274,16 @@ def _signals(driver: Driver, watch: _Watch, *, enabled: bool) -> Iterator[None]:
         driver.stop("interrupted")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
+    # What is ignored stays so: `nohup` means it.
+    before = {number: found for number in numbers if (found := signal.getsignal(number)) != signal.SIG_IGN}
+    for number in before:
         loop.add_signal_handler(number, on_signal, number)
     try:
         yield
     finally:
-        for number in numbers:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 class _Watch:

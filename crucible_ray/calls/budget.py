@@ -90,7 +90,9 @@ class Purse:
         self.metered = False
         self._free = [0.0] * conditions
         self._spent = [0.0] * conditions
-        self._waiting: list[deque[tuple[float, Callable[[bool], None]]]] = [deque() for _ in range(conditions)]
+        self._waiting: list[deque[tuple[float, Callable[[bool], None]]]] = [
+            deque() for _ in range(conditions)
+        ]
 
     def credit(self, amounts: Sequence[float]) -> None:
         """An allowance arrived; whoever waits for money is served first."""

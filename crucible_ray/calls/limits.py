@@ -80,7 +80,9 @@ def take(state: GroupState, ask: SlotAsk, *, now_s: float) -> SlotGrant | float:
     state.token_s = max(state.token_s, start) + count * by_token
     if state.refusals and start > state.refused_s + _LONGEST_COOLDOWN_S:
         state.refusals = 0
-    return SlotGrant(count=count, first_s=start - now_s, spacing_s=spacing, expires_s=EXPIRES_S, binding=binding)
+    return SlotGrant(
+        count=count, first_s=start - now_s, spacing_s=spacing, expires_s=EXPIRES_S, binding=binding
+    )
 
 
 def refuse(state: GroupState, notice: Throttled, *, now_s: float) -> None:

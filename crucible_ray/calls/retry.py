@@ -23,7 +23,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 class Patience:
     """The retries of one call: told of each failure, it answers how long to wait, or None to give up."""
 
-    __slots__ = ("_policy", "_refused_s", "_refusals", "retries")
+    __slots__ = ("_policy", "_refusals", "_refused_s", "retries")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy

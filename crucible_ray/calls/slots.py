@@ -94,7 +94,11 @@ class SlotQueue:
 
     def _ask_if_low(self) -> None:
         # Asking only when empty would make most calls wait for the limiter's answer.
-        if self._ask is None and len(self._slots) <= self._granted // 2 and (self._waiters or self._used_since_ask):
+        if (
+            self._ask is None
+            and len(self._slots) <= self._granted // 2
+            and (self._waiters or self._used_since_ask)
+        ):
             self._ask = self._loop.create_task(self._refill())
 
     async def _refill(self) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from crucible_ray.cli import checking, demo, running, simulating, standing
 from crucible_ray.cli.terminal import complain
-from crucible_ray.errors import CrucibleError
+from crucible_ray.errors import CannotContinue, CrucibleError, UsageError
 
 INTERRUPTED = 130
-_DEFECT = 5
 _Refused: type[Exception] = typer.BadParameter.__mro__[2]
 """What Typer raises for words that it cannot read: the base of its own exceptions, under any of its names."""
 
@@ -51,21 +53,81 @@ for verbs in (demo, running, checking, standing, simulating):
     verbs.register(app)
 
 
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"crucible-ray {version('crucible-ray')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand after a verb too.")] = False,
 ) -> None:
-    """What stands before a verb."""
+    # `main` looks for --debug itself: it has to know about it whatever fails.
+    del version, debug
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (`contract`: 0, 1, 2, 3, 4, 5 or 130)."""
+    """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    _signals_interrupt()
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    code = _run(words or ["--help"], debug=debug)
-    return _leave(code)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # what `nohup` ignores stays ignored
+            signal.signal(number, _interrupt)
+    code = _run([word for word in words if word != "--debug"] or ["--help"], debug="--debug" in words)
+    if any(thread.name == "ray" and thread.is_alive() for thread in threading.enumerate()):
+        # A Ray that is still starting cannot be stopped, and its thread must not meet a dying interpreter:
+        # its processes end with ours.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(words: list[str], *, debug: bool) -> int:
+    try:
+        code = get_command(app).main(args=words, prog_name="crucible-ray", standalone_mode=False)
+    except BrokenPipeError:
+        # Whoever read our words has left: what is still buffered has to go nowhere, in silence.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            complain(_told(error))
+        return _code(error)
+    return int(code or 0)
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, Interrupted | typer.Abort):
+        return INTERRUPTED
+    if isinstance(error, _Refused):
+        return UsageError.exit_code
+    return error.exit_code if isinstance(error, CrucibleError) else CannotContinue.exit_code
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, Interrupted | typer.Abort):
+        return "interrupted."
+    if isinstance(error, _Refused):
+        context = getattr(error, "ctx", None)
+        place = context.command_path if context is not None else "crucible-ray"
+        return f"{getattr(error, 'format_message')().rstrip('.')}. See {place} --help."
+    if isinstance(error, CrucibleError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\nThis is a defect of crucible-ray: --debug shows where. Please report it."

@@ -57,6 +57,13 @@ _ALTERNATIVE = re.compile(
     rf"{_CLOSE}\s*(?:(?:\bor\b|/)\s*{_OPEN}[A-Za-z](?![A-Za-z0-9'’])"
     rf"|(?:,|\band\b|&)\s*(?:(?:and|or)\s+)?[*_`\"'“‘$(\[{{]*[A-Z]{_CLOSE}\s*(?:$|[.,;\n]|\b(?:and|or)\b))"
 )
+# In lower case, without which the search for a statement is in vain: most of a long reply holds none of them.
+_FINAL_WORDS = ("\\boxed", "####", "final answer")
+_STATED_WORDS = (
+    *("answer", "choice", "option", "solution", "response", "conclusion"),
+    *("choose", "chose", "pick", "select", "go with", "going with", "guess", "vote for", "opt for"),
+)
+_CORRECT_WORDS = ("correct", "right", "best", "accurate", "appropriate")
 _QUESTION = re.compile(rf"{_CLOSE}\s*\?")
 _ENDS = re.compile(rf"{_CLOSE}[.,:;!\\]*(?:[ \t]*(?:\n|$)|\))|[.:)\]*]")
 _NEXT_WORD = re.compile(r"[ \t]+(\w+)")
@@ -95,16 +102,18 @@ class _Reading:
         self._text, self._letters = text, letters_of(item)
         self._choices = item.choices or ()
         self._plain = [_plain(choice) for choice in self._choices]
+        # Where a text is not ASCII, lower case may differ in length, and 答案 is a word: then all of it is searched.
+        self._lowered = text.lower() if text.isascii() else None
 
     def letter(self) -> str | None:
         whole = self._by_text(self._text)
         if whole is not None:
             return whole
-        for statements in (_FINAL.finditer(self._text), self._statements()):
+        for statements in (_FINAL.finditer(self._text, self._first(_FINAL_WORDS)), self._statements()):
             readings = [reading for match in statements if (reading := self._read(match)) is not None]
             if readings:
                 return readings[-1] or None
-        for match in reversed(list(_PHRASE.finditer(self._text))):
+        for match in reversed(list(_PHRASE.finditer(self._text, self._first(("answer",))))):
             named = self._by_text(match[1]) or self._by_text(match[1].partition(". ")[0])
             if named is not None:
                 return named
@@ -115,8 +124,16 @@ class _Reading:
 
     def _statements(self) -> Iterator[re.Match[str]]:
         """Statements in order of their letters."""
-        found = [*_STATED.finditer(self._text), *_CORRECT.finditer(self._text)]
+        found = list(_STATED.finditer(self._text, self._first(_STATED_WORDS)))
+        if self._first(_CORRECT_WORDS) < len(self._text):
+            found += _CORRECT.finditer(self._text)
         return iter(sorted(found, key=lambda match: match.start("letter")))
+
+    def _first(self, words: tuple[str, ...]) -> int:
+        """Where the first of these words stands; the text's end where there is none."""
+        if self._lowered is None:
+            return 0
+        return min((at for word in words if (at := self._lowered.find(word)) >= 0), default=len(self._text))
 
     def _read(self, match: re.Match[str]) -> str | None:
         """The letter of one statement; "" where it offers alternatives; None where it states nothing."""

@@ -103,7 +103,12 @@ class Frontier:
         whole = np.flatnonzero(left == trials.shape[1])
         if len(whole) > most:
             stop = start + int(whole[most])
-            whole, done, trials, left = whole[:most], done[: stop - start], trials[: stop - start], left[: stop - start]
+            whole, done, trials, left = (
+                whole[:most],
+                done[: stop - start],
+                trials[: stop - start],
+                left[: stop - start],
+            )
         for first, last in _runs(whole):
             spans.append((start + first, start + last))
             self._hand_out(client, trials[first:last].ravel().tolist())
@@ -121,7 +126,7 @@ class Frontier:
             self._cursor[lane] = start + 1
 
     def next_suspects(self) -> list[int]:
-        """The next such group, without taking it."""
+        """The next group that may hold what kills clients, without taking it; empty: there is none."""
         return self._suspects[0] if self._suspects else []
 
     def halve_suspects(self) -> None:
@@ -129,10 +134,8 @@ class Frontier:
         group = self._suspects.popleft()
         self._suspects.extendleft([group[len(group) // 2 :], group[: len(group) // 2]])
 
-    def take_suspects(self, client: int) -> Grant | None:
-        """A group that may hold what kills clients, for a client that has nothing else."""
-        if not self._suspects:
-            return None
+    def take_suspects(self, client: int) -> Grant:
+        """The next such group, for a client that has nothing else."""
         group = self._suspects.popleft()
         self._hand_out(client, group)
         return Grant(lane=int(self._lane_of[group[0] % self.order.conditions]), trials=tuple(group))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from crucible_ray.ports import Client, ClientLost
 from crucible_ray.records import Exchange, Report
@@ -22,8 +23,9 @@ class LocalClient:
         if self._dead.done():
             raise ClientLost("killed")
         task = asyncio.ensure_future(self._core.exchange(message))
+        either: set[asyncio.Future[Any]] = {task, self._dead}
         try:
-            await asyncio.wait({task, self._dead}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not task.done():
                 task.cancel()

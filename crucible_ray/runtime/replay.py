@@ -19,14 +19,20 @@ class ReplayCaller:
         self.purse = Purse(conditions)
         self.gauges = Gauges()
 
-    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+    async def call(
+        self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
+    ) -> CallResult:
         """See Caller. Raises CannotContinue where the record lacks the call."""
         attempts = [c for c in self._recorded(clock.trial) if c.call == index]
         if not attempts:
-            raise CannotContinue(f"The record holds no call {index} of trial {clock.trial}: it cannot be replayed.")
+            raise CannotContinue(
+                f"The record holds no call {index} of trial {clock.trial}: it cannot be replayed."
+            )
         last = attempts[-1]
         if last.prompt != prompt.key:
-            raise CannotContinue(f"Trial {clock.trial} was asked another prompt than this experiment renders.")
+            raise CannotContinue(
+                f"Trial {clock.trial} was asked another prompt than this experiment renders."
+            )
         if last.outcome != "ok":
             return CallResult(None, last.outcome, attempts)
         usage = Usage(

@@ -47,7 +47,7 @@ class Prompt:
         self.key = prompt_key(messages)
 
 
-class HandedBack(Exception):  # noqa: N818 - an expected outcome, not a fault
+class HandedBack(Exception):
     """The trial cannot be finished here and now (money, a refused key): it stays pending, without a row."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from crucible_ray.calls.budget import Ledger, Purse
 from crucible_ray.calls.deadlines import Deadlines
 from crucible_ray.calls.retry import Patience, RetryPolicy
-from crucible_ray.errors import Authentication, AttemptTimeout, Overloaded, RateLimited
+from crucible_ray.errors import AttemptTimeout, Authentication, Overloaded, RateLimited
 from crucible_ray.testing import run_virtual
 
 
@@ -123,7 +123,8 @@ def test_all_the_money_of_a_dead_client_counts_as_spent() -> None:
 
 
 def test_a_purse_serves_whoever_waited_longest_and_hands_back_the_rest() -> None:
-    purse, answers = Purse(1), []
+    purse = Purse(1)
+    answers: list[bool] = []
     purse.credit([0.3])
     assert purse.try_reserve(0, 0.2)
     assert not purse.try_reserve(0, 0.2)

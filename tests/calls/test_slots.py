@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_burst_of_calls_leaves_at_the_pace_of_the_limit() -> None:
         return await sends(SlotQueue(service(), "g", LIMITS), 100)
 
     times = run_virtual(main())
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert min(gaps) >= 60.0 / 600.0 - 1e-9
     assert times[-1] == pytest.approx(99 * 60.0 / (0.985 * 600.0), rel=0.01)
 
@@ -51,7 +52,7 @@ def test_two_clients_share_one_limit_and_none_starves() -> None:
 
     first, second = run_virtual(main())
     both = sorted(first + second)
-    assert min(b - a for a, b in zip(both, both[1:], strict=False)) >= 60.0 / 600.0 - 1e-9
+    assert min(b - a for a, b in pairwise(both)) >= 60.0 / 600.0 - 1e-9
     assert abs(first[24] - second[24]) < 3.0
 
 

@@ -106,7 +106,9 @@ async def check_rows(world: World) -> None:
     counts = Counter(row.trial for row in rows)
     planned = set(range(world.plan.trials))
     if set(counts) != planned:
-        raise Violation(f"lost {sorted(planned - set(counts))[:5]}, invented {sorted(set(counts) - planned)[:5]}")
+        raise Violation(
+            f"lost {sorted(planned - set(counts))[:5]}, invented {sorted(set(counts) - planned)[:5]}"
+        )
     if doubled := [trial for trial, n in counts.items() if n > 1]:
         raise Violation(f"trials with more than one row: {doubled[:5]}")
     if state.kept.count != world.plan.trials:

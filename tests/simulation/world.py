@@ -21,7 +21,14 @@ import pyarrow as pa
 
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.calls.limit_state import MemoryStates
-from crucible_ray.errors import AlreadyRunning, CrucibleError, NeverSent, OutcomeUnknown, StorageFailed, Superseded
+from crucible_ray.errors import (
+    AlreadyRunning,
+    CrucibleError,
+    NeverSent,
+    OutcomeUnknown,
+    StorageFailed,
+    Superseded,
+)
 from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import BudgetPlan, CallPlan, ConditionPlan, Plan, PromptPlan
 from crucible_ray.journal.log import Journal
@@ -124,7 +131,9 @@ class Provider:
             self.arrivals.append(now)
             if not self._admit(now):
                 self.refused += 1
-                return _answer(429, {"error": {"message": "slow down", "type": "rate_limit"}}, {"retry-after": "1"})
+                return _answer(
+                    429, {"error": {"message": "slow down", "type": "rate_limit"}}, {"retry-after": "1"}
+                )
             request = msgspec.json.decode(body)
             nth = self.asked[body]
             self.asked[body] += 1
@@ -140,7 +149,11 @@ class Provider:
             if fault is not None:
                 return _fault(fault)
             usage = {"prompt_tokens": len(request["messages"][-1]["content"]) // 4, "completion_tokens": 2}
-            choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
+            choice = {
+                "index": 0,
+                "message": {"role": "assistant", "content": answer},
+                "finish_reason": "stop",
+            }
             return _answer(200, {"id": "x", "model": "m-1", "choices": [choice], "usage": usage}, {})
         finally:
             self.open -= 1
@@ -345,7 +358,9 @@ class World:
         return self.weather.budget_share * self.weather.items * self.weather.repeats * 4 * 0.009
 
     def _bounds(self) -> tuple[float, ...]:
-        one = (max(len(i.input) for i in self.items) + 32) * INPUT_PRICE * 1e-6 + MAX_TOKENS * OUTPUT_PRICE * 1e-6
+        one = (
+            max(len(i.input) for i in self.items) + 32
+        ) * INPUT_PRICE * 1e-6 + MAX_TOKENS * OUTPUT_PRICE * 1e-6
         return tuple(one * len(c.calls) for c in self.plan.conditions)
 
     def core(self, setup: Setup, seed: int) -> ClientCore:

@@ -1,0 +1,55 @@
+"""How a verb ends: what is said last, and the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crucible_ray.cli.terminal import Terminal, complain
+from crucible_ray.errors import BudgetSpent
+
+if TYPE_CHECKING:
+    from crucible_ray.api import RunResult
+
+INTERRUPTED = 130
+
+
+class Interrupted(Exception):
+    """Ctrl-C or a signal ended a verb."""
+
+
+def go_on(folder: Path) -> str:
+    """How to continue from a results folder."""
+    return f"Go on with: crucible-ray resume {folder}"
+
+
+def report(terminal: Terminal, result: RunResult) -> int:
+    """A run's last lines; returns its exit code."""
+    from crucible_ray.api.finishing import read_config
+    from crucible_ray.reports import summary_lines
+
+    plan, _ = read_config(result.results_dir)
+    terminal.show(*summary_lines(plan, result.analysis, result.facts))
+    terminal.facts(result.summary())
+    return conclude(terminal, result)
+
+
+def conclude(terminal: Terminal, result: RunResult) -> int:
+    """Say what is amiss with a result, where anything is; returns its exit code."""
+    if result.status == "interrupted":
+        complain(f"interrupted with {result.pending:,} trials pending. {go_on(result.results_dir)}")
+        return INTERRUPTED
+    if result.status == "budget":
+        complain(
+            f"the budget is spent, {result.pending:,} trials are pending. "
+            f"Go on with a larger one: crucible-ray resume {result.results_dir} --max-cost USD"
+        )
+        return BudgetSpent.exit_code
+    if result.too_many_failed:
+        ran = result.completed + result.failed
+        complain(
+            f"{result.failed:,} of {ran:,} trials failed, more than the {100 * result.max_failed:.3g} % allowed. "
+            f"Run them again with: crucible-ray retry {result.results_dir}"
+        )
+        return 1
+    return 0

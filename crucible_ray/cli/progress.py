@@ -1,0 +1,170 @@
+"""How a run goes, on a terminal as a live bar, elsewhere as a line every few seconds; always on stderr."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import typer
+
+from crucible_ray.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from crucible_ray.api import Note, Progress
+
+EVERY_S = 5.0
+"""Between two lines where there is no terminal."""
+_BAR = 24
+_REFRESH_PER_S = 4
+
+
+def progress_line(progress: Progress, *, bar: bool) -> str:
+    """`[=====>      ] 40% (240/600)  48/s  $0.012  ETA 8s  2 failed  3 retries  5 x 429`"""
+    share = progress.done / progress.trials if progress.trials else 1.0
+    parts = [f"{100 * share:.0f}% ({progress.done:,}/{progress.trials:,})"]
+    if bar:
+        parts[0] = f"{_drawn(share)} {parts[0]}"
+    if progress.rate:
+        parts.append(f"{progress.rate:.3g}/s" if progress.rate < 100 else f"{progress.rate:,.0f}/s")
+    parts.append("unknown price" if progress.spent_usd is None else f"${progress.spent_usd:.4g}")
+    if progress.done < progress.trials and progress.eta_s is not None and progress.phase == "running":
+        parts.append(f"ETA {clock(progress.eta_s)}")
+    parts += [f"{progress.failed:,} failed"] if progress.failed else []
+    parts += [f"{progress.retries:,} retries"] if progress.retries else []
+    parts += [f"{progress.throttled:,} x 429"] if progress.throttled else []
+    parts += ["stopping ..."] if progress.phase == "stopping" else []
+    return "  ".join(parts)
+
+
+def starting_line(seconds: float | None) -> str:
+    """`starting Ray ... 7 s (usually 5 to 20)`; None: there is no Ray to wait for."""
+    return "starting ..." if seconds is None else f"starting Ray ... {seconds:.0f} s (usually 5 to 20)"
+
+
+def note_line(note: Note) -> str:
+    """A happening in words."""
+    facts = note.facts
+    match note.name:
+        case "client_died":
+            return (
+                f"client {facts['client']} died: its {facts['handed_back']} trials are handed back, "
+                "a new one takes its place (why: run.log)"
+            )
+        case "client_silent":
+            return f"client {facts['client']} is silent and will be replaced"
+        case "budget_warning":
+            return f"${facts['spent_usd']:.4g} of the budget of ${facts['max_total']:.4g} are spent"
+        case "stopping":
+            return (
+                f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"
+            )
+        case "leaving":
+            return "left at once: what was in flight will be asked again by resume"
+        case _:
+            told = ", ".join(f"{name} {value}" for name, value in facts.items())
+            return printable(f"{note.name.replace('_', ' ')}: {told}")
+
+
+def clock(seconds: float) -> str:
+    """`42s`, `3m 5s`, `2h 5m`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m {whole % 60}s" if whole < 3600 else f"{whole // 3600}h {whole % 3600 // 60}m"
+
+
+def _drawn(share: float) -> str:
+    full = min(_BAR, int(share * _BAR))
+    head = ">" if 0 < full < _BAR else ""
+    return f"[{'=' * (full - len(head))}{head}{' ' * (_BAR - full)}]"
+
+
+class Display:
+    """Shows progress and notes while the `with` block lasts. Its methods may be called from any thread.
+
+    waited_s: how long Ray has been starting; None: nobody waits for it. quiet: notes and progress are dropped.
+    """
+
+    def __init__(
+        self, *, terminal: bool, waited_s: Callable[[], float] | None = None, quiet: bool = False, bar: bool = True
+    ) -> None:
+        self._terminal, self._waited_s = terminal and bar, waited_s
+        self._quiet, self._lines = quiet, bar
+        self._last: Progress | None = None
+        self._live: Any = None
+        self._over = threading.Event()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._quiet:
+            return self
+        if self._terminal:
+            self._live = self._stack.enter_context(_live(self._text))
+        elif self._lines:
+            ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+            ticker.start()
+            self._stack.callback(ticker.join)
+            self._stack.callback(self._over.set)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def on_progress(self, progress: Progress) -> None:
+        """See api.Options."""
+        self._last = progress
+
+    def on_note(self, note: Note) -> None:
+        """See api.Options."""
+        if note.name == "leaving":
+            # The process ends without leaving this block; the terminal needs its cursor back.
+            self._stack.close()
+        if not self._quiet:
+            self._print(note_line(note))
+
+    def _print(self, line: str) -> None:
+        if self._live is not None and self._live.is_started:
+            self._live.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        else:
+            typer.echo(line, err=True)
+
+    def _line(self, *, bar: bool) -> str:
+        progress = self._last
+        if progress is None or progress.phase == "starting":
+            return starting_line(self._waited_s() if self._waited_s is not None else None)
+        if progress.phase == "finishing":
+            return f"{progress_line(progress, bar=bar)}  writing results and report ..."
+        return progress_line(progress, bar=bar)
+
+    def _text(self) -> Text:
+        from rich.text import Text
+
+        return Text(self._line(bar=True), no_wrap=True, overflow="ellipsis")
+
+    def _tick(self) -> None:
+        began_s = time.monotonic()
+        while True:
+            typer.echo(self._line(bar=False), err=True)
+            elapsed = time.monotonic() - began_s
+            if self._over.wait(EVERY_S - elapsed % EVERY_S):
+                return
+
+
+def _live(draw: Callable[[], Text]) -> Any:
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(
+        console=Console(stderr=True, markup=False, highlight=False, emoji=False),
+        get_renderable=draw,
+        refresh_per_second=_REFRESH_PER_S,
+        transient=True,
+    )

@@ -1,0 +1,137 @@
+"""What `run`, `resume`, `retry` and `demo` do around the one call that each of them makes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crucible_ray.cli.ending import Interrupted, go_on
+from crucible_ray.cli.progress import Display
+from crucible_ray.cli.terminal import Terminal
+from crucible_ray.errors import (
+    AlreadyRunning,
+    CannotContinue,
+    CrucibleError,
+    ParameterRefused,
+    RayUnavailable,
+    RefusedKey,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from crucible_ray.actors.cluster import RayThread
+    from crucible_ray.api import Options, Prepared, RunResult, Standing
+    from crucible_ray.settings import RunSettings
+
+_RESUMABLE = (CannotContinue, ParameterRefused, RefusedKey)
+
+
+@contextmanager
+def ray_ahead(address: str | None, *, in_process: bool) -> Iterator[RayThread | None]:
+    """A Ray that starts beside whatever the block begins with; None with `in_process`."""
+    if in_process:
+        yield None
+        return
+    from crucible_ray.actors.cluster import RayThread
+
+    ray = RayThread(address)
+    ray.start()
+    try:
+        yield ray
+    finally:
+        if _is_up(ray):
+            ray.stop()
+
+
+def _is_up(ray: RayThread) -> bool:
+    try:
+        return ray.ready(0.0)
+    except RayUnavailable:
+        return False
+
+
+def attend(
+    terminal: Terminal,
+    work: Callable[[Options], RunResult],
+    options: Options,
+    run: RunSettings,
+    folder: Path | None,
+) -> RunResult:
+    """Do the work while its progress is shown. folder: where its record will be, if that is known.
+
+    Raises Interrupted; of what `work` raises, errors with a record behind them tell how to go on.
+    """
+    ray = options.ray
+    display = Display(
+        terminal=sys.stderr.isatty(),
+        waited_s=None if ray is None else lambda: time.monotonic() - ray.started_s,
+        quiet=terminal.quiet,
+        bar=run.show_progress_bar,
+    )
+    hint = go_on(folder) if folder is not None else None
+    try:
+        with display:
+            return work(
+                replace(
+                    options,
+                    on_progress=display.on_progress,
+                    on_note=display.on_note,
+                    progress_every_s=run.progress_update_interval_s,
+                )
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(hint if _recorded(folder) else "nothing was sent") from None
+    except CrucibleError as error:
+        if isinstance(error, _RESUMABLE) and not isinstance(error, AlreadyRunning) and _recorded(folder):
+            error.add_note(str(hint))
+        raise
+
+
+def _recorded(folder: Path | None) -> bool:
+    return folder is not None and (folder / "config.json").is_file()
+
+
+def standing_of(folder: Path) -> Standing | None:
+    """What is recorded there already; None: nothing."""
+    from crucible_ray import api
+
+    return api.observe(folder) if _recorded(folder) else None
+
+
+def confirm(terminal: Terminal, prepared: Prepared, there: Standing | None, *, yes: bool, force: bool) -> None:
+    """Show what the run will take and have it confirmed. Raises Declined, and UsageError where nobody can be asked.
+
+    Everything else that would stop the run before its first trial is found before the question.
+    """
+    from crucible_ray.api import Declined
+    from crucible_ray.estimate import estimate_lines
+
+    prepared.keys()
+    prepared.bounds_usd()
+    plan = prepared.plan
+    lines = [*estimate_lines(plan, prepared.estimate()), *_already(there, force=force)]
+    calls = [call for condition in plan.conditions for call in condition.calls]
+    simulated = all(call.model.provider == "simulated" for call in calls)
+    if simulated:
+        lines.append("Simulated: no money is spent, so nothing is asked.")
+    finished = there is not None and not there.pending and not force
+    if yes or simulated or finished or not prepared.settings.run.confirm_costs:
+        terminal.show(*lines)
+        return
+    terminal.show_before_asking(*lines)
+    if not terminal.can_ask:
+        raise UsageError("this is no terminal, so nobody can be asked: add --yes to run it at this cost.")
+    if not terminal.ask("Continue?"):
+        raise Declined("not confirmed: nothing was run and nothing was spent.")
+
+
+def _already(there: Standing | None, *, force: bool) -> list[str]:
+    if there is None or not there.done:
+        return []
+    what = "void now (--force)" if force else "kept, and cost nothing again"
+    return [f"Recorded already: {there.done:,} of {there.trials:,} trials, {what}"]

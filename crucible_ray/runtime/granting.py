@@ -1,0 +1,186 @@
+"""What a client gets next: trials by its pace, money by its trials, and suspects alone. Pure; it commits what it hands out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from crucible_ray.calls.budget import Ledger
+from crucible_ray.records import Grant, Report
+from crucible_ray.runtime.frontier import Frontier
+from crucible_ray.runtime.pacing import Pace
+
+
+class Hand:
+    """What is known of one client, as of its last report."""
+
+    def __init__(self, windows: Sequence[int], conditions: int) -> None:
+        self.paces = [Pace(window) for window in windows]
+        self.unstarted = (0,) * len(windows)
+        self.in_flight = (0,) * len(windows)
+        self.waiting = 0
+        self.wanted = (0.0,) * conditions
+        self.held = [0.0] * conditions
+        """Money granted and not yet reported as spent or released."""
+
+
+class Granting:
+    """Decides over frontier and ledger for all clients of a run."""
+
+    def __init__(
+        self,
+        frontier: Frontier,
+        ledger: Ledger,
+        *,
+        clients: int,
+        windows: Sequence[int],
+        bounds_usd: Sequence[float],
+    ) -> None:
+        """`bounds_usd`: by condition, what one trial's first attempts cost at most; empty: money is not metered."""
+        self._frontier, self._ledger = frontier, ledger
+        self._windows, self._bounds = windows, bounds_usd
+        self._conditions = frontier.order.conditions
+        self._hands = [Hand(windows, self._conditions) for _ in range(clients)]
+        self._quarantine: int | None = None
+
+    def born(self, client: int) -> None:
+        """A fresh client holds nothing."""
+        self._hands[client] = Hand(self._windows, self._conditions)
+
+    def heard(self, client: int, report: Report, finished: Sequence[int], *, now_s: float) -> None:
+        """A report came in; `finished` trials by lane."""
+        hand = self._hands[client]
+        for lane, pace in enumerate(hand.paces):
+            pace.on_report(finished[lane], now_s=now_s)
+        self._frontier.give_back(client, report.returned)
+        self._ledger.settle(report.spent_usd, report.released_usd)
+        for k, (spent, released) in enumerate(zip(report.spent_usd, report.released_usd, strict=True)):
+            hand.held[k] = max(0.0, hand.held[k] - spent - released)
+        hand.unstarted, hand.in_flight = report.unstarted, report.in_flight
+        hand.waiting, hand.wanted = report.waiting, report.wanted_usd
+
+    def died(self, client: int) -> list[int]:
+        """A client is dead. Returns the trials that have now killed their client for good."""
+        self._ledger.lost(self._hands[client].held)
+        self.born(client)
+        if self._quarantine == client:
+            self._quarantine = None
+        return self._frontier.died(client)
+
+    def work(self, client: int) -> tuple[list[Grant], list[float]]:
+        """(grants, money by condition) for a client now; committed here, before anybody else can have them."""
+        amounts = [0.0] * self._conditions
+        grants: list[Grant] = []
+        hand = self._hands[client]
+        if self._bounds and any(hand.wanted) and self._ledger.affords(hand.wanted):
+            amounts = list(hand.wanted)
+            hand.wanted = (0.0,) * self._conditions
+            self._commit(hand, amounts)
+        if self._quarantined(client):
+            if not self._frontier.out_with(client) and self._affords_suspects():
+                self._add(client, self._frontier.take_suspects(client), grants, amounts)
+            return grants, amounts
+        for lane, pace in enumerate(hand.paces):
+            wanted = pace.wanted(hand.unstarted[lane], hand.in_flight[lane])
+            while wanted > 0 and self._frontier.has_work(lane) and (most := self._affordable(lane, wanted)):
+                grant = self._frontier.take(client, lane, most)
+                if grant is None:
+                    break
+                wanted -= self._add(client, grant, grants, amounts)
+        return grants, amounts
+
+    def low_water(self, client: int) -> tuple[int, ...]:
+        """By lane: how few queued trials are a reason to ask for more; -1 where there is nothing more to have."""
+        hand = self._hands[client]
+        if self._quarantine == client:
+            return (-1,) * len(hand.paces)
+        return tuple(
+            pace.low_water if self._frontier.has_work(lane) and self._affordable(lane, 1) else -1
+            for lane, pace in enumerate(hand.paces)
+        )
+
+    def affords_anything(self) -> bool:
+        """Whether any trial that is left can still be granted."""
+        lanes = range(len(self._windows))
+        return self._affords_suspects() or any(
+            self._frontier.has_work(lane) and self._affordable(lane, 1) for lane in lanes
+        )
+
+    def must_refuse(self) -> bool:
+        """Whether everything in flight waits for money, and there is none."""
+        waiting = sum(hand.waiting for hand in self._hands)
+        if not waiting or waiting < sum(sum(hand.in_flight) for hand in self._hands):
+            return False
+        return not any(self._ledger.affords(hand.wanted) for hand in self._hands if any(hand.wanted))
+
+    def any_waiting(self) -> bool:
+        """Whether any call waits for money."""
+        return any(hand.waiting for hand in self._hands)
+
+    def _quarantined(self, client: int) -> bool:
+        """Whether this client runs suspects, with nothing else, until none is left that the budget covers."""
+        waiting = self._affords_suspects()
+        if self._quarantine is None and waiting:
+            self._quarantine = client
+        if self._quarantine != client:
+            return False
+        if not waiting and not self._frontier.out_with(client):
+            self._quarantine = None
+            return False
+        return True
+
+    def _add(self, client: int, grant: Grant, grants: list[Grant], amounts: list[float]) -> int:
+        """Add a grant and the money that it needs; returns its trials."""
+        grants.append(grant)
+        blocks = sum(stop - start for start, stop in grant.spans)
+        counts = Counter(trial % self._conditions for trial in grant.trials)
+        for condition in self._frontier.lanes[grant.lane]:
+            counts[condition] += blocks
+        if self._bounds:
+            cost = self._cost(counts)
+            self._commit(self._hands[client], cost)
+            for k, amount in enumerate(cost):
+                amounts[k] += amount
+        return counts.total()
+
+    def _cost(self, counts: Counter[int]) -> list[float]:
+        return [counts[k] * self._bounds[k] for k in range(self._conditions)]
+
+    def _commit(self, hand: Hand, amounts: Sequence[float]) -> None:
+        self._ledger.grant(amounts)
+        for k, amount in enumerate(amounts):
+            hand.held[k] += amount
+
+    def _affordable(self, lane: int, most: int) -> int:
+        """How many of the next trials of a lane the budget covers; a block that it does not cover whole is split."""
+        if not self._bounds:
+            return most
+        lane_conditions = self._frontier.lanes[lane]
+        if self._frontier.next_single(lane) is None:
+            width = len(lane_conditions)
+            blocks = max(1, most // width)
+            while blocks and not self._ledger.affords(
+                self._cost(Counter(dict.fromkeys(lane_conditions, blocks)))
+            ):
+                blocks //= 2
+            if blocks:
+                return blocks * width
+            self._frontier.split_next_block(lane)
+        single = self._frontier.next_single(lane)
+        if single is None:
+            return 0
+        if self._ledger.affords(self._cost(Counter(dict.fromkeys(lane_conditions, most)))):
+            return most
+        return int(self._ledger.affords(self._cost(Counter([single % self._conditions]))))
+
+    def _affords_suspects(self) -> bool:
+        """Whether a group of suspects can be granted; one that the budget does not cover is made smaller."""
+        while group := self._frontier.next_suspects():
+            if not self._bounds or self._ledger.affords(
+                self._cost(Counter(t % self._conditions for t in group))
+            ):
+                return True
+            if len(group) == 1:
+                return False
+            self._frontier.halve_suspects()
+        return False
