@@ -10,6 +10,9 @@ from crucible_ray.records import Limits, SlotAsk, SlotGrant
 
 MOST = 4096
 """Slots asked for at once."""
+FREE_LEASE_S = 0.15
+"""How long slots should last while the limit makes nobody wait: an ask costs as much as ten calls, and slots are
+void a little after that, those still in hand at the ask among them."""
 
 
 class _Limiter(Protocol):
@@ -35,6 +38,8 @@ class SlotQueue:
         self._timer: asyncio.TimerHandle | None = None
         self._granted = 0
         self._used_since_ask = 0
+        self._asked_s = self._loop.time()
+        self._binding = True
         self._tokens = 1
         self.expired = 0
 
@@ -102,8 +107,8 @@ class SlotQueue:
             self._ask = self._loop.create_task(self._refill())
 
     async def _refill(self) -> None:
-        wanted = max(1, len(self._waiters) - len(self._slots), self._used_since_ask)
-        self._used_since_ask = 0
+        wanted = max(1, len(self._waiters) - len(self._slots), self._demand())
+        self._used_since_ask, self._asked_s = 0, self._loop.time()
         ask = SlotAsk(group=self._group, count=min(wanted, MOST), tokens=self._tokens, limits=self._limits)
         try:
             grant = await self._limiter.slots(ask)
@@ -111,7 +116,17 @@ class SlotQueue:
             for k in range(grant.count):
                 at = arrived + grant.first_s + k * grant.spacing_s
                 self._slots.append((at, at + grant.expires_s))
-            self._granted = grant.count
+            self._granted, self._binding = grant.count, grant.binding
         finally:
             self._ask = None
         self._pump()
+
+    def _demand(self) -> int:
+        """Slots to ask for as far as use tells: as many as since the last ask, or what a free lease holds."""
+        used, lasted_s = self._used_since_ask, self._loop.time() - self._asked_s
+        if self._binding:
+            return used
+        if lasted_s < FREE_LEASE_S / 4:
+            # Too short a time to tell a rate from a burst: so no more than twice as many.
+            return 2 * max(used, self._granted)
+        return int(used * FREE_LEASE_S / lasted_s)

@@ -17,16 +17,12 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from crucible_ray.cli import checking, demo, running, simulating, standing
+from crucible_ray.cli.ending import INTERRUPTED, Interrupted
 from crucible_ray.cli.terminal import complain
 from crucible_ray.errors import CannotContinue, CrucibleError, UsageError
 
-INTERRUPTED = 130
 _Refused: type[Exception] = typer.BadParameter.__mro__[2]
 """What Typer raises for words that it cannot read: the base of its own exceptions, under any of its names."""
-
-
-class Interrupted(Exception):
-    """Ctrl-C or a signal ended a verb that had nothing to save."""
 
 
 class _Verbs(TyperGroup):
@@ -108,7 +104,7 @@ def _run(words: list[str], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         else:
-            complain(_told(error))
+            complain("\n".join([_told(error), *getattr(error, "__notes__", ())]))
         return _code(error)
     return int(code or 0)
 
@@ -123,11 +119,12 @@ def _code(error: Exception) -> int:
 
 def _told(error: Exception) -> str:
     if isinstance(error, Interrupted | typer.Abort):
-        return "interrupted."
+        return f"interrupted: {error}." if str(error) else "interrupted."
     if isinstance(error, _Refused):
         context = getattr(error, "ctx", None)
         place = context.command_path if context is not None else "crucible-ray"
-        return f"{getattr(error, 'format_message')().rstrip('.')}. See {place} --help."
+        told = str(getattr(error, "format_message", error.__str__)())
+        return f"{told}{'' if told.endswith(('.', '?')) else '.'} See {place} --help."
     if isinstance(error, CrucibleError):
         return str(error)
     return f"{type(error).__name__}: {error}\nThis is a defect of crucible-ray: --debug shows where. Please report it."

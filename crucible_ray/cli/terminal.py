@@ -26,6 +26,10 @@ class Terminal:
         if not self.quiet:
             _write(lines, err=self.as_json)
 
+    def show_before_asking(self, *lines: str) -> None:
+        """Facts that a question is about: they are shown where the question will be, whatever was asked to be quiet."""
+        _write(lines, err=self.as_json or self.quiet or not sys.stdout.isatty())
+
     def facts(self, value: Any) -> None:
         """Facts for machines: one JSON document, where they were asked for. Takes what msgspec can encode."""
         if self.as_json:

@@ -223,8 +223,11 @@ class LiveCaller:
         if isinstance(error, RateLimited):
             self.gauges.throttled += 1
 
-    async def money(self, condition: int, amount: float) -> None:
-        """Set money aside for one attempt. Raises HandedBack where none will come."""
+    async def money(self, clock: TrialClock, condition: int, amount: float) -> None:
+        """Set money aside for one attempt, the trial's own first. Raises HandedBack where none will come."""
+        if clock.allowance_usd >= amount > 0.0:
+            clock.allowance_usd -= amount
+            return
         if self.purse.try_reserve(condition, amount):
             return
         answer: asyncio.Future[bool] = self._loop.create_future()
@@ -272,7 +275,7 @@ class _Attempt:
     async def run(self, allowance_s: float, backoff_s: float) -> Call:
         caller, line, now = self._caller, self._line, self._caller._loop.time
         asked_s = now()
-        await caller.money(self._condition, self._reserved)
+        await caller.money(self._clock, self._condition, self._reserved)
         started_s: float | None = None
         spent_usd = 0.0
         try:
@@ -334,7 +337,7 @@ class _Attempt:
             if cost is not None or self._line.bound_usd is None:
                 return cost, False
             return self._reserved, True
-        if self.error is not None and self.error.charged:
+        if self.error is not None and (self.error.charged or self.error.status == 200):
             return self._line.bound_usd, True
         return 0.0, False
 

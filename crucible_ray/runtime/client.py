@@ -188,16 +188,25 @@ class ClientCore:
         queue, window = self._queues[lane], self._setup.windows[lane]
         while queue and self._in_flight[lane] < window and not self._stopping:
             self._in_flight[lane] += 1
-            task = self._loop.create_task(self._run(queue.popleft(), lane))
+            task = self._loop.create_task(self._run(self._clock_of(queue.popleft()), lane))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
-    async def _run(self, trial: int, lane: int) -> None:
+    def _clock_of(self, trial: int) -> TrialClock:
+        """The trial's clock; what its first attempts may cost is set aside now, not when they come to ask."""
+        if not self._setup.bounds_usd:
+            return TrialClock(trial)
+        condition = trial % len(self._conditions)
+        bound = self._setup.bounds_usd[condition]
+        return TrialClock(trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0)
+
+    async def _run(self, clock: TrialClock, lane: int) -> None:
+        trial = clock.trial
         block, index = divmod(trial, len(self._conditions))
         item = self._setup.items[block // self._setup.plan.repeats]
         try:
             prompt = self._prompt(index, item)
-            row = await self._conditions[index].run(TrialClock(trial), item, prompt, self._caller)
+            row = await self._conditions[index].run(clock, item, prompt, self._caller)
             self._rows.append(row, self._new_prompt(prompt))
         except (HandedBack, asyncio.CancelledError):
             # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends here.
@@ -205,6 +214,7 @@ class ClientCore:
             if self._caller.gauges.fatal is not None:
                 self._stop()
         finally:
+            self._caller.purse.settle(index, clock.allowance_usd, 0.0)
             self._in_flight[lane] -= 1
             self._fill(lane)
             # The first row sets the time of the answer; after that only what makes an answer due wakes the exchange.

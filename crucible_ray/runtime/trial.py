@@ -74,12 +74,13 @@ class Caller(Protocol):
 
 
 class TrialClock:
-    """When the trial first sent something; shared by its calls."""
+    """When the trial first sent something, and the money that was set aside when it started; shared by its calls."""
 
-    __slots__ = ("first_s", "trial")
+    __slots__ = ("allowance_usd", "first_s", "trial")
 
-    def __init__(self, trial: int) -> None:
+    def __init__(self, trial: int, allowance_usd: float = 0.0) -> None:
         self.trial = trial
+        self.allowance_usd = allowance_usd
         self.first_s: float | None = None
 
 

@@ -30,6 +30,11 @@ TRIALS = 600
 _LAST_MOMENT = 520
 _RPM = 3000.0
 _GONE_WITHIN_S = 60.0
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    # Ray's agents look for a dead control store for a minute before they follow it; here it never comes back.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
 _TITLES = {"client": "ray::ClientActor", "limiter": "ray::RateLimiterActor"}
 
 
@@ -53,8 +58,10 @@ class Outcome:
     kills: list[Kill]
     lives: int = 0
     seconds: float = 0.0
+    started: dict[int, psutil.Process] = field(default_factory=dict)
+    """Every process that a driver was seen to have started."""
     orphans: list[str] = field(default_factory=list)
-    """Processes that outlived their driver for too long."""
+    """Those that outlived their driver for too long."""
     results: Path = Path()
     rows: int = 0
     unique: int = 0
@@ -90,8 +97,10 @@ def play(folder: Path, seed: int, count: int) -> Outcome:
             if _live(folder, simulator.url, pending, outcome):
                 break
         outcome.stats = simulator.stats()
-    outcome.seconds = time.monotonic() - began_s
     _judge(folder, outcome)
+    _, left = psutil.wait_procs(outcome.started.values(), _GONE_WITHIN_S)
+    outcome.orphans = [_title(process) for process in left]
+    outcome.seconds = time.monotonic() - began_s
     return outcome
 
 
@@ -112,25 +121,25 @@ def _live(folder: Path, url: str, pending: list[Kill], outcome: Outcome) -> bool
         code = child.wait(_GONE_WITHIN_S)
         if code != (0 if finished else -signal.SIGKILL):
             raise RuntimeError(f"seed {outcome.seed}: driver {outcome.lives} ended with {code} after {words}")
-        _, left = psutil.wait_procs(tree.values(), _GONE_WITHIN_S)
-        outcome.orphans += [_title(process) for process in left]
+    outcome.started |= tree
     return finished
 
 
 @contextmanager
 def _driver(folder: Path, url: str) -> Iterator[tuple[subprocess.Popen[str], dict[int, psutil.Process]]]:
-    """A driver, and whatever it was seen to have started; none of it outlives the block."""
+    """A driver, and whatever it was seen to have started. A driver that lives when the block ends is killed with it all."""
     command = [sys.executable, "-m", "tests.integration.driver", str(folder), url, "--rpm", str(_RPM)]
     tree: dict[int, psutil.Process] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    environment = os.environ | _ENVIRONMENT
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
         try:
             yield child, tree
         finally:
             if child.poll() is None:
                 _look(child.pid, tree)
                 child.kill()
-            for process in tree.values():
-                _kill(process)
+                for process in tree.values():
+                    _kill(process)
 
 
 def _strike(driver: int, victim: str, tree: dict[int, psutil.Process]) -> bool:
@@ -185,7 +194,6 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     broken, killed = 0, Counter[str]()
     print(f"{'seed':>4} {'kills':>5} {'lives':>5} {'rows':>5} {'unique':>6} {'doubled':>7} {'asked':>6} {'kept':>6}  same bytes")
     for run, first in enumerate(range(0, options.kills, 10)):

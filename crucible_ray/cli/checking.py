@@ -1,0 +1,153 @@
+"""`check`, `estimate`: verbs that look at an experiment before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crucible_ray.cli import words
+from crucible_ray.cli.experiments import load
+from crucible_ray.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crucible_ray.api import Prepared
+    from crucible_ray.api.checking import KeyFact, ShownCall, ShownItem
+    from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's verbs."""
+    app.command(epilog="Example: crucible-ray check experiment.py --show 1")(check)
+    app.command(epilog="Example: crucible-ray estimate experiment.py --sample-size 500")(estimate)
+
+
+def check(
+    experiment: words.Exp,
+    show: Annotated[
+        int, typer.Option("--show", min=0, metavar="N", help="Show the requests of N items, per condition.")
+    ] = 0,
+    sample_size: words.SampleSize = None,
+    repeat: words.Repeat = None,
+    seed: words.Seed = None,
+    max_cost: words.MaxCost = None,
+    params: words.Params = None,
+    profile: words.Profile = None,
+    simulate: words.Simulate = False,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """Validate an experiment without running it: every fault at once, or what it resolves to."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.say(f"Checking {experiment} ...")
+    prepared = load(
+        experiment,
+        sample_size=sample_size,
+        repeat=repeat,
+        seed=seed,
+        max_cost=max_cost,
+        params=params,
+        profile=profile,
+        simulate=simulate,
+    )
+    from crucible_ray.api.checking import keys_needed
+    from crucible_ray.api.checking import show as shown_items
+
+    keys, shown = keys_needed(prepared), shown_items(prepared, show)
+    terminal.show(*plan_lines(prepared.plan), *key_lines(keys), *_shown_lines(shown))
+    terminal.facts({"plan": prepared.plan, "keys": keys, "shown": shown})
+    return 0
+
+
+def estimate(
+    experiment: words.Exp,
+    sample_size: words.SampleSize = None,
+    repeat: words.Repeat = None,
+    seed: words.Seed = None,
+    max_cost: words.MaxCost = None,
+    params: words.Params = None,
+    profile: words.Profile = None,
+    simulate: words.Simulate = False,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """What a run will take before any money is spent: cost, duration, calls, tokens; and the power it has."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.say(f"Estimating {experiment} ...")
+    prepared = load(
+        experiment,
+        sample_size=sample_size,
+        repeat=repeat,
+        seed=seed,
+        max_cost=max_cost,
+        params=params,
+        profile=profile,
+        simulate=simulate,
+    )
+    from crucible_ray.estimate import estimate_lines
+
+    found = prepared.estimate()
+    terminal.show(*estimate_lines(prepared.plan, found))
+    terminal.facts(found)
+    return 0
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What an experiment resolves to."""
+    lines = [
+        f"{plan.name}: valid, {plan.experiment_id}",
+        f"  dataset {plan.dataset}: {plan.items:,} items (SHA-256 {plan.dataset_checksum[:12]}), "
+        f"{plan.repeats} repeats, {plan.trials:,} trials, seed {plan.seed}",
+    ]
+    for condition in plan.conditions:
+        lines += _condition_lines(condition)
+    lines.append(f"  metrics: {', '.join(plan.metrics)}")
+    lines += [f'  hypothesis: "{asked.text}" ({asked.relation.replace("_", "-")})' for asked in plan.hypotheses]
+    return lines
+
+
+def key_lines(keys: Sequence[KeyFact]) -> list[str]:
+    """Which keys a run needs, and whether it would find them; never a key."""
+    return [
+        f"  key {key.variable}: " + ("present" if key.present else "missing; a run would end with exit code 4")
+        for key in keys
+    ]
+
+
+def _condition_lines(condition: ConditionPlan) -> list[str]:
+    what = "model" if condition.vote is None else f"ensemble, {condition.vote} of at least {condition.quorum}"
+    head = f"  condition {condition.name}: {what}, parse {condition.parse}"
+    return [head, *(f"    {_call_text(call)}" for call in condition.calls)]
+
+
+def _call_text(call: CallPlan) -> str:
+    model = call.model
+    options: dict[str, Any] = {"temperature": call.temperature, "max_tokens": call.max_tokens, **call.extra}
+    said = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
+    price = "price unknown"
+    if model.input_price is not None and model.output_price is not None:
+        price = f"${model.input_price:g} in, ${model.output_price:g} out per million tokens"
+        price += f" (of {model.price_date})" if model.price_date else ""
+    where = model.base_url or "the built-in simulator"
+    return f"{model.name}: {model.model} at {where}, {said or 'no options'}, {call.timeout_s:g} s, {price}"
+
+
+def _shown_lines(shown: Sequence[ShownItem]) -> list[str]:
+    lines = []
+    for each in shown:
+        lines += ["", f"{each.condition}, item {each.item}, expected {each.expected!r}"]
+        lines += [line for call in each.calls for line in _request_lines(call)]
+        verdict = {1: "right", 0: "wrong", None: "not scored"}[each.correct]
+        lines.append(f"  a reply {each.sample_reply!r} would be read as {each.parsed!r}: {verdict}")
+    return lines
+
+
+def _request_lines(call: ShownCall) -> list[str]:
+    most = "unknown price" if call.cost_bound_usd is None else f"at most ${call.cost_bound_usd:.3g}"
+    return [
+        f"  POST {call.url}",
+        f"    {call.body}",
+        f"    about {call.prompt_tokens:,} prompt tokens (at most {call.prompt_tokens_bound:,}), {most}",
+    ]

@@ -1,0 +1,182 @@
+"""`run`, `resume`, `retry`: verbs that ask models."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crucible_ray.cli import words
+from crucible_ray.cli.ending import report
+from crucible_ray.cli.experiments import load
+from crucible_ray.cli.session import attend, confirm, ray_ahead, standing_of
+from crucible_ray.cli.terminal import Terminal
+from crucible_ray.errors import UsageError
+
+_FORMATS = ("markdown",)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's verbs."""
+    app.command(epilog="Example: crucible-ray run experiment.py --sample-size 20 --max-cost 0.50")(run)
+    app.command(epilog="Example: crucible-ray resume results/exp_0123456789ab --max-cost 2")(resume)
+    app.command(epilog="Example: crucible-ray retry results/exp_0123456789ab")(retry)
+
+
+def run(
+    experiment: words.Exp,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,
+    output_dir: words.OutputDir = None,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="FORMATS", help="Reports to write: markdown.")
+    ] = "markdown",
+    sample_size: words.SampleSize = None,
+    repeat: words.Repeat = None,
+    seed: words.Seed = None,
+    max_cost: words.MaxCost = None,
+    address: words.Address = None,
+    in_process: words.InProcess = False,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Refuse if there is anything to resume.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start anew: earlier rows are voided.")] = False,
+    take_over: words.TakeOver = False,
+    clients: words.Clients = None,
+    params: words.Params = None,
+    profile: words.Profile = None,
+    simulate: words.Simulate = False,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """Estimate, confirm, run, analyse, report; or go on where an earlier run of the same experiment stopped."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.say(f"Loading {experiment} ...")
+    check_formats(formats)
+    with ray_ahead(address, in_process=in_process) as ray:
+        from crucible_ray import api
+
+        prepared = load(
+            experiment,
+            sample_size=sample_size,
+            repeat=repeat,
+            seed=seed,
+            max_cost=max_cost,
+            params=params,
+            profile=profile,
+            simulate=simulate,
+        )
+        settings = prepared.settings.run
+        parent = output_dir or Path(settings.results_dir)
+        folder = parent / prepared.plan.experiment_id
+        confirm(terminal, prepared, standing_of(folder), yes=yes, force=force)
+        options = api.Options(
+            output_dir=parent,
+            runtime="in-process" if in_process else "ray",
+            address=address,
+            clients=clients,
+            take_over=take_over,
+            force=force,
+            resume=force or (settings.auto_resume and not no_resume),
+            ray=ray,
+        )
+        result = attend(terminal, lambda heard: api.run(prepared, options=heard), options, settings, folder)
+        return report(terminal, result)
+
+
+def resume(
+    where: words.IdOrDir,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint", metavar="NAME", help="Go back to this one first (see status).", show_default=False
+        ),
+    ] = None,
+    max_cost: words.MaxCost = None,
+    output_dir: words.OutputDir = None,
+    address: words.Address = None,
+    in_process: words.InProcess = False,
+    take_over: words.TakeOver = False,
+    clients: words.Clients = None,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """Go on with an interrupted run, or with one that its budget stopped."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.say(f"Resuming {where} ...")
+    number = checkpoint_number(checkpoint) if checkpoint is not None else None
+    if max_cost is not None and max_cost <= 0:
+        raise UsageError("--max-cost has to be above zero.")
+    return _again(
+        terminal, where, output_dir, address, in_process, take_over, clients, checkpoint=number, max_cost=max_cost
+    )
+
+
+def retry(
+    where: words.IdOrDir,
+    output_dir: words.OutputDir = None,
+    address: words.Address = None,
+    in_process: words.InProcess = False,
+    take_over: words.TakeOver = False,
+    clients: words.Clients = None,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """Run again only the trials that failed, and those that never ran."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.say(f"Running again what failed in {where} ...")
+    return _again(terminal, where, output_dir, address, in_process, take_over, clients, retry=True)
+
+
+def _again(
+    terminal: Terminal,
+    where: str,
+    output_dir: Path | None,
+    address: str | None,
+    in_process: bool,
+    take_over: bool,
+    clients: int | None,
+    *,
+    checkpoint: int | None = None,
+    max_cost: float | None = None,
+    retry: bool = False,
+) -> int:
+    with ray_ahead(address, in_process=in_process) as ray:
+        from crucible_ray import api
+        from crucible_ray.settings import load_settings
+
+        folder = api.find_results(where, output_dir)
+        options = api.Options(
+            runtime="in-process" if in_process else "ray",
+            address=address,
+            clients=clients,
+            take_over=take_over,
+            checkpoint=checkpoint,
+            retry=retry,
+            ray=ray,
+        )
+        result = attend(
+            terminal,
+            lambda heard: api.resume(folder, max_cost=max_cost, options=heard),
+            options,
+            load_settings(Path.cwd(), os.environ).run,
+            folder,
+        )
+        return report(terminal, result)
+
+
+def checkpoint_number(name: str) -> int:
+    """The entry that `checkpoint_000004.parquet`, `checkpoint_000004` or `4` names. Raises UsageError."""
+    found = re.fullmatch(r"(?:checkpoint_)?(\d+)(?:\.parquet)?", Path(name).name)
+    if found is None:
+        raise UsageError(f"--checkpoint {name}: write checkpoint_000004, as status lists them.")
+    return int(found[1])
+
+
+def check_formats(text: str) -> None:
+    """Refuse formats that this version cannot write. Raises UsageError."""
+    unknown = [name for name in text.split(",") if name.strip() not in _FORMATS]
+    if unknown:
+        raise UsageError(f"--format {', '.join(unknown)} is not supported by this version: use markdown.")

@@ -1,0 +1,75 @@
+"""`status`, `reproduce`: verbs that read the record of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crucible_ray.cli import words
+from crucible_ray.cli.terminal import Terminal, complain
+
+if TYPE_CHECKING:
+    from crucible_ray.api import Standing
+
+DIFFERENT = 1
+_SHOWN_CHECKPOINTS = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's verbs."""
+    app.command(epilog="Example: crucible-ray status results/exp_0123456789ab")(status)
+    app.command(epilog="Example: crucible-ray reproduce results/exp_0123456789ab --clients 4")(reproduce)
+
+
+def status(where: words.IdOrDir, as_json: words.AsJson = False, quiet: words.Quiet = False) -> int:
+    """How a run stands, also while it is going in another shell."""
+    from crucible_ray import api
+
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    found = api.observe(where)
+    terminal.show(*standing_lines(found))
+    terminal.facts(found)
+    return 0
+
+
+def reproduce(
+    where: words.IdOrDir,
+    clients: Annotated[int, typer.Option("--clients", min=1, metavar="N", help="How many clients replay.")] = 1,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """Run a finished experiment again from its own recorded replies: the same bytes (exit 0), or not (exit 1)."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    terminal.say(f"Replaying {where} from its own record, without one request ...")
+    from crucible_ray import api
+
+    found = api.reproduce(where, clients=clients)
+    terminal.show(f"{found.trials:,} trials replayed")
+    terminal.show(*(f"  {name}: {'identical' if same else 'DIFFERENT'}" for name, same in found.identical.items()))
+    terminal.facts({"same": found.same, "trials": found.trials, "identical": found.identical})
+    if found.same:
+        return 0
+    differing = ", ".join(name for name, same in found.identical.items() if not same)
+    complain(f"the replay gives another {differing} than the one in {Path(where)}: it was changed since, or is missing.")
+    return DIFFERENT
+
+
+def standing_lines(found: Standing) -> list[str]:
+    """A run's state in words."""
+    spent = "unknown price" if found.spent_usd is None else f"${found.spent_usd:.4g} spent"
+    failed = f", {found.failed:,} failed" if found.failed else ""
+    share = 100 * found.done / found.trials if found.trials else 100.0
+    lines = [
+        f"{found.name} ({found.experiment_id}): {found.status}",
+        f"  {share:.0f}% ({found.done:,}/{found.trials:,} trials){failed}, {found.pending:,} pending, {spent}",
+    ]
+    marked = found.checkpoints[-_SHOWN_CHECKPOINTS:]
+    if marked:
+        more = len(found.checkpoints) - len(marked)
+        lines.append("  checkpoints:" + (f" ({more:,} earlier ones; --json lists all)" if more else ""))
+        lines += [f"    checkpoint_{each.number:06d}: {each.rows:,} rows, ${each.spent_usd:.4g}" for each in marked]
+    if found.pending and not found.alive:
+        lines.append(f"  go on with: crucible-ray resume {found.results_dir}")
+    return lines
