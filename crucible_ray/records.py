@@ -244,5 +244,7 @@ class Throttled(Struct, frozen=True, kw_only=True):
     retry_after_s: float | None
     sent_per_minute: float
     """What this client sent of late: where to start from if no limit is known."""
+    refused_share: float = 1.0
+    """Of this client's last twenty or so answers, how many were refusals."""
     limits: Limits = Limits()
     """What the provider's headers teach."""

@@ -61,9 +61,7 @@ class KeyFact(Struct, frozen=True, kw_only=True):
 def show(prepared: Prepared, count: int) -> list[ShownItem]:
     """The first `count` items under every condition. Raises SpecError for options that cannot be sent."""
     return [
-        _item(condition, item)
-        for condition in prepared.plan.conditions
-        for item in prepared.items[:count]
+        _item(condition, item) for condition in prepared.plan.conditions for item in prepared.items[:count]
     ]
 
 

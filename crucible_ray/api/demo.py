@@ -12,11 +12,16 @@ from crucible_ray.api.preparing import Prepared, prepare
 from crucible_ray.errors import StorageFailed
 from crucible_ray.experiment.spec import Budget, Ensemble, Experiment, Model
 from crucible_ray.models.catalogue import resolve_simulated
-from crucible_ray.settings import Environment, Settings
+from crucible_ray.settings import Environment, ModelTable, Settings
 from crucible_ray.simulator import SimulatedModel, SimulatorConfig
 
 KILL_AT: Final = 0.4
 """The share of the trials after which a client actor is killed."""
+CONCURRENCY: Final = 48
+"""Trials in flight: what the limit below needs at this latency, and half as many again."""
+
+_PER_MINUTE: Final = 2400.0
+"""What the provider allows each model; a quarter of a minute's worth for the one that is asked most."""
 
 _MEMBERS: Final = ("gemini_flash", "openai_gpt4o_mini", "anthropic_haiku")
 _ACCURACY: Final = {"gemini_flash": 0.77, "openai_gpt4o_mini": 0.78, "anthropic_haiku": 0.79}
@@ -35,12 +40,11 @@ EXPERIMENT: Final = Experiment(
     repeat=3,
     seed=42,
     timeout_s=10.0,
-    rate_limit=80,
     checkpoint_every=25,
     budget=Budget(max_total=1.0, max_per_condition=0.8, abort_on_exceed=True),
 )
 
-OWN_KEY_FILE: Final = '''"""The demo's experiment for your own OpenAI key: 100 arithmetic and science questions, at most one dollar."""
+OWN_KEY_FILE: Final = '''"""The demo's experiment for your own OpenAI key: 100 questions, at most one dollar."""
 
 from crucible_ray import Budget, Ensemble, Experiment, Model
 
@@ -65,7 +69,8 @@ experiment = Experiment(
 
 def prepare_demo(env: Mapping[str, str]) -> Prepared:
     """The demo, the same everywhere: no configuration file changes it. env: where limits are remembered."""
-    settings = Settings(env=Environment(env))
+    allowed = ModelTable(requests_per_minute=_PER_MINUTE)
+    settings = Settings(env=Environment(env), models=dict.fromkeys(_MEMBERS, allowed))
     return prepare(EXPERIMENT, settings=settings, simulate=True, simulated=_simulator(settings))
 
 
@@ -76,14 +81,16 @@ def _simulator(settings: Settings) -> dict[str, Any]:
             SimulatedModel(
                 name=resolve_simulated(alias, settings).model,
                 accuracy=accuracy,
-                correlation=0.57,
+                correlation=0.55,
                 latency_s=0.6,
                 tail=(0.03, 5.0),
+                output_tokens=60,
             )
             for alias, accuracy in _ACCURACY.items()
         ),
         seed=7,
         faults={"429": 0.01, "500": 0.01, "reset": 0.005},
+        fault_retry_after_s=0.5,
     )
     defaults = to_builtins(SimulatorConfig())
     return {name: value for name, value in to_builtins(config).items() if value != defaults[name]}

@@ -20,7 +20,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     name: str
     results_dir: str
     status: str
-    """`running`, how the last driver stopped (`complete`, `budget`, ...), `killed` where it said nothing, or `new`."""
+    """`running`, how the last driver stopped (`complete`, `budget`, ...), `killed` if it said nothing, or `new`."""
     alive: bool
     """Whether a driver is at work."""
     trials: int
@@ -37,12 +37,12 @@ class Standing(Struct, frozen=True, kw_only=True):
 async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
     """Read the record. Raises DamagedEntry, StorageFailed."""
     state = await read_state(log, conditions=len(plan.conditions))
-    alive = await is_alive(log)
+    alive, ended = await _last_writer(log)
     return Standing(
         experiment_id=plan.experiment_id,
         name=plan.name,
         results_dir=str(folder),
-        status="running" if alive else state.status or ("killed" if state.last else "new"),
+        status="running" if alive else state.status or "new" if ended else "killed",
         alive=alive,
         trials=plan.trials,
         done=state.kept.count,
@@ -53,14 +53,19 @@ async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
     )
 
 
-async def is_alive(log: BlockingLog) -> bool:
-    """Whether a driver writes this log: its note is fresh, and its process is not known to be gone."""
+async def _last_writer(log: BlockingLog) -> tuple[bool, bool]:
+    """(whether a driver writes this log, whether the last one said goodbye).
+
+    One is at work if its note is fresh, and its process is not known to be gone.
+    """
     found = await log.read_alive()
     if found is None:
-        return False
+        return False, True
     text, age_s = found
     note = decode_note(text)
-    return age_s <= ALIVE_WITHIN_S and not (note is not None and is_dead(note, note_of_this_process("")))
+    if note is None:
+        return age_s <= ALIVE_WITHIN_S, False
+    return age_s <= ALIVE_WITHIN_S and not is_dead(note, note_of_this_process("")), note.ended
 
 
 def is_priced(plan: Plan) -> bool:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
+from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, simulator_config
 from crucible_ray.calls.budget import Ledger
@@ -294,6 +295,7 @@ class _Watch:
     ) -> None:
         self._plan, self._options, self._fleet, self._session = plan, options, fleet, session
         self._earlier_failed = state.failed.count
+        self._priced = is_priced(plan)
         self._began_s = time.monotonic()
         self._last: tuple[float, int] = (self._began_s, 0)
         self._rate = 0.0
@@ -338,13 +340,18 @@ class _Watch:
                 failed=self._earlier_failed + (tally.failed if tally else 0),
                 rate=self._rate,
                 eta_s=left / self._rate if self._rate > 0 else None,
-                spent_usd=driver.ledger.spent_usd if driver is not None else 0.0,
+                spent_usd=self._spent_usd(driver),
                 retries=tally.retries if tally else 0,
                 throttled=tally.throttled if tally else 0,
                 clients=self._session.clients,
                 elapsed_s=now - self._began_s,
             )
         )
+
+    def _spent_usd(self, driver: Driver | None) -> float | None:
+        if not self._priced:
+            return None
+        return driver.ledger.spent_usd if driver is not None else 0.0
 
     def finish(self, driver: Driver) -> None:
         """Put the counts where reports find them."""
@@ -362,6 +369,7 @@ class _Watch:
         share = driver.frontier.done.count / max(1, self._plan.trials)
         if share >= at and self._fleet.kill_one():
             self._session.killed_at = share
+            self.note("client_killed", {"client": 0, "at": round(share, 3)})
 
     def _warn_if_due(self, driver: Driver) -> None:
         budget = self._plan.budget

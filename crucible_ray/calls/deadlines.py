@@ -43,6 +43,9 @@ class Deadlines:
         queue = self._queues.get(allowance_s)
         if queue is None:
             queue = self._queues[allowance_s] = deque()
+        # What has ended goes at once: a task that is over would otherwise live on here for its whole allowance.
+        while queue and queue[0].done:
+            queue.popleft()
         queue.append(deadline)
         if allowance_s not in self._timers:
             self._timers[allowance_s] = self._loop.call_at(deadline.at_s, self._sweep, allowance_s)

@@ -21,6 +21,8 @@ _SHORTEST_WAIT_S = 1e-3
 _FIRST_COOLDOWN_S = 1.0
 _LONGEST_COOLDOWN_S = 60.0
 _PACE_GROWTH_S = 10.0
+_SPORADIC = 0.3
+"""A smaller share of refusals is obeyed and teaches no pace: a limit that is reached refuses nearly everything."""
 
 
 class GroupState(Struct, kw_only=True):
@@ -56,7 +58,8 @@ def learn(state: GroupState, limits: Limits) -> None:
 
 def _spacing_s(state: GroupState, tokens: int, now_s: float) -> tuple[float, float]:
     if state.paced_per_minute is not None and now_s - state.paced_s >= _PACE_GROWTH_S:
-        state.paced_per_minute *= 1.05
+        # No more than an hour's growth, so that a pace from long ago stays a number.
+        state.paced_per_minute *= 1.05 ** min(360, int((now_s - state.paced_s) / _PACE_GROWTH_S))
         state.paced_s = now_s
     rate = _lowest(state.requests_per_minute, state.paced_per_minute)
     by_request = 60.0 / (HEADROOM * rate) if rate else 0.0
@@ -89,14 +92,15 @@ def refuse(state: GroupState, notice: Throttled, *, now_s: float) -> None:
     """A provider said 429. Several refusals of one burst count once."""
     learn(state, notice.limits)
     fresh = now_s >= state.cooldown_s
+    sporadic = notice.refused_share < _SPORADIC
     if fresh:
-        state.refusals += 1
+        state.refusals = 1 if sporadic else state.refusals + 1
         state.refused_s = now_s
     pause = notice.retry_after_s
     if pause is None:
         pause = min(_LONGEST_COOLDOWN_S, _FIRST_COOLDOWN_S * 2.0 ** (state.refusals - 1)) if fresh else 0.0
     state.cooldown_s = max(state.cooldown_s, now_s + pause)
-    if fresh and state.requests_per_minute is None:
+    if fresh and not sporadic and state.requests_per_minute is None:
         pace = state.paced_per_minute or notice.sent_per_minute
         state.paced_per_minute = max(6.0, 0.7 * min(pace, notice.sent_per_minute or pace))
         state.paced_s = now_s

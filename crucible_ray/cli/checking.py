@@ -13,15 +13,20 @@ from crucible_ray.cli.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crucible_ray.api import Prepared
     from crucible_ray.api.checking import KeyFact, ShownCall, ShownItem
     from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    app.command(epilog="Example: crucible-ray check experiment.py --show 1")(check)
-    app.command(epilog="Example: crucible-ray estimate experiment.py --sample-size 500")(estimate)
+    app.command(
+        short_help="validate without running; show the requests",
+        epilog="Example: crucible-ray check experiment.py --show 1",
+    )(check)
+    app.command(
+        short_help="cost, duration and power, before any money is spent",
+        epilog="Example: crucible-ray estimate experiment.py --sample-size 500",
+    )(estimate)
 
 
 def check(
@@ -104,14 +109,17 @@ def plan_lines(plan: Plan) -> list[str]:
     for condition in plan.conditions:
         lines += _condition_lines(condition)
     lines.append(f"  metrics: {', '.join(plan.metrics)}")
-    lines += [f'  hypothesis: "{asked.text}" ({asked.relation.replace("_", "-")})' for asked in plan.hypotheses]
+    lines += [
+        f'  hypothesis: "{asked.text}" ({asked.relation.replace("_", "-")})' for asked in plan.hypotheses
+    ]
     return lines
 
 
 def key_lines(keys: Sequence[KeyFact]) -> list[str]:
     """Which keys a run needs, and whether it would find them; never a key."""
     return [
-        f"  key {key.variable}: " + ("present" if key.present else "missing; a run would end with exit code 4")
+        f"  key {key.variable}: "
+        + ("present" if key.present else "missing; a run would end with exit code 4")
         for key in keys
     ]
 

@@ -21,7 +21,9 @@ _OWN_KEY = "own_key.py"
 
 def register(app: typer.Typer) -> None:
     """Add this file's verb."""
-    app.command(epilog="Example: crucible-ray demo")(demo)
+    app.command(short_help="the first experiment of the guide, offline", epilog="Example: crucible-ray demo")(
+        demo
+    )
 
 
 def demo(
@@ -35,10 +37,12 @@ def demo(
     """The guide's first experiment against a simulated provider that misbehaves: no key, no network, no cost."""
     terminal = Terminal(as_json=as_json, quiet=quiet)
     actors = "in this process" if in_process else "on real Ray actors"
-    terminal.show(f"The guide's first experiment, offline: {actors}, over real HTTP, with simulated models.", "")
+    terminal.show(
+        f"The guide's first experiment, offline: {actors}, over real HTTP, with simulated models.", ""
+    )
     with ray_ahead(None, in_process=in_process) as ray:
         from crucible_ray import api
-        from crucible_ray.api.demo import KILL_AT, OWN_KEY_FILE, fresh_folder, prepare_demo
+        from crucible_ray.api.demo import CONCURRENCY, KILL_AT, OWN_KEY_FILE, fresh_folder, prepare_demo
         from crucible_ray.estimate import estimate_lines
 
         prepared = prepare_demo(os.environ)
@@ -48,6 +52,7 @@ def demo(
         options = api.Options(
             output_dir=folder,
             runtime="in-process" if in_process else "ray",
+            max_concurrent_queries=CONCURRENCY,
             kill_client_at=None if in_process else KILL_AT,
             ray=ray,
         )

@@ -49,8 +49,6 @@ for verbs in (demo, running, checking, standing, simulating):
     verbs.register(app)
 
 
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -64,14 +62,16 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand after a verb too.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; may stand after a verb too.")
+    ] = False,
 ) -> None:
     # `main` looks for --debug itself: it has to know about it whatever fails.
     del version, debug
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code. Without `argv` this process is ours, and may end here."""
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) == signal.SIG_DFL:  # what `nohup` ignores stays ignored
             signal.signal(number, _interrupt)
     code = _run([word for word in words if word != "--debug"] or ["--help"], debug="--debug" in words)
-    if any(thread.name == "ray" and thread.is_alive() for thread in threading.enumerate()):
+    if argv is None and any(thread.name == "ray" and thread.is_alive() for thread in threading.enumerate()):
         # A Ray that is still starting cannot be stopped, and its thread must not meet a dying interpreter:
         # its processes end with ours.
         sys.stdout.flush()
@@ -96,11 +96,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _run(words: list[str], *, debug: bool) -> int:
     try:
         code = get_command(app).main(args=words, prog_name="crucible-ray", standalone_mode=False)
-    except BrokenPipeError:
-        # Whoever read our words has left: what is still buffered has to go nowhere, in silence.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told and turned into an exit code, whatever it is
         if debug:
             traceback.print_exc()
         else:

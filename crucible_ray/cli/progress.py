@@ -56,6 +56,8 @@ def note_line(note: Note) -> str:
                 f"client {facts['client']} died: its {facts['handed_back']} trials are handed back, "
                 "a new one takes its place (why: run.log)"
             )
+        case "client_killed":
+            return f"client {facts['client']} is killed on purpose at {100 * facts['at']:.0f} %"
         case "client_silent":
             return f"client {facts['client']} is silent and will be replaced"
         case "budget_warning":
@@ -92,7 +94,12 @@ class Display:
     """
 
     def __init__(
-        self, *, terminal: bool, waited_s: Callable[[], float] | None = None, quiet: bool = False, bar: bool = True
+        self,
+        *,
+        terminal: bool,
+        waited_s: Callable[[], float] | None = None,
+        quiet: bool = False,
+        bar: bool = True,
     ) -> None:
         self._terminal, self._waited_s = terminal and bar, waited_s
         self._quiet, self._lines = quiet, bar

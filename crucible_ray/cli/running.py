@@ -21,9 +21,18 @@ _FORMATS = ("markdown",)
 
 def register(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    app.command(epilog="Example: crucible-ray run experiment.py --sample-size 20 --max-cost 0.50")(run)
-    app.command(epilog="Example: crucible-ray resume results/exp_0123456789ab --max-cost 2")(resume)
-    app.command(epilog="Example: crucible-ray retry results/exp_0123456789ab")(retry)
+    app.command(
+        short_help="estimate, confirm, run, analyse, report",
+        epilog="Example: crucible-ray run experiment.py --sample-size 20 --max-cost 0.50",
+    )(run)
+    app.command(
+        short_help="go on with an interrupted run",
+        epilog="Example: crucible-ray resume results/exp_0123456789ab --max-cost 2",
+    )(resume)
+    app.command(
+        short_help="run again only the trials that failed",
+        epilog="Example: crucible-ray retry results/exp_0123456789ab",
+    )(retry)
 
 
 def run(
@@ -110,7 +119,15 @@ def resume(
     if max_cost is not None and max_cost <= 0:
         raise UsageError("--max-cost has to be above zero.")
     return _again(
-        terminal, where, output_dir, address, in_process, take_over, clients, checkpoint=number, max_cost=max_cost
+        terminal,
+        where,
+        output_dir,
+        address,
+        in_process,
+        take_over,
+        clients,
+        checkpoint=number,
+        max_cost=max_cost,
     )
 
 

@@ -103,7 +103,9 @@ def standing_of(folder: Path) -> Standing | None:
     return api.observe(folder) if _recorded(folder) else None
 
 
-def confirm(terminal: Terminal, prepared: Prepared, there: Standing | None, *, yes: bool, force: bool) -> None:
+def confirm(
+    terminal: Terminal, prepared: Prepared, there: Standing | None, *, yes: bool, force: bool
+) -> None:
     """Show what the run will take and have it confirmed. Raises Declined, and UsageError where nobody can be asked.
 
     Everything else that would stop the run before its first trial is found before the question.
@@ -120,12 +122,14 @@ def confirm(terminal: Terminal, prepared: Prepared, there: Standing | None, *, y
     if simulated:
         lines.append("Simulated: no money is spent, so nothing is asked.")
     finished = there is not None and not there.pending and not force
-    if yes or simulated or finished or not prepared.settings.run.confirm_costs:
+    agreed = yes or simulated or finished or not prepared.settings.run.confirm_costs
+    if agreed or not terminal.can_ask:
         terminal.show(*lines)
+    if agreed:
         return
-    terminal.show_before_asking(*lines)
     if not terminal.can_ask:
         raise UsageError("this is no terminal, so nobody can be asked: add --yes to run it at this cost.")
+    terminal.show_before_asking(*lines)
     if not terminal.ask("Continue?"):
         raise Declined("not confirmed: nothing was run and nothing was spent.")
 

@@ -19,8 +19,14 @@ _SHOWN_CHECKPOINTS = 10
 
 def register(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    app.command(epilog="Example: crucible-ray status results/exp_0123456789ab")(status)
-    app.command(epilog="Example: crucible-ray reproduce results/exp_0123456789ab --clients 4")(reproduce)
+    app.command(
+        short_help="how a run stands, from another shell",
+        epilog="Example: crucible-ray status results/exp_0123456789ab",
+    )(status)
+    app.command(
+        short_help="replay a run from its own record; the same bytes?",
+        epilog="Example: crucible-ray reproduce results/exp_0123456789ab --clients 4",
+    )(reproduce)
 
 
 def status(where: words.IdOrDir, as_json: words.AsJson = False, quiet: words.Quiet = False) -> int:
@@ -36,7 +42,9 @@ def status(where: words.IdOrDir, as_json: words.AsJson = False, quiet: words.Qui
 
 def reproduce(
     where: words.IdOrDir,
-    clients: Annotated[int, typer.Option("--clients", min=1, metavar="N", help="How many clients replay.")] = 1,
+    clients: Annotated[
+        int, typer.Option("--clients", min=1, metavar="N", help="How many clients replay.")
+    ] = 1,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -47,12 +55,16 @@ def reproduce(
 
     found = api.reproduce(where, clients=clients)
     terminal.show(f"{found.trials:,} trials replayed")
-    terminal.show(*(f"  {name}: {'identical' if same else 'DIFFERENT'}" for name, same in found.identical.items()))
+    terminal.show(
+        *(f"  {name}: {'identical' if same else 'DIFFERENT'}" for name, same in found.identical.items())
+    )
     terminal.facts({"same": found.same, "trials": found.trials, "identical": found.identical})
     if found.same:
         return 0
     differing = ", ".join(name for name, same in found.identical.items() if not same)
-    complain(f"the replay gives another {differing} than the one in {Path(where)}: it was changed since, or is missing.")
+    complain(
+        f"the replay gives another {differing} than the one in {Path(where)}: it was changed since, or is missing."
+    )
     return DIFFERENT
 
 
@@ -69,7 +81,9 @@ def standing_lines(found: Standing) -> list[str]:
     if marked:
         more = len(found.checkpoints) - len(marked)
         lines.append("  checkpoints:" + (f" ({more:,} earlier ones; --json lists all)" if more else ""))
-        lines += [f"    checkpoint_{each.number:06d}: {each.rows:,} rows, ${each.spent_usd:.4g}" for each in marked]
+        lines += [
+            f"    checkpoint_{each.number:06d}: {each.rows:,} rows, ${each.spent_usd:.4g}" for each in marked
+        ]
     if found.pending and not found.alive:
         lines.append(f"  go on with: crucible-ray resume {found.results_dir}")
     return lines

@@ -40,7 +40,12 @@ class Terminal:
     def ask(self, question: str) -> bool:
         """A question with yes or no, no being the answer of silence; asked on stderr whatever is quiet."""
         typer.echo(f"{printable(question)} [y/N]: ", err=True, nl=False)
-        answer = sys.stdin.readline()
+        answer = ""
+        try:
+            answer = sys.stdin.readline()
+        finally:
+            if not answer.endswith("\n"):  # Ctrl-C or Ctrl-D: what comes next has a line of its own
+                typer.echo(err=True)
         return answer.strip().lower() in ("y", "yes")
 
     @property

@@ -26,7 +26,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 OutputDir = Annotated[
     Path | None,
     typer.Option(
-        "--output-dir", metavar="DIR", help="Parent of the results folder. [default: results]", show_default=False
+        "--output-dir",
+        metavar="DIR",
+        help="Parent of the results folder. [default: results]",
+        show_default=False,
     ),
 ]
 SampleSize = Annotated[
@@ -39,7 +42,9 @@ Repeat = Annotated[
         "--repeat", "--epochs", min=1, metavar="N", help="How often each item is asked.", show_default=False
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of order and sample.", show_default=False)]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="Of order and sample.", show_default=False)
+]
 MaxCost = Annotated[
     float | None,
     typer.Option(
@@ -74,9 +79,14 @@ InProcess = Annotated[bool, typer.Option("--in-process", help="Without Ray: same
 Clients = Annotated[
     int | None,
     typer.Option(
-        "--clients", min=1, metavar="N", help="How many client actors. [default: one per node]", show_default=False
+        "--clients",
+        min=1,
+        metavar="N",
+        help="How many client actors. [default: one per node]",
+        show_default=False,
     ),
 ]
 TakeOver = Annotated[
-    bool, typer.Option("--take-over", help="Go on although another process seems to run this; that one stops.")
+    bool,
+    typer.Option("--take-over", help="Go on although another process seems to run this; that one stops."),
 ]

@@ -63,6 +63,7 @@ _STATED_WORDS = (
     *("answer", "choice", "option", "solution", "response", "conclusion"),
     *("choose", "chose", "pick", "select", "go with", "going with", "guess", "vote for", "opt for"),
 )
+_NEGATED_WORDS = ("not", "n't", "never", "rather than", "instead of", "unlikely", "neither", "nor")
 _CORRECT_WORDS = ("correct", "right", "best", "accurate", "appropriate")
 _QUESTION = re.compile(rf"{_CLOSE}\s*\?")
 _ENDS = re.compile(rf"{_CLOSE}[.,:;!\\]*(?:[ \t]*(?:\n|$)|\))|[.:)\]*]")
@@ -133,7 +134,21 @@ class _Reading:
         """Where the first of these words stands; the text's end where there is none."""
         if self._lowered is None:
             return 0
-        return min((at for word in words if (at := self._lowered.find(word)) >= 0), default=len(self._text))
+        first = len(self._text)
+        for word in words:
+            at = self._lowered.find(word, 0, first)
+            if at >= 0:
+                first = at
+        return first
+
+    def _negated(self, at: int) -> bool:
+        """Whether what is said just before `at` turns it into its opposite."""
+        begin = max(0, at - 48)
+        if self._lowered is not None and not any(
+            self._lowered.find(word, begin, at) >= 0 for word in _NEGATED_WORDS
+        ):
+            return False
+        return _NEGATED.search(self._text, begin, at) is not None
 
     def _read(self, match: re.Match[str]) -> str | None:
         """The letter of one statement; "" where it offers alternatives; None where it states nothing."""
@@ -141,7 +156,7 @@ class _Reading:
         upper = letter.upper()
         if _QUESTION.match(self._text, at):
             return None
-        if _NEGATED.search(self._text, max(0, match.start() - 48), match.start()):
+        if self._negated(match.start()):
             return None
         line = self._text[match.start("letter") :].partition("\n")[0]
         if not _BARE.fullmatch(line) and (named := self._by_text(line)) is not None:
@@ -202,7 +217,7 @@ class _Reading:
             letter
             for match in _MENTION.finditer(self._text)
             if (letter := match["bracketed"] or match["named"]) in self._letters
-            and not _NEGATED.search(self._text, max(0, match.start() - 48), match.start())
+            and not self._negated(match.start())
             and not _QUESTION.match(self._text, match.end())
             and (match["bracketed"] or letter not in "AI" or not self._is_word(letter, match.end()))
         }

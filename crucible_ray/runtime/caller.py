@@ -33,6 +33,7 @@ from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, T
 _NOTHING = Limits()
 _DETAIL = 300
 _SHORTEST_S = 0.001
+_SHARE_WEIGHT = 1.0 / 20.0
 
 
 def group_key(call: CallPlan, key: str | None) -> str:
@@ -50,6 +51,7 @@ class Gate:
         self._limiter = limiter
         self._queue: SlotQueue | None = None
         self.sent = 0
+        self._refused_share = 0.0
         self._since_s = asyncio.get_running_loop().time()
         self._notices: set[asyncio.Task[None]] = set()
 
@@ -75,14 +77,20 @@ class Gate:
             self._queue = SlotQueue(limiter, self.group, self.limits)
         return limiter
 
+    def admitted(self) -> None:
+        """An answer that is no 429."""
+        self._refused_share -= _SHARE_WEIGHT * self._refused_share
+
     def refused(self, error: RateLimited, taught: Limits) -> None:
         """A 429: tell the limiter; slots in hand are void."""
+        self._refused_share += _SHARE_WEIGHT * (1.0 - self._refused_share)
         now = asyncio.get_running_loop().time()
         elapsed = max(1.0, now - self._since_s)
         notice = Throttled(
             group=self.group,
             retry_after_s=error.retry_after_s,
             sent_per_minute=self.sent * 60.0 / elapsed,
+            refused_share=self._refused_share,
             limits=taught,
         )
         if elapsed > 10.0:
@@ -328,6 +336,8 @@ class _Attempt:
             self.error = error
         finally:
             deadline.disarm()
+        if self.response is not None and not isinstance(self.error, RateLimited):
+            self._line.gates[-1].admitted()
 
     def _cost(self) -> tuple[float | None, bool]:
         """(US dollars, whether it is our estimate): what is not known is counted at its upper bound."""

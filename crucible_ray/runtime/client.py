@@ -3,7 +3,8 @@
 | object | role | lifetime |
 | --- | --- | --- |
 | queue | a lane's granted trials, not yet started | until started, or handed back |
-| task | one started trial | until its row is in the buffer, or it is handed back |
+| task | one started trial | until its calls are over, or it is handed back |
+| answered trial | what its calls brought back | until it is read and scored, some dozens at a time |
 | row buffer | finished rows | until the next report |
 | last report | what the driver was told | until the next exchange shows that it arrived |
 
@@ -27,12 +28,14 @@ from crucible_ray.prompts import prompt_text
 from crucible_ray.records import Exchange, Grant, Item, Report
 from crucible_ray.runtime.frontier import expand
 from crucible_ray.runtime.lanes import Lanes
-from crucible_ray.runtime.trial import Caller, Condition, HandedBack, Prompt, TrialClock
+from crucible_ray.runtime.trial import Caller, CallResult, Condition, HandedBack, Prompt, TrialClock
 
 _IDLE_S = 1.0
 """An exchange is answered after this long whatever happens, so that a stop is heard."""
 _TICK_S = 0.05
 _KNOWN_PROMPTS = 1 << 16
+_SCORED_TOGETHER = 64
+"""Replies are read and scored together: warm code takes half the time. Few enough for the loop not to wait."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -104,6 +107,7 @@ class ClientCore:
         self._in_flight = [0] * len(setup.lanes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: list[int] = []
+        self._answered: list[tuple[int, Item, Prompt, list[CallResult]]] = []
         self._rows = buffer or RowBuffer()
         self._message: Exchange | None = None
         self._last: Report | None = None
@@ -127,7 +131,7 @@ class ClientCore:
             await self._abandon()
         while not self._due(idle_s):
             self._wake = self._loop.create_future()
-            timer = self._loop.call_at(self._answer_rows_s if self._rows.count else idle_s, self._poke)
+            timer = self._loop.call_at(self._answer_rows_s if self._finished else idle_s, self._poke)
             try:
                 await self._wake
             finally:
@@ -151,6 +155,7 @@ class ClientCore:
         self._clock.close()
         self._stopping = True
         await self._abandon()
+        self._caller.close()
 
     def _accept(self, message: Exchange) -> None:
         self._message = message
@@ -206,8 +211,10 @@ class ClientCore:
         item = self._setup.items[block // self._setup.plan.repeats]
         try:
             prompt = self._prompt(index, item)
-            row = await self._conditions[index].run(clock, item, prompt, self._caller)
-            self._rows.append(row, self._new_prompt(prompt))
+            results = await self._conditions[index].ask(clock, item, prompt, self._caller)
+            self._answered.append((trial, item, prompt, results))
+            if len(self._answered) >= _SCORED_TOGETHER:
+                self._score()
         except (HandedBack, asyncio.CancelledError):
             # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends here.
             self._returned.append(trial)
@@ -218,8 +225,19 @@ class ClientCore:
             self._in_flight[lane] -= 1
             self._fill(lane)
             # The first row sets the time of the answer; after that only what makes an answer due wakes the exchange.
-            if self._wake is not None and (self._rows.count == 1 or self._urgent()):
+            if self._wake is not None and (self._finished == 1 or self._urgent()):
                 self._poke()
+
+    @property
+    def _finished(self) -> int:
+        """Trials that are the driver's to hear of."""
+        return len(self._answered) + self._rows.count
+
+    def _score(self) -> None:
+        answered, self._answered = self._answered, []
+        for trial, item, prompt, results in answered:
+            row = self._conditions[trial % len(self._conditions)].row(trial, item, results)
+            self._rows.append(row, self._new_prompt(prompt))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -257,7 +275,7 @@ class ClientCore:
     def _due(self, idle_s: float) -> bool:
         """Whether the exchange is to be answered now."""
         now = self._loop.time()
-        return self._urgent() or now >= idle_s or (self._rows.count > 0 and now >= self._answer_rows_s)
+        return self._urgent() or now >= idle_s or (self._finished > 0 and now >= self._answer_rows_s)
 
     def _urgent(self) -> bool:
         """Whether the driver is to hear at once: work runs out, or something is wrong."""
@@ -270,6 +288,7 @@ class ClientCore:
         return not self._tasks and not any(self._queues)
 
     def _report(self, number: int) -> Report:
+        self._score()
         purse, gauges = self._caller.purse, self._caller.gauges
         spent, released = purse.report(self._earmarked())
         self._wanting = False

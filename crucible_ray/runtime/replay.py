@@ -19,6 +19,9 @@ class ReplayCaller:
         self.purse = Purse(conditions)
         self.gauges = Gauges()
 
+    def close(self) -> None:
+        """See Caller."""
+
     async def call(
         self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
     ) -> CallResult:

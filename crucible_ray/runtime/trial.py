@@ -72,6 +72,10 @@ class Caller(Protocol):
         """Call number `index` of the condition, with its retries. Raises HandedBack."""
         ...
 
+    def close(self) -> None:
+        """Nothing will be called any more."""
+        ...
+
 
 class TrialClock:
     """When the trial first sent something, and the money that was set aside when it started; shared by its calls."""
@@ -93,25 +97,27 @@ class Condition:
         self._parse = parser(plan.parse)
         self._normalize = normalizer(plan.normalize)
 
-    async def run(self, clock: TrialClock, item: Item, prompt: Prompt, caller: Caller) -> Row:
-        """The trial's row. Raises HandedBack."""
+    async def ask(self, clock: TrialClock, item: Item, prompt: Prompt, caller: Caller) -> list[CallResult]:
+        """The trial's calls, in member order. Raises HandedBack."""
         if self.plan.vote is None:
-            return self._single(clock.trial, item, await caller.call(clock, self.index, 0, item, prompt))
+            return [await caller.call(clock, self.index, 0, item, prompt)]
         tasks = [
             asyncio.ensure_future(caller.call(clock, self.index, k, item, prompt)) for k in range(len(self.plan.calls))
         ]
         try:
-            results = await asyncio.gather(*tasks)
+            return await asyncio.gather(*tasks)
         except HandedBack:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
-        return self._voted(clock.trial, item, results)
 
-    def _single(self, trial: int, item: Item, result: CallResult) -> Row:
-        prediction, error = self._read(result, item)
-        return self._row(trial, item, [result], prediction, error)
+    def row(self, trial: int, item: Item, results: list[CallResult]) -> Row:
+        """What the calls of a trial come to: one answer, one score."""
+        if self.plan.vote is not None:
+            return self._voted(trial, item, results)
+        prediction, error = self._read(results[0], item)
+        return self._row(trial, item, results, prediction, error)
 
     def _voted(self, trial: int, item: Item, results: list[CallResult]) -> Row:
         ballots = []

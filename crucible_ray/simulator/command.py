@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -191,8 +191,15 @@ def _model(text: str) -> dict[str, object]:
     return fields
 
 
+class _Parser(argparse.ArgumentParser):
+    """One line for what is wrong, as all of the command has it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"Error: {message}. See {self.prog} --help.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="crucible-ray simulate",
         description="A simulated provider in OpenAI's format: prints its URL, serves until it is stopped.",
         epilog="Example: crucible-ray simulate --items items.jsonl --rpm 600 --fault 429=0.02",

@@ -109,6 +109,24 @@ def test_where_no_limit_is_known_refusals_teach_a_pace_that_grows_again() -> Non
     assert state.paced_per_minute == pytest.approx(735.0)
 
 
+def test_a_refusal_now_and_then_is_obeyed_and_teaches_nothing() -> None:
+    state = GroupState()
+    for now_s in (0.0, 2.0, 4.0):
+        refuse(
+            state, Throttled(group="g", retry_after_s=None, sent_per_minute=600.0, refused_share=0.1), now_s=now_s
+        )
+        assert state.cooldown_s == pytest.approx(now_s + 1.0)
+    assert state.paced_per_minute is None
+
+
+def test_a_learned_pace_is_forgotten_while_idle() -> None:
+    state = GroupState()
+    refuse(state, Throttled(group="g", retry_after_s=1.0, sent_per_minute=10.0), now_s=0.0)
+    take(state, ask(rpm=None), now_s=3600.0)
+    assert state.paced_per_minute is not None
+    assert state.paced_per_minute > 1e6
+
+
 def test_two_holders_of_one_file_stay_under_the_limit_together(tmp_path: Path) -> None:
     first, second = FileStates(tmp_path), FileStates(tmp_path)
     grants = 0

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 from crucible_ray import api
+from crucible_ray.api import Prepared
+from crucible_ray.experiment.spec import Model
 from tests.integration.lab import prepared
+
+SINGLE = {"conditions": [Model("small", name="single")], "hypotheses": []}
+"""One call a trial."""
 
 
 def say(*words: object) -> None:
@@ -20,13 +25,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("url")
+    parser.add_argument("--runtime", default="ray")
     parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--sample", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--rpm", type=float)
-    parser.add_argument("--runtime", default="ray")
+    parser.add_argument("--key", help="the name of the variable that holds it")
+    parser.add_argument("--single", action="store_true")
     options = parser.parse_args()
     result = api.run(
-        prepared(options.folder, options.url, repeat=options.repeat, requests_per_minute=options.rpm),
+        _prepared(options),
         output_dir=options.folder,
         runtime=options.runtime,
         clients=options.clients,
@@ -35,6 +43,18 @@ def main() -> None:
         on_progress=lambda progress: say(progress.phase, progress.done),
     )
     say("ended", result.status)
+
+
+def _prepared(options: argparse.Namespace) -> Prepared:
+    return prepared(
+        options.folder,
+        options.url,
+        sample_size=options.sample,
+        repeat=options.repeat,
+        requests_per_minute=options.rpm,
+        api_key_env=options.key,
+        **(SINGLE if options.single else {}),
+    )
 
 
 if __name__ == "__main__":

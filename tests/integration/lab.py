@@ -12,7 +12,7 @@ from typing import Any
 from crucible_ray.api import Prepared, prepare
 from crucible_ray.experiment.spec import Ensemble, Experiment, Model
 from crucible_ray.settings import load_settings
-from crucible_ray.simulator import SimulatedModel, SimulatorConfig
+from crucible_ray.simulator import SimulatedModel
 
 MODELS = ("small", "medium", "large")
 PRICES = {"input_price": 100.0, "output_price": 400.0}
@@ -22,6 +22,7 @@ POPULATION: tuple[SimulatedModel, ...] = (
     SimulatedModel(name="medium", accuracy=0.75, latency_s=0.08),
     SimulatedModel(name="large", accuracy=0.8, latency_s=0.08, tail=(0.02, 5.0)),
 )
+AT_ONCE: tuple[SimulatedModel, ...] = tuple(SimulatedModel(name=name, accuracy=0.7) for name in MODELS)
 EXPERIMENT = Experiment(
     name="One against three",
     dataset="demo",
@@ -36,12 +37,6 @@ EXPERIMENT = Experiment(
 )
 """Two conditions, four calls a block."""
 CALLS_PER_BLOCK = 4
-
-
-def fast(**changes: Any) -> SimulatorConfig:
-    """Models that answer at once."""
-    models = tuple(SimulatedModel(name=name, accuracy=0.7) for name in MODELS)
-    return SimulatorConfig(**({"models": models} | changes))
 
 
 def settings_text(url: str | Mapping[str, str], *, head: str = "", **options: object) -> str:

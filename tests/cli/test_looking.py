@@ -1,0 +1,116 @@
+"""`check`, `estimate`, `simulate`: nothing is sent, or only to whoever asks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from crucible_ray.cli.main import main
+from tests.cli.console import COMMAND, workplace
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace(tmp_path))
+
+
+def _json(capsys: Capture, *words: str) -> Any:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_check_prints_what_an_experiment_resolves_to(capsys: Capture) -> None:
+    assert main(["check", "exp.py:priced"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Real: valid, exp_")
+    assert "  dataset demo: 3 items" in out
+    assert "    mini" not in out
+    assert (
+        "gpt-4o-mini-2024-07-18 at https://api.openai.com/v1, max_tokens 20, 60 s, $0.15 in, $0.6 out" in out
+    )
+    assert "  key OPENAI_API_KEY: missing; a run would end with exit code 4" in out
+
+
+def test_check_never_shows_a_key(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-123")
+    assert main(["check", "exp.py:priced", "--show", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "  key OPENAI_API_KEY: present" in out
+    assert "canary" not in out
+
+
+def test_check_reports_every_fault_at_once(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "bad.toml").write_text(
+        'name = "x"\ndataset = "demo"\nrepeat = 0\nmetrics = ["acuracy"]\n[[conditions]]\ntype = "model"\nmodel = "gpt4"\n'
+    )
+    assert main(["check", "bad.toml"]) == 2
+    _, first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("Error: ")
+    assert first.endswith("bad.toml: repeat = 0: expected int >= 1.")
+    assert second.endswith("bad.toml: metrics[0] = 'acuracy' does not exist: did you mean 'accuracy'?")
+
+
+def test_check_shows_the_exact_request_what_it_costs_and_how_a_reply_is_read(capsys: Capture) -> None:
+    shown = _json(capsys, "check", "exp.py:priced", "--show", "2")["shown"]
+    assert [each["condition"] for each in shown] == ["mini", "mini"]
+    first = shown[0]
+    body = json.loads(first["calls"][0]["body"])
+    assert (body["model"], body["max_tokens"]) == ("gpt-4o-mini-2024-07-18", 20)
+    assert body["messages"] == first["messages"]
+    assert first["calls"][0]["url"] == "https://api.openai.com/v1/chat/completions"
+    assert 0 < first["calls"][0]["prompt_tokens"] < first["calls"][0]["prompt_tokens_bound"]
+    assert first["calls"][0]["cost_bound_usd"] == pytest.approx(
+        (0.15 * first["calls"][0]["prompt_tokens_bound"] + 0.6 * 20) * 1e-6
+    )
+    assert first["sample_reply"] == f"The answer is {first['expected']}."
+    assert (first["parsed"], first["correct"]) == (first["expected"], 1)
+
+
+def test_check_shows_every_member_of_an_ensemble(capsys: Capture) -> None:
+    assert main(["check", "exp.py:voting", "--show", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "  condition three: ensemble, majority of at least 2, parse choice" in out
+    assert out.count("  POST http://simulator/v1/chat/completions") == 3
+    assert out.count("  POST http://127.0.0.1:9/v1/chat/completions") == 1
+    assert " would be read as " in out
+
+
+def test_estimate_gives_cost_time_and_power(capsys: Capture) -> None:
+    assert main(["estimate", "exp.py"]) == 0
+    out = capsys.readouterr().out
+    assert all(
+        part in out for part in ("Total queries: 40", "Estimated cost: $", "Estimated time: ", "Power: ")
+    )
+    found = _json(capsys, "estimate", "exp.py", "--sample-size", "20")
+    assert (found["trials"], found["calls"]) == (80, 80)
+    assert found["total_cost"] == pytest.approx(sum(found["per_condition"].values()))
+
+
+def test_simulate_prints_its_url_and_serves_until_it_is_stopped() -> None:
+    words = ["simulate", "--port", "0", "--model", "m,accuracy=1", "--fault", "500=0", "--seed", "3"]
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            body = {"model": "m", "messages": [{"role": "user", "content": "What is 2 + 3?"}]}
+            reply = httpx.post(f"{url}/chat/completions", json=body, trust_env=False).json()
+            assert "5" in reply["choices"][0]["message"]["content"]
+            assert httpx.get(url.removesuffix("/v1") + "/stats", trust_env=False).json()["requests"] == 1
+        finally:
+            server.terminate()
+        assert server.wait(10.0) == 0
+
+
+def test_simulate_refuses_unknown_words_in_one_line() -> None:
+    done = subprocess.run([*COMMAND, "simulate", "--fault", "501=1"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no fault is called '501'" in done.stderr

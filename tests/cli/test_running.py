@@ -1,0 +1,224 @@
+"""`run`, `resume`, `retry`, `status`, `reproduce`: from a file to a report and back, in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crucible_ray.cli.main import main
+from crucible_ray.cli.running import checkpoint_number
+from crucible_ray.errors import UsageError
+from tests.cli.console import console, crucible, workplace
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(workplace(tmp_path))
+    return tmp_path
+
+
+def _facts(capsys: Capture, code: int, *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == code
+    facts = json.loads(capsys.readouterr().out)
+    assert isinstance(facts, dict)
+    return facts
+
+
+def test_a_run_says_what_the_contract_lists_and_leaves_its_files(here: Path, capsys: Capture) -> None:
+    facts = _facts(capsys, 0, "run", "exp.py", "--in-process")
+    assert list(facts) == [
+        "experiment_id", "results_dir", "status", "trials", "completed", "failed", "pending", "calls", "cost_usd",
+        "duration_s", "reports",
+    ]  # fmt: skip
+    assert (facts["status"], facts["trials"], facts["completed"], facts["calls"]) == ("complete", 40, 40, 40)
+    names = {path.name for path in Path(facts["results_dir"]).iterdir()}
+    assert names == {
+        "config.json", "environment.json", "dataset.jsonl", "results.csv", "results.parquet", "calls.parquet",
+        "prompts.parquet", "analysis.json", "report.md", "run.log", "checkpoints",
+    }  # fmt: skip
+
+
+def test_people_read_facts_on_stdout_and_progress_on_stderr(here: Path, capsys: Capture) -> None:
+    assert main(["run", "exp.py", "--in-process"]) == 0
+    out, err = capsys.readouterr()
+    for part in (
+        "Estimated cost: $",
+        "Power: ",
+        "Trials 40/40",
+        "Results saved to: ",
+        "Next: crucible-ray reproduce",
+    ):
+        assert part in out
+    assert err.startswith("Loading exp.py ...\n")
+    assert "Simulated: no money is spent, so nothing is asked." in out
+
+
+def test_quiet_says_nothing(here: Path, capsys: Capture) -> None:
+    assert main(["run", "exp.py", "--in-process", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_flags_change_the_experiment(here: Path, capsys: Capture) -> None:
+    words = (
+        "run",
+        "exp.py",
+        "--in-process",
+        "--limit",
+        "3",
+        "--epochs",
+        "1",
+        "--seed",
+        "5",
+        "-P",
+        "model=slow",
+    )
+    facts = _facts(capsys, 0, *words, "--output-dir", "elsewhere")
+    assert facts["trials"] == 6
+    assert facts["results_dir"].startswith("elsewhere/exp_")
+    config = json.loads((Path(facts["results_dir"]) / "config.json").read_text())
+    assert (config["seed"], config["repeats"], config["items"]) == (5, 1, 3)
+    assert config["conditions"][1]["calls"][0]["model"]["name"] == "slow"
+
+
+def test_a_finished_run_is_not_asked_again(here: Path, capsys: Capture) -> None:
+    first = _facts(capsys, 0, "run", "exp.py", "--in-process")
+    again = _facts(capsys, 0, "run", "exp.py", "--in-process")
+    assert (again["calls"], again["completed"]) == (0, 40)
+    assert again["results_dir"] == first["results_dir"]
+
+
+def test_no_resume_refuses_what_could_be_resumed_and_force_starts_anew(here: Path, capsys: Capture) -> None:
+    _facts(capsys, 0, "run", "exp.py", "--in-process")
+    assert main(["run", "exp.py", "--in-process", "--no-resume"]) == 2
+    assert "already holds 40 trials" in capsys.readouterr().err
+    assert _facts(capsys, 0, "run", "exp.py", "--in-process", "--force", "--no-resume")["calls"] == 40
+
+
+def test_a_run_that_spends_money_is_confirmed_or_refused(here: Path, capsys: Capture) -> None:
+    done = crucible("run", "exp.py:priced", "--in-process", cwd=here, env={"OPENAI_API_KEY": "sk-test"})
+    assert done.returncode == 2
+    assert "Estimated cost: $" in done.stdout
+    assert done.stderr.splitlines()[-1] == (
+        "Error: this is no terminal, so nobody can be asked: add --yes to run it at this cost."
+    )
+    assert not (here / "results").exists()
+
+
+def test_no_is_the_answer_of_whoever_just_presses_return(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with console("run", "exp.py:priced", "--in-process", cwd=here) as terminal:
+        terminal.expect(r"Estimated cost: \$")
+        terminal.expect(r"Continue\? \[y/N\]: ")
+        terminal.type("\n")
+        assert terminal.wait() == 2
+        assert "not confirmed: nothing was run and nothing was spent." in terminal.seen
+
+
+def test_a_budget_stops_with_exit_3_and_a_larger_one_goes_on(here: Path, capsys: Capture) -> None:
+    facts = _facts(capsys, 3, "run", "exp.py", "--in-process", "-P", "n=25", "--max-cost", "0.003")
+    assert facts["status"] == "budget"
+    assert facts["pending"] > 0
+    assert facts["cost_usd"] <= 0.003
+    assert facts["completed"] + facts["failed"] + facts["pending"] == facts["trials"]
+    standing = _facts(capsys, 0, "status", facts["experiment_id"])
+    assert (standing["status"], standing["alive"], standing["done"]) == ("budget", False, facts["completed"])
+    assert main(["resume", facts["experiment_id"], "--in-process", "--max-cost", "-1"]) == 2
+    rest = _facts(capsys, 0, "resume", facts["experiment_id"], "--in-process", "--max-cost", "5")
+    assert rest["completed"] == rest["trials"]
+    assert rest["calls"] == facts["pending"]
+
+
+def test_a_budget_stop_names_the_command_that_goes_on(here: Path, capsys: Capture) -> None:
+    assert main(["run", "exp.py", "--in-process", "-P", "n=25", "--max-cost", "0.003", "--quiet"]) == 3
+    out, err = capsys.readouterr()
+    assert not out
+    assert "Go on with a larger one: crucible-ray resume results/exp_" in err
+
+
+def test_too_many_failures_are_exit_1_and_retry_runs_them_again(here: Path, capsys: Capture) -> None:
+    assert main(["run", "exp.py", "--in-process", "--yes", "-P", "n=3", "-P", "model=failing"]) == 1
+    out, err = capsys.readouterr()
+    assert "6 of 6 failed: 6 x connection" in out
+    assert "Error: 6 of 12 trials failed, more than the 5 % allowed." in err
+    assert "Run them again with: crucible-ray retry results/exp_" in err
+    folder = str(next((here / "results").iterdir()))
+    again = _facts(capsys, 1, "retry", folder, "--in-process")
+    assert (again["failed"], again["completed"]) == (6, 6)
+    assert again["calls"] >= 6
+    standing = _facts(capsys, 0, "status", folder)
+    assert (standing["failed"], standing["pending"]) == (6, 0)
+
+
+def test_a_checkpoint_can_be_gone_back_to(here: Path, capsys: Capture) -> None:
+    facts = _facts(capsys, 0, "run", "exp.py", "--in-process", "-P", "n=3", "-P", "model=slow")
+    marked = _facts(capsys, 0, "status", facts["results_dir"])["checkpoints"]
+    assert [each["rows"] // 4 for each in marked] == sorted({each["rows"] // 4 for each in marked})
+    name = f"checkpoint_{marked[0]['number']:06d}.parquet"
+    assert (Path(facts["results_dir"]) / "checkpoints" / name).is_file()
+    again = _facts(capsys, 0, "resume", facts["results_dir"], "--in-process", "--checkpoint", name)
+    assert again["calls"] == 12 - marked[0]["rows"]
+    assert main(["resume", facts["results_dir"], "--in-process", "--checkpoint", "checkpoint_000999"]) == 2
+    assert "There is no checkpoint 999; marked are: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint_000004.parquet", "checkpoint_000004", "4", "x/checkpoint_000004.parquet"]
+)
+def test_a_checkpoint_is_named_in_any_way(name: str) -> None:
+    assert checkpoint_number(name) == 4
+
+
+def test_what_is_no_checkpoint_is_refused() -> None:
+    with pytest.raises(UsageError, match="write checkpoint_000004"):
+        checkpoint_number("results.csv")
+
+
+def test_status_shows_checkpoints_and_the_next_command(here: Path, capsys: Capture) -> None:
+    facts = _facts(capsys, 3, "run", "exp.py", "--in-process", "-P", "n=25", "--max-cost", "0.003")
+    assert main(["status", facts["results_dir"]]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Two models ({facts['experiment_id']}): budget\n")
+    assert f"({facts['completed']}/100 trials)" in out
+    assert "    checkpoint_0000" in out
+    assert f"  go on with: crucible-ray resume {facts['results_dir']}\n" in out
+
+
+def test_reproduce_says_same_and_names_the_file_that_differs(here: Path, capsys: Capture) -> None:
+    facts = _facts(capsys, 0, "run", "exp.py", "--in-process")
+    for clients in ("1", "4"):
+        same = _facts(capsys, 0, "reproduce", facts["results_dir"], "--clients", clients)
+        assert same == {"same": True, "trials": 40, "identical": {"results.csv": True, "analysis.json": True}}
+    csv = Path(facts["results_dir"]) / "results.csv"
+    csv.write_text(csv.read_text().replace(",A,", ",B,", 1))
+    assert main(["reproduce", facts["results_dir"]]) == 1
+    out, err = capsys.readouterr()
+    assert "  results.csv: DIFFERENT\n  analysis.json: identical\n" in out
+    assert "Error: the replay gives another results.csv than the one in " in err
+
+
+def test_the_log_is_json_lines_without_a_key_and_the_root_logger_is_left_alone(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "sk-canary-1234567890")
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    toml = (here / "crucible.toml").read_text()
+    (here / "crucible.toml").write_text(
+        toml.replace('model = "anything"', 'api_key_env = "SECRET_KEY"\nmodel = "a"')
+    )
+    before = list(logging.getLogger().handlers), logging.getLogger().level
+    facts = _facts(capsys, 0, "run", "exp.py:voting", "--in-process", "--yes")
+    assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
+    text = (Path(facts["results_dir"]) / "run.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["event"] for line in lines if line["level"] == "info"] == ["start", "end"]
+    assert {"event", "level", "timestamp"} <= lines[0].keys()
+    assert any(line["event"] == "progress" for line in lines)
+    for path in Path(facts["results_dir"]).rglob("*"):
+        assert not path.is_file() or b"sk-canary" not in path.read_bytes()
