@@ -115,7 +115,7 @@ def _code(error: Exception) -> int:
 
 def _told(error: Exception) -> str:
     if isinstance(error, Interrupted | typer.Abort):
-        return f"interrupted: {error}." if str(error) else "interrupted."
+        return f"interrupted. {error}".rstrip()
     if isinstance(error, _Refused):
         context = getattr(error, "ctx", None)
         place = context.command_path if context is not None else "crucible-ray"

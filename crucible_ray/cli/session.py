@@ -85,7 +85,7 @@ def attend(
                 )
             )
     except KeyboardInterrupt:
-        raise Interrupted(hint if _recorded(folder) else "nothing was sent") from None
+        raise Interrupted(hint if _recorded(folder) else "Nothing was sent.") from None
     except CrucibleError as error:
         if isinstance(error, _RESUMABLE) and not isinstance(error, AlreadyRunning) and _recorded(folder):
             error.add_note(str(hint))

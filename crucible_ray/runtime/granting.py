@@ -169,8 +169,11 @@ class Granting:
         single = self._frontier.next_single(lane)
         if single is None:
             return 0
-        if self._ledger.affords(self._cost(Counter(dict.fromkeys(lane_conditions, most)))):
-            return most
+        dearest = max(lane_conditions, key=lambda k: self._bounds[k])
+        while most > 1:
+            if self._ledger.affords(self._cost(Counter({dearest: most}))):
+                return most
+            most //= 2
         return int(self._ledger.affords(self._cost(Counter([single % self._conditions]))))
 
     def _affords_suspects(self) -> bool:

@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--rpm", type=float)
     parser.add_argument("--key", help="the name of the variable that holds it")
     parser.add_argument("--single", action="store_true")
+    parser.add_argument("--kill-at", type=float, help="share of the trials at which client 0 is killed on purpose")
     options = parser.parse_args()
     result = api.run(
         _prepared(options),
@@ -39,6 +40,7 @@ def main() -> None:
         runtime=options.runtime,
         clients=options.clients,
         max_concurrent_queries=64,
+        kill_client_at=options.kill_at,
         progress_every_s=0.02,
         on_progress=lambda progress: say(progress.phase, progress.done),
     )

@@ -176,9 +176,11 @@ def test_a_full_disk_ends_in_one_clear_line_and_keeps_what_was_durable(
 ) -> None:
     provider = simulate(models=POPULATION)
     filler = small_disk / "filler"
+    ready = prepared(tmp_path, provider.url, repeat=3)
+    results = small_disk / ready.plan.experiment_id
 
     def fill(progress: Progress) -> None:
-        if progress.done < 100 or filler.exists():
+        if progress.done < 50 or filler.exists() or not api.status(results)[1].kept.count:
             return
         with filler.open("wb") as file:
             try:
@@ -188,14 +190,12 @@ def test_a_full_disk_ends_in_one_clear_line_and_keeps_what_was_durable(
             except OSError:
                 return  # full
 
-    ready = prepared(tmp_path, provider.url, repeat=3)
     with pytest.raises(StorageFailed, match="No space left on device") as failed:
         api.run(
             ready, runtime="in-process", output_dir=small_disk, max_concurrent_queries=16, progress_every_s=0.01,
             on_progress=fill,
         )  # fmt: skip
     assert str(failed.value).count("\n") == 0
-    results = small_disk / ready.plan.experiment_id
     before = api.status(results)[1].kept.count
     assert 0 < before < 600
     filler.unlink()
