@@ -198,7 +198,7 @@ def _item(number: int) -> dict[str, object]:
     return {
         "id": f"item-{number}",
         "input": f"A train leaves at {number % 24}:00 and goes {number} km further than the one before it. Which one?",
-        "choices": ["the first", "the second", "the third", "neither"],
+        "choices": [f"the train of {hour}:{number % 60:02}" for hour in range(number % 20, number % 20 + 4)],
         "expected": "ABCD"[number % 4],
     }
 

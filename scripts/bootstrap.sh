@@ -21,7 +21,7 @@ if [ -z "$python" ]; then
     exit 2
 fi
 
-if [ "$kind" = dev ]; then set -- -e . --group dev; size=450; else set -- -e .; size=200; fi
+if [ "$kind" = dev ]; then set -- -e . --group dev; size=300; else set -- -e .; size=200; fi
 echo "Building .venv with $("$python" -V): about $size MB to download, once ..." >&2
 if command -v uv >/dev/null 2>&1; then
     "$here" -c '' 2>/dev/null || uv venv --quiet --clear --python "$python" .venv

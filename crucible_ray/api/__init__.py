@@ -1,34 +1,29 @@
-"""The front door: run, estimate, resume, retry, reproduce, load; each waits, or has an `a`-prefixed twin to await."""
+"""The front door: run, estimate, resume, retry, reproduce, observe; each waits, or has an `a`-prefixed twin to await."""
 
-from __future__ import annotations
-
-import asyncio
-import os
-import threading
-from collections.abc import Coroutine, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
-
-from msgspec.structs import replace
-
-from crucible_ray.api.finishing import finish, read_config
-from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
-from crucible_ray.api.observing import Standing, is_priced
-from crucible_ray.api.observing import observe as observe_log
+from crucible_ray.api.doors import (
+    Declined,
+    aobserve,
+    areproduce,
+    aresume,
+    arun,
+    astatus,
+    estimate,
+    find_results,
+    observe,
+    reproduce,
+    resume,
+    retry,
+    run,
+    status,
+)
+from crucible_ray.api.observing import Standing
 from crucible_ray.api.options import Note, Options, Progress
-from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
-from crucible_ray.api.replaying import Reproduction, replay
+from crucible_ray.api.preparing import Prepared, prepare
+from crucible_ray.api.replaying import Reproduction
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import Session, journal_store, run_session
-from crucible_ray.errors import UsageError
-from crucible_ray.estimate import Estimate
-from crucible_ray.experiment.loading import Loaded
-from crucible_ray.experiment.plan import Plan
-from crucible_ray.experiment.spec import Experiment
-from crucible_ray.journal.state import JournalState, read_state
-from crucible_ray.settings import Settings, load_settings
 
 __all__ = [
+    "Declined",
     "Note",
     "Options",
     "Prepared",
@@ -51,220 +46,3 @@ __all__ = [
     "run",
     "status",
 ]
-
-T = TypeVar("T")
-
-
-class Declined(UsageError):
-    """The estimate was shown and the answer was no."""
-
-
-def wait(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end from anywhere, a running event loop included (notebooks)."""
-    if asyncio._get_running_loop() is None:
-        return asyncio.run(work)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def apart() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, not swallowed
-            failure.append(error)
-
-    thread = threading.Thread(target=apart, name="crucible-run")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
-
-
-def estimate(experiment: Experiment | Loaded, *, simulate: bool = False, settings: Settings | None = None) -> Estimate:
-    """Cost, duration, calls, tokens and power, before anything is spent. Raises UsageError."""
-    return prepare(experiment, simulate=simulate, settings=settings).estimate()
-
-
-def run(
-    experiment: Experiment | Loaded | Prepared,
-    *,
-    simulate: bool = False,
-    simulated: Mapping[str, Any] | None = None,
-    options: Options | None = None,
-    **choices: Any,
-) -> RunResult:
-    """Run an experiment to its end, or go on where it stopped; `choices` are fields of Options.
-
-    Raises UsageError, CredentialError, CannotContinue; failed trials and a spent budget are a `status`.
-    """
-    return wait(arun(experiment, simulate=simulate, simulated=simulated, options=options, **choices))
-
-
-async def arun(
-    experiment: Experiment | Loaded | Prepared,
-    *,
-    simulate: bool = False,
-    simulated: Mapping[str, Any] | None = None,
-    options: Options | None = None,
-    **choices: Any,
-) -> RunResult:
-    """See `run`."""
-    options = options or Options(**choices)
-    prepared = (
-        experiment
-        if isinstance(experiment, Prepared)
-        else prepare(experiment, simulate=simulate, simulated=simulated)
-    )
-    return await _session(prepared, options)
-
-
-def resume(
-    where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
-) -> RunResult:
-    """Go on with an interrupted run, by its folder or its id. Raises as `run`.
-
-    max_cost: US dollars over the whole run, what it has spent included; None: the budget that it had.
-    """
-    return wait(aresume(where, max_cost=max_cost, options=options, **choices))
-
-
-async def aresume(
-    where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
-) -> RunResult:
-    """See `resume`."""
-    options = options or Options(**choices)
-    folder = find_results(where, options.output_dir)
-    plan, items = read_config(folder)
-    if max_cost is not None:
-        plan = replace(plan, budget=replace(plan.budget, max_total=max_cost, abort_on_exceed=True))
-    prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), folder)
-    return await _session(prepared, options, folder)
-
-
-def retry(where: str | Path, **choices: Any) -> RunResult:
-    """Run again only the trials that failed. Raises as `run`."""
-    return resume(where, options=Options(retry=True, **choices))
-
-
-def reproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
-    """Replay a run from its own record and compare the bytes. Raises UsageError, JournalError."""
-    return wait(areproduce(where, clients=clients))
-
-
-async def areproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
-    """See `reproduce`."""
-    folder = find_results(where)
-    plan, items = read_config(folder)
-    return await replay(plan, items, _store(plan, folder), folder, clients=clients)
-
-
-def status(where: str | Path) -> tuple[Plan, JournalState]:
-    """What is recorded of a run, also while it is going. Raises UsageError, JournalError."""
-    return wait(astatus(where))
-
-
-async def astatus(where: str | Path) -> tuple[Plan, JournalState]:
-    """See `status`."""
-    folder = find_results(where)
-    plan, _ = read_config(folder)
-    return plan, await read_state(_store(plan, folder), conditions=len(plan.conditions))
-
-
-def observe(where: str | Path) -> Standing:
-    """How a run stands, also while another process is at it. Raises UsageError, JournalError."""
-    return wait(aobserve(where))
-
-
-async def aobserve(where: str | Path) -> Standing:
-    """See `observe`."""
-    folder = find_results(where)
-    plan, _ = read_config(folder)
-    return await observe_log(plan, folder, _store(plan, folder))
-
-
-def find_results(where: str | Path, output_dir: Path | None = None) -> Path:
-    """A results folder by its path or its id. Raises UsageError."""
-    path = Path(where)
-    if path.is_dir():
-        return path
-    parent = output_dir or Path(load_settings(Path.cwd(), os.environ).run.results_dir)
-    if (parent / str(where)).is_dir():
-        return parent / str(where)
-    raise UsageError(f"{where} is neither a results folder nor an experiment in {parent}.")
-
-
-def _store(plan: Plan, folder: Path) -> Any:
-    settings = load_settings(Path.cwd(), os.environ)
-    return journal_store(folder, settings.run.checkpoint_dir, plan.experiment_id)
-
-
-async def _session(prepared: Prepared, options: Options, folder: Path | None = None) -> RunResult:
-    plan = prepared.plan
-    prepared.keys()
-    found = prepared.estimate()
-    if options.confirm is not None and not options.confirm(plan, found):
-        raise Declined("Not confirmed: nothing was run and nothing was spent.")
-    parent = options.output_dir or Path(prepared.settings.run.results_dir)
-    folder = folder or parent / plan.experiment_id
-    store = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
-    fleet, own = _fleet(prepared, options)
-    try:
-        session = await run_session(prepared, options, fleet, folder, store)
-    finally:
-        if own is not None:
-            await asyncio.to_thread(own.stop)
-    return await finish(
-        plan,
-        prepared.items,
-        folder,
-        store,
-        session,
-        base=prepared.base,
-        priced=bool(prepared.bounds_usd()) or is_priced(plan),
-        estimated_usd=found.total_cost,
-        planted=_planted(prepared),
-        runtime=options.runtime,
-    )
-
-
-def _fleet(prepared: Prepared, options: Options) -> tuple[Fleet, Any]:
-    """Where clients will live, and the Ray to stop afterwards if it was started here."""
-    where = state_dir(prepared.settings.env)
-    if options.runtime == "in-process":
-        return LocalFleet(where), None
-    if options.runtime != "ray":
-        raise UsageError(f"runtime {options.runtime!r} does not exist: use 'ray' or 'in-process'.")
-    from crucible_ray.actors.cluster import RayThread
-
-    if options.ray is not None:
-        return RayFleet(where, options.ray), None
-    own = RayThread(options.address)
-    own.start()
-    return RayFleet(where, own), own
-
-
-def _planted(prepared: Prepared) -> float | None:
-    """The true difference that the simulator planted, for an ensemble of three or more against one model."""
-    plan = prepared.plan
-    if plan.simulated is None or len(plan.conditions) != 2:
-        return None
-    kinds = {condition.kind: condition for condition in plan.conditions}
-    if set(kinds) != {"model", "ensemble"}:
-        return None
-    from crucible_ray.simulator.answers import AnswerKey
-    from crucible_ray.simulator.population import Population
-
-    config = simulator_config(plan)
-    by_name = {model.name: model for model in config.models}
-    ids = [call.model.model for call in kinds["ensemble"].calls]
-    single = kinds["model"].calls[0].model.model
-    if not by_name.keys() >= {*ids, single} or single not in ids:
-        return None
-    population = Population(
-        AnswerKey(prepared.items).questions.values(),
-        seed=config.seed,
-        difficulty_slope=config.difficulty_slope,
-        concentration=config.concentration,
-    )
-    truth = population.truth([by_name[name] for name in ids], items=[item.id for item in prepared.items])
-    return truth.majority - truth.accuracy[single]

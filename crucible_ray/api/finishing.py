@@ -175,7 +175,10 @@ def bound_by(session: Session) -> str:
     if session.throttled > 0.02 * session.calls:
         return "the provider's refusals (429)"
     # Each call's wait for a slot against the run's length: a queue for quota was there all the time or it was not.
-    if session.quota_wait_s / session.calls > 0.25 * session.duration_s or session.quota_wait_s > session.duration_s:
+    if (
+        session.quota_wait_s / session.calls > 0.25 * session.duration_s
+        or session.quota_wait_s > session.duration_s
+    ):
         return "the provider's limit"
     if session.client_cpu_s > 0.8 * session.duration_s * max(1, session.clients):
         return "our CPU: more clients would help"

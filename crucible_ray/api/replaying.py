@@ -77,9 +77,7 @@ async def replay(
         return await _compare(plan, items, again, folder, Path(scratch) / "again")
 
 
-async def _drive(
-    plan: Plan, items: tuple[Item, ...], record: _Record, log: MemoryLog, clients: int
-) -> None:
+async def _drive(plan: Plan, items: tuple[Item, ...], record: _Record, log: MemoryLog, clients: int) -> None:
     lanes, count = lanes_of(plan.conditions), len(plan.conditions)
     journal = await Journal.open(
         log, writer=uuid.uuid4().hex, checkpoint_every=plan.checkpoint_every, offload=inline
@@ -121,9 +119,7 @@ async def _compare(
     plan: Plan, items: tuple[Item, ...], log: MemoryLog, folder: Path, again: Path
 ) -> Reproduction:
     state = await read_state(log, conditions=len(plan.conditions))
-    write_results(
-        again, plan=plan, items=items, log=log, state=state, positions=order_of(plan).positions_of
-    )
+    write_results(again, plan=plan, items=items, log=log, state=state, positions=order_of(plan).positions_of)
     (again / "analysis.json").write_bytes(encode(analyse(plan, items, log, state)))
     identical = {
         name: (folder / name).is_file() and (folder / name).read_bytes() == (again / name).read_bytes()

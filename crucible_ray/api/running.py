@@ -104,7 +104,9 @@ async def run_session(
         state = await _state(journal, prepared.plan, options)
         await asyncio.to_thread(write_inputs, folder, plan=prepared.plan, items=prepared.items)
         with RunLog(folder, level=prepared.settings.logging.level, secrets=keys.values()) as log:
-            log.info("start", experiment_id=prepared.plan.experiment_id, **_start_facts(prepared, options, state))
+            log.info(
+                "start", experiment_id=prepared.plan.experiment_id, **_start_facts(prepared, options, state)
+            )
             if state.kept.count < prepared.plan.trials:
                 heard = log.listening(options)
                 await _drive(prepared, heard, fleet, folder, journal, state, keys, bounds, session)
@@ -220,8 +222,10 @@ async def _drive(
                 session.status = await driver.run()
         finally:
             watching.cancel()
-            watch.finish(driver)
-            await fleet.close()
+            try:
+                watch.finish(driver)
+            finally:
+                await fleet.close()
 
 
 def _windows(options: Options, plan: Plan, clients: int, lanes: int) -> tuple[int, ...]:

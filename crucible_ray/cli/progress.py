@@ -27,7 +27,7 @@ _REFRESH_PER_S = 4
 def progress_line(progress: Progress, *, bar: bool) -> str:
     """`[=====>      ] 40% (240/600)  48/s  $0.012  ETA 8s  2 failed  3 retries  5 x 429`"""
     share = progress.done / progress.trials if progress.trials else 1.0
-    parts = [f"{100 * share:.0f}% ({progress.done:,}/{progress.trials:,})"]
+    parts = [f"{int(100 * share)}% ({progress.done:,}/{progress.trials:,})"]
     if bar:
         parts[0] = f"{_drawn(share)} {parts[0]}"
     if progress.rate:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from string import ascii_uppercase
 
 from crucible_ray.records import Item
@@ -102,7 +103,7 @@ class _Reading:
     def __init__(self, text: str, item: Item) -> None:
         self._text, self._letters = text, letters_of(item)
         self._choices = item.choices or ()
-        self._plain = [_plain(choice) for choice in self._choices]
+        self._plain = _plain_choices(self._choices)
         # Where a text is not ASCII, lower case may differ in length, and 答案 is a word: then all of it is searched.
         self._lowered = text.lower() if text.isascii() else None
 
@@ -118,9 +119,9 @@ class _Reading:
             named = self._by_text(match[1]) or self._by_text(match[1].partition(". ")[0])
             if named is not None:
                 return named
-        for found in (self._leading(), self._mentioned()):
-            if found:
-                return found.pop() if len(found) == 1 else None
+        found = self._leading() or self._mentioned()
+        if found:
+            return found.pop() if len(found) == 1 else None
         return self._by_text(self._text.rstrip().rpartition("\n")[2])
 
     def _statements(self) -> Iterator[re.Match[str]]:
@@ -231,6 +232,12 @@ class _Reading:
             letter for letter, own in zip(self._letters, self._plain, strict=False) if own and own == plain
         ]
         return matching[0] if len(matching) == 1 else None
+
+
+@lru_cache(maxsize=1024)
+def _plain_choices(choices: tuple[str, ...]) -> tuple[str, ...]:
+    """An item's choices as they are compared; every condition and repeat asks for them again."""
+    return tuple(map(_plain, choices))
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 import numpy as np
 from msgspec import Struct
@@ -34,8 +35,9 @@ _IDLE_S = 1.0
 """An exchange is answered after this long whatever happens, so that a stop is heard."""
 _TICK_S = 0.05
 _KNOWN_PROMPTS = 1 << 16
-_SCORED_TOGETHER = 64
-"""Replies are read and scored together: warm code takes half the time. Few enough for the loop not to wait."""
+_TOGETHER = 64
+"""So many prompts are rendered, and so many replies read and scored, in one go: code that stays in the processor's
+caches takes half the time. Few enough for no call to wait for it."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -98,7 +100,7 @@ class ClientCore:
         self._conditions = [Condition(k, c) for k, c in enumerate(plan.conditions)]
         prompts = [c.prompt for c in plan.conditions]
         self._variant = [prompts.index(p) for p in prompts]
-        self._rendered: dict[int, tuple[Item, Prompt]] = {}
+        self._rendered: list[dict[tuple[str, int], Prompt]] = [{} for _ in setup.lanes]
         self._known_prompts: set[str] = set()
         count = len(plan.conditions)
         self._lane_of = [next(k for k, lane in enumerate(setup.lanes) if c in lane) for c in range(count)]
@@ -193,7 +195,9 @@ class ClientCore:
         queue, window = self._queues[lane], self._setup.windows[lane]
         while queue and self._in_flight[lane] < window and not self._stopping:
             self._in_flight[lane] += 1
-            task = self._loop.create_task(self._run(self._clock_of(queue.popleft()), lane))
+            trial = queue.popleft()
+            prompt = self._prompt(trial, lane)
+            task = self._loop.create_task(self._run(self._clock_of(trial), prompt, lane))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -205,15 +209,13 @@ class ClientCore:
         bound = self._setup.bounds_usd[condition]
         return TrialClock(trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0)
 
-    async def _run(self, clock: TrialClock, lane: int) -> None:
-        trial = clock.trial
-        block, index = divmod(trial, len(self._conditions))
-        item = self._setup.items[block // self._setup.plan.repeats]
+    async def _run(self, clock: TrialClock, prompt: Prompt, lane: int) -> None:
+        trial, index = clock.trial, clock.trial % len(self._conditions)
+        item = self._item(trial)
         try:
-            prompt = self._prompt(index, item)
             results = await self._conditions[index].ask(clock, item, prompt, self._caller)
             self._answered.append((trial, item, prompt, results))
-            if len(self._answered) >= _SCORED_TOGETHER:
+            if len(self._answered) >= _TOGETHER:
                 self._score()
         except (HandedBack, asyncio.CancelledError):
             # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends here.
@@ -244,15 +246,28 @@ class ClientCore:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crash = error
             self._poke()
+        elif not self._tasks:
+            self._poke()
 
-    def _prompt(self, index: int, item: Item) -> Prompt:
-        variant = self._variant[index]
-        last = self._rendered.get(variant)
-        if last is not None and last[0] is item:
-            return last[1]
-        prompt = Prompt(self._conditions[index].renderer.render(item))
-        self._rendered[variant] = (item, prompt)
+    def _item(self, trial: int) -> Item:
+        return self._setup.items[trial // (len(self._conditions) * self._setup.plan.repeats)]
+
+    def _prompt(self, trial: int, lane: int) -> Prompt:
+        """The trial's prompt. A block's conditions that ask the same share one, and the next trials' are made with it."""
+        item, variant = self._item(trial), self._variant[trial % len(self._conditions)]
+        prompt = self._rendered[lane].get((item.id, variant))
+        if prompt is None:
+            rendered = self._rendered[lane] = self._render((trial, *islice(self._queues[lane], _TOGETHER)))
+            prompt = rendered[item.id, variant]
         return prompt
+
+    def _render(self, trials: Iterable[int]) -> dict[tuple[str, int], Prompt]:
+        rendered: dict[tuple[str, int], Prompt] = {}
+        for trial in trials:
+            item, variant = self._item(trial), self._variant[trial % len(self._conditions)]
+            if (item.id, variant) not in rendered:
+                rendered[item.id, variant] = Prompt(self._conditions[variant].renderer.render(item))
+        return rendered
 
     def _new_prompt(self, prompt: Prompt) -> tuple[str, str] | None:
         """The prompt's text travels with the first row that uses it."""

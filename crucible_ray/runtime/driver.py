@@ -287,12 +287,13 @@ class Driver:
                     continue
                 asked_s = now
                 for index, client in enumerate(self._clients):
-                    if client is None or (index in beats and not beats[index].done()):
+                    if client is None:
                         continue
                     if now > self._heard_s[index] + SILENCE_S:
                         self._on_event("client_silent", {"client": index})
                         await self._spawner.kill(index)
-                    beats[index] = self._loop.create_task(self._beat(index, client))
+                    elif index not in beats or beats[index].done():
+                        beats[index] = self._loop.create_task(self._beat(index, client))
 
     async def _beat(self, index: int, client: Client) -> None:
         try:

@@ -108,10 +108,12 @@ class Granting:
 
     def must_refuse(self) -> bool:
         """Whether everything in flight waits for money, and there is none."""
-        waiting = sum(hand.waiting for hand in self._hands)
-        if not waiting or waiting < sum(sum(hand.in_flight) for hand in self._hands):
+        waiting = [hand for hand in self._hands if hand.waiting]
+        in_flight = sum(sum(hand.in_flight) for hand in self._hands)
+        if not waiting or sum(hand.waiting for hand in waiting) < in_flight:
             return False
-        return not any(self._ledger.affords(hand.wanted) for hand in self._hands if any(hand.wanted))
+        # Whoever waits and wants nothing was granted it just now: its next report is not in yet.
+        return not any(not any(hand.wanted) or self._ledger.affords(hand.wanted) for hand in waiting)
 
     def any_waiting(self) -> bool:
         """Whether any call waits for money."""

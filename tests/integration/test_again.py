@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crucible_ray import api
-from crucible_ray.api import RunResult
-from crucible_ray.errors import AlreadyRunning, UsageError
+from crucible_ray.api import Prepared, Progress, RunResult
+from crucible_ray.errors import AlreadyRunning, Superseded, UsageError
 from tests.conftest import Simulate
 from tests.integration.driver import SINGLE
 from tests.integration.lab import AT_ONCE, POPULATION, prepared, rows_of
@@ -39,9 +40,7 @@ def test_retry_runs_the_failed_trials_again_and_no_others(tmp_path: Path, simula
     after = by_trial(second)
     assert provider.stats().requests - asked == first.failed
     assert after.keys() == before.keys()
-    assert {trial for trial in after if after[trial] != before[trial]} == failed(before) - failed(after) | {
-        trial for trial in failed(before) & failed(after) if after[trial] != before[trial]
-    }
+    assert {trial for trial in after if after[trial] != before[trial]} <= failed(before)
     assert second.failed == len(failed(after)) < first.failed
     assert api.reproduce(second.results_dir, clients=2).same
 
@@ -111,20 +110,52 @@ def test_a_checkpoint_that_is_not_marked_is_refused_and_the_marked_are_named(
         api.resume(first.results_dir, runtime="in-process", checkpoint=999)
 
 
+async def begun(ready: Prepared, folder: Path) -> asyncio.Task[RunResult]:
+    """A run on this loop that has its first rows."""
+    has_rows = asyncio.Event()
+
+    def tell(progress: Progress) -> None:
+        if progress.done:
+            has_rows.set()
+
+    run = api.arun(ready, runtime="in-process", output_dir=folder, progress_every_s=0.05, on_progress=tell)
+    task = asyncio.create_task(run)
+    await has_rows.wait()
+    return task
+
+
 def test_a_second_driver_refuses_while_the_first_one_lives(tmp_path: Path, simulate: Simulate) -> None:
-    provider = simulate(models=POPULATION)
-    refusals: list[AlreadyRunning] = []
+    provider = simulate(models=AT_ONCE)
+    ready = prepared(tmp_path, provider.url, requests_per_minute=1200, **SINGLE)
 
-    def second(progress: api.Progress) -> None:
-        if progress.done and not refusals:
-            with pytest.raises(AlreadyRunning) as refused:
-                run(tmp_path, provider.url)
-            refusals.append(refused.value)
+    async def both() -> tuple[RunResult, AlreadyRunning]:
+        first = await begun(ready, tmp_path)
+        with pytest.raises(AlreadyRunning) as refused:
+            await api.arun(ready, runtime="in-process", output_dir=tmp_path)
+        return await first, refused.value
 
-    first = run(tmp_path, provider.url, progress_every_s=0.05, on_progress=second)
-    assert (first.status, first.completed) == ("complete", 100)
-    assert "--take-over" in str(refusals[0])
+    result, refusal = asyncio.run(both())
+    assert (result.status, result.completed) == ("complete", 100)
+    assert "--take-over" in str(refusal)
     assert provider.stats().requests == 100
+
+
+def test_a_driver_that_is_taken_over_stops_and_every_trial_has_one_row(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=AT_ONCE)
+    ready = prepared(tmp_path, provider.url, requests_per_minute=1200, **SINGLE)
+
+    async def both() -> tuple[RunResult, Superseded]:
+        first = await begun(ready, tmp_path)
+        second = await api.arun(ready, runtime="in-process", output_dir=tmp_path, take_over=True)
+        with pytest.raises(Superseded) as superseded:
+            await first
+        return second, superseded.value
+
+    result, superseded = asyncio.run(both())
+    assert "this one stops" in str(superseded)
+    assert (result.status, result.completed, len(by_trial(result))) == ("complete", 100, 100)
 
 
 def test_more_clients_and_another_window_make_no_other_experiment(tmp_path: Path, simulate: Simulate) -> None:

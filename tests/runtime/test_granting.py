@@ -104,6 +104,14 @@ def test_money_is_refused_only_when_everything_in_flight_waits_for_it_in_vain() 
     assert core.must_refuse()
 
 
+def test_money_that_was_granted_and_not_yet_heard_of_is_not_refused() -> None:
+    core, _, _ = granting(limit=1.0)
+    core.work(0)
+    core.heard(0, report(in_flight=(1,), waiting=1, wanted_usd=(0.0, 0.03)), [0], now_s=1.0)
+    assert core.work(0)[1][1] >= 0.03
+    assert not core.must_refuse()
+
+
 def test_a_client_with_suspects_gets_nothing_else_until_they_are_done() -> None:
     core, frontier, _ = granting(blocks=3, clients=2)
     for _ in range(2):
