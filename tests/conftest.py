@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from crucible_ray.actors.cluster import RayThread
 
 _STATE = pytest.StashKey[str]()
-_READ_BY_US = ("RAY_ADDRESS", "RESULTS_DIR", "CHECKPOINT_DIR", "CRUCIBLE_PROFILE", "DISABLE_RATE_LIMITING", "EXPERIMENT_SEED")
+_READ_BY_US = (
+    "RAY_ADDRESS",
+    "RESULTS_DIR",
+    "CHECKPOINT_DIR",
+    "CRUCIBLE_PROFILE",
+    "DISABLE_RATE_LIMITING",
+    "EXPERIMENT_SEED",
+)
 
 Simulate = Callable[..., SimulatorProcess]
 

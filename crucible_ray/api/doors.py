@@ -19,7 +19,7 @@ from crucible_ray.api.options import Options
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import journal_store, run_session
+from crucible_ray.api.running import journal_store, raise_fatal, run_session
 from crucible_ray.errors import UsageError
 from crucible_ray.estimate import Estimate
 from crucible_ray.experiment.loading import Loaded
@@ -191,7 +191,7 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
     finally:
         if own is not None:
             await asyncio.to_thread(own.stop)
-    return await finish(
+    result = await finish(
         plan,
         prepared.items,
         folder,
@@ -203,6 +203,9 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
         planted=_planted(prepared),
         runtime=options.runtime,
     )
+    if session.status != "interrupted":
+        raise_fatal(session.fatal, plan)
+    return result
 
 
 def _fleet(prepared: Prepared, options: Options) -> tuple[Fleet, Any]:

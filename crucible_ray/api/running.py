@@ -111,8 +111,6 @@ async def run_session(
                 heard = log.listening(options)
                 await _drive(prepared, heard, fleet, folder, journal, state, keys, bounds, session)
             log.info("end", status=session.status, **_end_facts(session))
-            if session.status != "interrupted":
-                _raise_fatal(session.fatal, prepared.plan)
     finally:
         session.duration_s = time.monotonic() - began_s
         await _close(journal)
@@ -140,7 +138,8 @@ async def _close(journal: Journal) -> None:
         await journal.close()
 
 
-def _raise_fatal(fatal: Fatal | None, plan: Plan) -> None:
+def raise_fatal(fatal: Fatal | None, plan: Plan) -> None:
+    """Say why the provider's refusal ended the run. Raises RefusedKey, ParameterRefused."""
     if fatal is None:
         return
     if fatal.kind == "authentication":

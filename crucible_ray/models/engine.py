@@ -1,39 +1,42 @@
-"""The engine of the query grid: a transport over aiohttp.
+"""The engine of the query grid: a transport over aiohttp's connections and its parser of HTTP.
 
-What makes it fast: no limit on connections, no environment or netrc read per call, no cookies, no timers per
-call, one parsed URL per address. What makes it safe: every failure says whether anything was sent.
+What makes it fast: no limit on connections, no session's work on each request (redirects, cookies, netrc,
+payload types, a task to write the body), one head for all requests that share their headers, no timer per call.
+What makes it safe: every failure says whether anything was sent.
 
 | object | role | lifetime |
 | --- | --- | --- |
 | `Engine` | the transport; one per event loop | `async with`, or until `aclose` |
-| `_Carrier` | one connection; knows its uses and whether anything came back | pooled by aiohttp |
-| `_Request` | remembers which carrier took it; None: never sent | one call |
+| `_Target` | an address: how it is reached, what its requests begin with | the engine's |
+| `_Carrier` | one connection; knows its uses and whether anything came back | pooled by aiohttp's connector |
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest, ClientResponse
+from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
-from msgspec import Struct
+from aiohttp.hdrs import PROXY_AUTHORIZATION
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from yarl import URL
 
-from crucible_ray.errors import NeverSent, OutcomeUnknown, TransportError
+from crucible_ray.errors import NeverSent, OutcomeUnknown
 from crucible_ray.models.transport import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, LazyTls, Response, Routes, within
 
 _SHOWN = 200
-_LARGE_BYTES = 1 << 20
-"""From here on aiohttp warns about a body that is written at one go."""
 _KNOWN_URLS = 1024
+_KNOWN_HEADS = 64
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 
 
 class Engine:
@@ -57,7 +60,7 @@ class Engine:
         self._tls = LazyTls(tls, ca_file)
         self._max_body_bytes = max_body_bytes
         self._targets: dict[str, _Target] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: _Connector | None = None
         self._closed = False
 
     def send(
@@ -70,8 +73,9 @@ class Engine:
     async def aclose(self) -> None:
         """See Transport."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        connector, self._connector = self._connector, None
+        if connector is not None:
+            await connector.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,34 +87,39 @@ class Engine:
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         target = self._targets.get(url) or self._aim(url)
-        session = self._session or self._open()
-        failure: TransportError
-        try:
-            response = await session.request(
-                method,
-                target.url,
-                data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
-                headers=headers,
-                allow_redirects=False,
-                proxy=target.proxy,
-                ssl=target.tls,
-            )
+        connector = self._connector or self._open()
+        again = False
+        while True:
+            carrier: _Carrier | None = None
             try:
-                return Response(response.status, response.headers, await self._read(response))
-            except BaseException:
-                response.close()
-                raise
-        except _Unsent as error:
-            cause = error.cause
-            failure = NeverSent(f"{target.origin}: {_describe(cause)}")
-        except aiohttp.ClientError as error:
-            cause = error
-            failure = OutcomeUnknown(f"{target.origin}: {_describe(cause)}")
-        # Raised out here, and never from a ClientResponseError: those hold the request's headers, so the key.
-        raise failure from (cause.__cause__ if isinstance(cause, aiohttp.ClientResponseError) else cause)
+                connection = await connector.connect(target.door, [], _TIMEOUT)
+                try:
+                    carrier = _begin(connection, method, target.head(method, headers), body)
+                    response = await self._finish(carrier)
+                    connection.release()
+                    return response
+                finally:
+                    connection.close()  # harmless once it is released
+            except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
+                cause = error
+            # Once more where a used connection closed without a byte (see Transport.send).
+            if again or carrier is None or not carrier.was_idle(cause):
+                break
+            again = True
+        # Raised out here, and never from a ClientResponseError: those hold the request's headers, so a key. The first
+        # sending counts, whatever became of the second.
+        kind = NeverSent if carrier is None and not again else OutcomeUnknown
+        raise kind(f"{target.origin}: {_describe(cause)}") from (
+            cause.__cause__ if isinstance(cause, aiohttp.ClientResponseError) else cause
+        )
 
-    async def _read(self, response: ClientResponse) -> bytes:
-        content = response.content
+    async def _finish(self, carrier: _Carrier) -> Response:
+        while True:
+            message, content = await carrier.read()
+            if not 100 <= message.code < 200 or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
+                return Response(message.code, message.headers, await self._read(content))
+
+    async def _read(self, content: StreamReader) -> bytes:
         body = await content.readany()
         if content.at_eof() and len(body) <= self._max_body_bytes:
             return body
@@ -129,38 +138,19 @@ class Engine:
             parsed = URL(url)
         except ValueError:
             raise NeverSent(f"{route.origin}: not a usable address") from None
-        target = _Target(
-            parsed,
-            URL(route.proxy) if route.proxy is not None else None,
-            self._tls.get() if route.tls or (route.proxy or "").startswith("https") else True,
-            route.origin,
-        )
+        proxy = URL(route.proxy) if route.proxy is not None else None
+        tls = self._tls.get() if route.tls or (route.proxy or "").startswith("https") else True
+        target = _Target(_Door("POST", parsed, proxy=proxy, ssl=tls), route.origin)
         if len(self._targets) >= _KNOWN_URLS:
             self._targets.clear()
         self._targets[url] = target
         return target
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> _Connector:
         if self._closed:
             raise RuntimeError("this transport is closed")
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-            trust_env=False,
-            request_class=_Request,
-            middlewares=(_carry,),
-        )
-        return self._session
-
-
-class _Target(Struct, frozen=True):
-    """An address, ready for aiohttp."""
-
-    url: URL
-    proxy: URL | None
-    tls: ssl.SSLContext | bool
-    origin: str
+        self._connector = _Connector()
+        return self._connector
 
 
 class _Carrier(ResponseHandler):
@@ -179,6 +169,11 @@ class _Carrier(ResponseHandler):
         # server that reads no more would hold a cancelled call's connection open.
         self.abort()
 
+    def was_idle(self, error: Exception) -> bool:
+        """Whether `error` is what a kept-alive connection meets that the server closes as we write."""
+        closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+        return self.uses > 1 and not self.heard and closed
+
 
 class _Connector(aiohttp.TCPConnector):
     def __init__(self) -> None:
@@ -187,43 +182,64 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = cast(Any, partial(_Carrier, loop=asyncio.get_running_loop()))
 
 
-class _Request(ClientRequest):
-    carrier: _Carrier | None = None
+class _Door(ClientRequest):
+    """Where connections to a target are opened, through its proxy if it has one; never sent itself."""
 
-    def send(self, conn: Connection) -> Coroutine[Any, Any, ClientResponse]:
-        carrier = self.carrier = cast(_Carrier, conn.protocol)
-        carrier.uses += 1
-        carrier.heard = False
-        return super().send(conn)
+    _known_key: ConnectionKey | None = None
 
-
-class _Unsent(Exception):
-    """aiohttp failed before any connection took the request."""
-
-    def __init__(self, cause: aiohttp.ClientError) -> None:
-        super().__init__(cause)
-        self.cause = cause
+    @property
+    def connection_key(self) -> ConnectionKey:
+        if self._known_key is None:
+            self._known_key = super().connection_key
+        return self._known_key
 
 
-async def _carry(
-    request: ClientRequest, handler: Callable[[ClientRequest], Awaitable[ClientResponse]]
-) -> ClientResponse:
-    """Send; again if a used connection closed without a byte (see Transport.send); say what never left."""
-    assert isinstance(request, _Request)
-    try:
-        return await handler(request)
-    except aiohttp.ClientError as error:
-        carrier, cause = request.carrier, error
-        closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-        if carrier is not None and (carrier.uses == 1 or carrier.heard or not closed):
-            raise
-    if carrier is None:
-        raise _Unsent(cause)
-    # Whatever happens now, the first sending counts: no failure of the second is an `_Unsent`.
-    return await handler(request)
+class _Target:
+    """An address, ready to be written to."""
+
+    def __init__(self, door: _Door, origin: str) -> None:
+        self.door, self.origin = door, origin
+        self._heads: dict[tuple[object, ...], bytes] = {}
+
+    def head(self, method: str, headers: Mapping[str, str]) -> bytes:
+        """The request up to its length; the same bytes for the same headers."""
+        key = (method, *headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _KNOWN_HEADS:
+                self._heads.clear()
+            head = self._heads[key] = self._head(method, headers)
+        return head
+
+    def _head(self, method: str, headers: Mapping[str, str]) -> bytes:
+        door = self.door
+        fields = ClientRequest(method, door.url, headers=dict(headers)).headers
+        if door.proxy is not None and not door.is_ssl():
+            place = str(door.url)
+            if PROXY_AUTHORIZATION in door.headers:
+                fields[PROXY_AUTHORIZATION] = door.headers[PROXY_AUTHORIZATION]
+        else:
+            place = door.url.raw_path_qs
+        lines = [f"{method} {place} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+        if any(mark in line for line in lines for mark in "\r\n\0"):
+            raise ValueError("a header holds a line break or a null byte")
+        return "\r\n".join(lines).encode()
 
 
-def _describe(error: aiohttp.ClientError) -> str:
+def _begin(connection: Connection, method: str, head: bytes, body: bytes) -> _Carrier:
+    """Write the request; from here on its outcome is unknown until it is read."""
+    carrier = cast(_Carrier, connection.protocol)
+    if carrier.transport is None:
+        raise aiohttp.ServerDisconnectedError
+    carrier.uses += 1
+    carrier.heard = False
+    carrier.set_response_params(skip_payload=method == "HEAD", read_until_eof=True)
+    sized = body or method not in ClientRequest.GET_METHODS
+    carrier.transport.write(b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body) if sized else head + b"\r\n\r\n")
+    return carrier
+
+
+def _describe(error: Exception) -> str:
     """One line for people, out of parts that hold neither headers nor the address's query."""
     match error:
         case aiohttp.ClientConnectorDNSError():
@@ -232,14 +248,14 @@ def _describe(error: aiohttp.ClientError) -> str:
             certificate_error=ssl.SSLCertVerificationError() as refused
         ):
             return f"its certificate is not accepted: {refused.verify_message}"
-        case aiohttp.ConnectionTimeoutError():
+        case TimeoutError():
             return f"no connection within {CONNECT_TIMEOUT_S:.0f} s"
         case aiohttp.ClientHttpProxyError():
             return f"the proxy refuses the tunnel: {error.status} {error.message[:_SHOWN]}"
         case aiohttp.ClientConnectorError(os_error=reason):
             proxy = "the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else "it"
             return f"{proxy} cannot be reached: {reason.strerror or type(reason).__name__}"
-        case aiohttp.ClientResponseError():
+        case HttpProcessingError() | aiohttp.ClientResponseError():
             return f"the answer is not HTTP: {' '.join(error.message.split())[:_SHOWN]}"
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed before the answer began or while its headers came"

@@ -113,7 +113,9 @@ def test_a_refusal_now_and_then_is_obeyed_and_teaches_nothing() -> None:
     state = GroupState()
     for now_s in (0.0, 2.0, 4.0):
         refuse(
-            state, Throttled(group="g", retry_after_s=None, sent_per_minute=600.0, refused_share=0.1), now_s=now_s
+            state,
+            Throttled(group="g", retry_after_s=None, sent_per_minute=600.0, refused_share=0.1),
+            now_s=now_s,
         )
         assert state.cooldown_s == pytest.approx(now_s + 1.0)
     assert state.paced_per_minute is None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from crucible_ray import api
 from crucible_ray.api import Prepared
 from crucible_ray.experiment.spec import Model
 from tests.integration.lab import prepared
 
-SINGLE = {"conditions": [Model("small", name="single")], "hypotheses": []}
+SINGLE: dict[str, Any] = {"conditions": [Model("small", name="single")], "hypotheses": []}
 """One call a trial."""
 
 
@@ -32,7 +33,9 @@ def main() -> None:
     parser.add_argument("--rpm", type=float)
     parser.add_argument("--key", help="the name of the variable that holds it")
     parser.add_argument("--single", action="store_true")
-    parser.add_argument("--kill-at", type=float, help="share of the trials at which client 0 is killed on purpose")
+    parser.add_argument(
+        "--kill-at", type=float, help="share of the trials at which client 0 is killed on purpose"
+    )
     options = parser.parse_args()
     result = api.run(
         _prepared(options),

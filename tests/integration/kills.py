@@ -88,7 +88,11 @@ def play(folder: Path, seed: int, count: int) -> Outcome:
     outcome = Outcome(seed, drawn(seed, count))
     began_s = time.monotonic()
     config = SimulatorConfig(
-        models=POPULATION, rpm=_RPM, limit_per="model", faults={"500": 0.01, "429": 0.005}, fault_retry_after_s=0.1
+        models=POPULATION,
+        rpm=_RPM,
+        limit_per="model",
+        faults={"500": 0.01, "429": 0.005},
+        fault_retry_after_s=0.1,
     )
     with SimulatorProcess(config) as simulator:
         pending = list(outcome.kills)
@@ -195,7 +199,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     broken, killed = 0, Counter[str]()
-    print(f"{'seed':>4} {'kills':>5} {'lives':>5} {'rows':>5} {'unique':>6} {'doubled':>7} {'asked':>6} {'kept':>6}  same bytes")
+    print(
+        f"{'seed':>4} {'kills':>5} {'lives':>5} {'rows':>5} {'unique':>6} {'doubled':>7} {'asked':>6} {'kept':>6}  same bytes"
+    )
     for run, first in enumerate(range(0, options.kills, 10)):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["CRUCIBLE_STATE_DIR"] = f"{folder}/state"

@@ -45,7 +45,9 @@ def settings_text(url: str | Mapping[str, str], *, head: str = "", **options: ob
     for name in MODELS:
         address = url if isinstance(url, str) else url[name]
         tables += [f"[models.{name}]", 'provider = "openai"', f'model = "{name}"', f'base_url = "{address}"']
-        tables += [f"{key} = {_toml(value)}" for key, value in (PRICES | options).items() if value is not None]
+        tables += [
+            f"{key} = {_toml(value)}" for key, value in (PRICES | options).items() if value is not None
+        ]
     return "\n".join(tables) + "\n"
 
 
@@ -53,9 +55,13 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def prepared(folder: Path, url: str | Mapping[str, str], experiment: Experiment | None = None, **changes: Any) -> Prepared:
+def prepared(
+    folder: Path, url: str | Mapping[str, str], experiment: Experiment | None = None, **changes: Any
+) -> Prepared:
     """The experiment, with `changes` to its fields, ready to run in `folder`."""
-    options = {name: changes.pop(name) for name in list(changes) if name not in Experiment.__dataclass_fields__}
+    options = {
+        name: changes.pop(name) for name in list(changes) if name not in Experiment.__dataclass_fields__
+    }
     (folder / "crucible.toml").write_text(settings_text(url, **options))
     settings = load_settings(folder, os.environ)
     return prepare(replace(experiment or EXPERIMENT, **changes), settings=settings)

@@ -71,7 +71,9 @@ def test_a_budget_holds_while_the_provider_fails_now_and_then(tmp_path: Path, si
     estimate = prepared(tmp_path, provider.url).estimate().total_cost
     assert estimate is not None
     budget = Budget(max_total=estimate / 2, abort_on_exceed=True)
-    result = api.run(prepared(tmp_path, provider.url, budget=budget), runtime="in-process", output_dir=tmp_path)
+    result = api.run(
+        prepared(tmp_path, provider.url, budget=budget), runtime="in-process", output_dir=tmp_path
+    )
     assert result.status == "budget"
     assert result.cost_usd is not None
     assert budget.max_total is not None

@@ -33,7 +33,6 @@ def run(folder: Path, url: Any, *, on_progress: Any = None, **changes: Any) -> R
         max_concurrent_queries=2 * WINDOW,
         progress_every_s=0.01,
         on_progress=on_progress,
-        on_note=print,
     )
 
 
@@ -44,7 +43,7 @@ def results_of(folder: Path) -> Path:
 
 def test_a_missing_key_stops_before_anything_is_sent_or_written(tmp_path: Path, simulate: Simulate) -> None:
     provider = simulate(models=AT_ONCE)
-    elsewhere = {name: provider.url for name in MODELS} | {"large": "http://models.invalid/v1"}
+    elsewhere = dict.fromkeys(MODELS, provider.url) | {"large": "http://models.invalid/v1"}
     with pytest.raises(MissingKey, match=f"set {KEY}") as missing:
         run(tmp_path, elsewhere, api_key_env=KEY)
     assert missing.value.exit_code == 4

@@ -56,7 +56,11 @@ async def _run(folder: Path, clients: int) -> tuple[RunResult, int, int]:
     )
     try:
         result = await api.arun(
-            ready, runtime="in-process", output_dir=folder, clients=clients, max_concurrent_queries=8 * clients
+            ready,
+            runtime="in-process",
+            output_dir=folder,
+            clients=clients,
+            max_concurrent_queries=8 * clients,
         )
     finally:
         await runner.cleanup()

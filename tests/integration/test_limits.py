@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -72,7 +72,7 @@ def _process(folder: Path, url: str, repeat: int) -> subprocess.Popen[str]:
 
 def _on_ray(folder: Path, url: str, ray: RayThread) -> None:
     folder.mkdir()
-    changes: dict[str, Any] = {"requests_per_minute": RPM, "api_key_env": KEY, **SINGLE}
+    changes = {"requests_per_minute": RPM, "api_key_env": KEY, **SINGLE}
     ready = prepared(folder, url, sample_size=SAMPLE, repeat=REPEAT, **changes)
     assert api.run(ready, output_dir=folder, ray=ray, clients=2).status == "complete"
 
@@ -88,7 +88,9 @@ def test_no_sliding_minute_holds_more_than_the_limit_and_nothing_is_refused(
 
 
 @pytest.mark.parametrize("scenario", SHARES)
-def test_every_full_minute_holds_nearly_as_much_as_the_limit(counted: dict[str, Stats], scenario: str) -> None:
+def test_every_full_minute_holds_nearly_as_much_as_the_limit(
+    counted: dict[str, Stats], scenario: str
+) -> None:
     least = sliding_min_full(counted[scenario].total_times or [], WINDOW_S)
     assert least is not None
     assert least >= 0.97 * RPM

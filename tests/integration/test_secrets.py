@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -66,11 +66,15 @@ def test_a_run_on_ray_leaves_its_key_in_no_file_no_output_and_no_command_line(
         for line in child.stdout:
             said.append(line)
             if len(said) % 10 == 0:
-                seen |= {p.pid: " ".join(p.cmdline()) for p in psutil.Process(child.pid).children(recursive=True)}
+                seen |= {
+                    p.pid: " ".join(p.cmdline()) for p in psutil.Process(child.pid).children(recursive=True)
+                }
     assert said[-1] == "ended complete\n"
     # Nothing but our own lines, although an actor died: Ray says so in its logs alone.
     assert {line.split()[0] for line in said} <= {"starting", "running", "finishing", "ended"}
-    (session,) = {Path(part[10:]).parent for line in seen.values() for part in line.split() if part[:10] == "--log_dir="}
+    (session,) = {
+        Path(part[10:]).parent for line in seen.values() for part in line.split() if part[:10] == "--log_dir="
+    }
     assert list((session / "logs").glob("worker-*"))
     assert any("ClientActor" in line for line in seen.values())
     assert list((tmp_path / "state" / "limits").iterdir())
@@ -102,10 +106,10 @@ class _EchoRefused(_Echo):
     status = 401
 
 
-@pytest.fixture(params=[_Echo, _EchoRefused])
-def echo(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), request.param) as server:
+@contextmanager
+def echo(handler: type[_Echo]) -> Iterator[str]:
+    """Such a provider; its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"
@@ -114,20 +118,25 @@ def echo(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_a_key_that_the_provider_says_back_is_not_recorded(
-    tmp_path: Path, echo: str, canary: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, canary: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ready = prepared(tmp_path, echo, api_key_env=KEY, sample_size=5, **SINGLE)
-    assert canary not in repr(ready)
-    try:
+    with echo(_Echo) as url:
+        ready = prepared(tmp_path, url, api_key_env=KEY, sample_size=5, **SINGLE)
+        assert canary not in repr(ready)
         result = api.run(ready, runtime="in-process", output_dir=tmp_path)
-    except RefusedKey as error:
-        assert "bad: " in str(error)
-        assert canary not in str(error)
-        assert canary not in repr(error)
-    else:
-        assert {row["error"] for row in rows_of(result.results_dir)} == {"bad_request"}
-        details = pq.read_table(result.results_dir / "calls.parquet")["detail"].to_pylist()
-        assert all("bad: " in detail for detail in details)
+    assert {row["error"] for row in rows_of(result.results_dir)} == {"bad_request"}
+    details = pq.read_table(result.results_dir / "calls.parquet")["detail"].to_pylist()
+    assert all("bad: " in detail for detail in details)
     assert files_with(canary, tmp_path) == []
     assert canary not in "".join(capfd.readouterr())
-    assert os.environ[KEY] == canary
+
+
+def test_a_key_that_the_provider_refuses_is_not_said(
+    tmp_path: Path, canary: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with echo(_EchoRefused) as url, pytest.raises(RefusedKey, match="bad: ") as refused:
+        ready = prepared(tmp_path, url, api_key_env=KEY, sample_size=5, **SINGLE)
+        api.run(ready, runtime="in-process", output_dir=tmp_path)
+    assert canary not in str(refused.value) + repr(refused.value)
+    assert files_with(canary, tmp_path) == []
+    assert canary not in "".join(capfd.readouterr())

@@ -29,7 +29,9 @@ Answer = Callable[[int, int], Awaitable[CallResult]]
 """What becomes of call `index` of a trial."""
 
 
-def model(name: str = "m", *, group: str | None = None, url: str = "http://127.0.0.1/v1", **changes: object) -> ModelRef:
+def model(
+    name: str = "m", *, group: str | None = None, url: str = "http://127.0.0.1/v1", **changes: object
+) -> ModelRef:
     """A model at no real address."""
     fields: dict[str, object] = {
         "name": name,
@@ -47,7 +49,9 @@ def call_of(ref: ModelRef, **changes: object) -> CallPlan:
     return CallPlan(**(fields | changes))  # type: ignore[arg-type]
 
 
-def condition(name: str, *calls: CallPlan, vote: str | None = None, quorum: int = 1, parse: str = "choice") -> ConditionPlan:
+def condition(
+    name: str, *calls: CallPlan, vote: str | None = None, quorum: int = 1, parse: str = "choice"
+) -> ConditionPlan:
     """A condition of these calls; several vote."""
     return ConditionPlan(
         name=name,
@@ -78,7 +82,8 @@ def plan(*conditions: ConditionPlan, count: int = 10, repeats: int = 1, **change
         "items": count,
         "repeats": repeats,
         "metrics": ("accuracy",),
-        "conditions": conditions or (condition("a", call_of(model("m"))), condition("b", call_of(model("n", group="m")))),
+        "conditions": conditions
+        or (condition("a", call_of(model("m"))), condition("b", call_of(model("n", group="m")))),
         "retry_delay_s": 0.1,
     }
     return Plan(**(fields | changes))  # type: ignore[arg-type]
@@ -102,10 +107,14 @@ def attempt(**changes: object) -> Call:
     return Call(**(fields | changes))  # type: ignore[arg-type]
 
 
-def said(text: str, *, finish_reason: str = "stop", calls: list[Call] | None = None, index: int = 0) -> CallResult:
+def said(
+    text: str, *, finish_reason: str = "stop", calls: list[Call] | None = None, index: int = 0
+) -> CallResult:
     """A call that ended with this reply."""
     usage = Usage(input_tokens=10, output_tokens=2)
-    return CallResult(Reply(text=text, finish_reason=finish_reason, usage=usage), None, calls or [attempt(call=index)])
+    return CallResult(
+        Reply(text=text, finish_reason=finish_reason, usage=usage), None, calls or [attempt(call=index)]
+    )
 
 
 def failed(error: str, *calls: Call, index: int = 0) -> CallResult:
@@ -126,7 +135,9 @@ class ScriptedCaller:
         self.purse, self.gauges = Purse(conditions), Gauges()
         self.asked: list[int] = []
 
-    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+    async def call(
+        self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
+    ) -> CallResult:
         """See Caller."""
         self.asked.append(clock.trial)
         return await self._answer(clock.trial, index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,13 +15,13 @@ from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.models.transport import Response
 from crucible_ray.ports import Limiter
-from crucible_ray.records import Exchange, Grant, Limits
+from crucible_ray.records import Grant, Limits
 from crucible_ray.runtime.client import ClientCore, Setup
 from crucible_ray.runtime.lanes import lanes_of
 from crucible_ray.runtime.limiter import LimiterService
 from crucible_ray.runtime.live import live_client
-from crucible_ray.testing import run_virtual
 from crucible_ray.runtime.trial import CallResult
+from crucible_ray.testing import run_virtual
 from tests.runtime.making import (
     at_once,
     call_of,
@@ -35,7 +36,7 @@ from tests.runtime.making import (
     unreachable,
 )
 
-PRICES = {"input_price": 1000.0, "output_price": 2000.0}
+PRICES: dict[str, Any] = {"input_price": 1000.0, "output_price": 2000.0}
 
 
 def spans(*ranks: tuple[int, int], lane: int = 0) -> tuple[Grant, ...]:
@@ -272,7 +273,12 @@ class FakeTransport:
 
 def ok(text: str = "A", status: int = 200) -> Response:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    body = {"id": "x", "model": "m-1", "choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 1}}
+    body = {
+        "id": "x",
+        "model": "m-1",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 1},
+    }
     return Response(status, {}, msgspec.json.encode(body))
 
 
@@ -284,12 +290,14 @@ async def answers(number: int, body: bytes) -> Response:
     return ok()
 
 
-def priced(**changes: object) -> Plan:
+def priced(**changes: Any) -> Plan:
     """One condition, one model with a price."""
     return plan(condition("a", call_of(model("m", **PRICES))), count=20, **changes)
 
 
-def live(of: Plan, server: Server, *, window: int = 4, bound_usd: float | None = None) -> tuple[ClientCore, FakeTransport]:
+def live(
+    of: Plan, server: Server, *, window: int = 4, bound_usd: float | None = None
+) -> tuple[ClientCore, FakeTransport]:
     """A client that makes real calls over a fake transport."""
     transport = FakeTransport(server)
     lanes = lanes_of(of.conditions)
@@ -305,9 +313,7 @@ def live(of: Plan, server: Server, *, window: int = 4, bound_usd: float | None =
         windows=(window,) * len(lanes),
         bounds_usd=() if bound_usd is None else (bound_usd,),
     )
-    client = live_client(
-        setup, keys={}, limiter=limiter, seed=0, cpu_clock=lambda: 0.0, transport=transport
-    )
+    client = live_client(setup, keys={}, limiter=limiter, seed=0, cpu_clock=lambda: 0.0, transport=transport)
     return client, transport
 
 
@@ -364,7 +370,9 @@ def test_a_retry_waits_for_money_of_its_own() -> None:
 
     async def main() -> None:
         client, _ = live(priced(), server, bound_usd=BOUND)
-        report = await client.exchange(exchange(1, grants=singles(0), allowance_usd=(BOUND,), low_water=(-1,)))
+        report = await client.exchange(
+            exchange(1, grants=singles(0), allowance_usd=(BOUND,), low_water=(-1,))
+        )
         number = 2
         while not report.rows:
             allowance = (report.wanted_usd[0],) if report.waiting else (0.0,)
@@ -402,7 +410,10 @@ def test_an_abandoned_attempt_counts_at_its_upper_bound() -> None:
     ("answer", "kind"),
     [
         (error(401, code="invalid_api_key"), "authentication"),
-        (error(400, code="unsupported_parameter", param="temperature", type="invalid_request_error"), "refused"),
+        (
+            error(400, code="unsupported_parameter", param="temperature", type="invalid_request_error"),
+            "refused",
+        ),
     ],
 )
 def test_a_refusal_is_said_at_once_and_everything_is_handed_back(answer: Response, kind: str) -> None:
@@ -430,7 +441,11 @@ def test_a_refusal_is_said_at_once_and_everything_is_handed_back(answer: Respons
 
 def test_refusals_by_the_rate_are_counted_and_use_up_no_retry() -> None:
     async def server(number: int, body: bytes) -> Response:
-        return ok() if number >= 3 else Response(429, {"retry-after": "2"}, b'{"error": {"message": "slow down"}}')
+        return (
+            ok()
+            if number >= 3
+            else Response(429, {"retry-after": "2"}, b'{"error": {"message": "slow down"}}')
+        )
 
     async def main() -> None:
         client, _ = live(priced(max_retries=0), server)
@@ -451,7 +466,7 @@ def test_refusals_by_the_rate_are_counted_and_use_up_no_retry() -> None:
 def test_sends_wait_for_their_slots_and_this_is_said() -> None:
     async def main() -> None:
         limited = plan(condition("a", call_of(model("m", limits=Limits(requests_per_minute=60.0)))), count=20)
-        client, transport = live(limited, answers, window=10)
+        client, _ = live(limited, answers, window=10)
         report = await client.exchange(exchange(1, grants=singles(*range(5)), low_water=(-1,)))
         waited, rows = report.quota_wait_s, rows_in(report)
         while len(rows) < 5:
@@ -499,5 +514,3 @@ def test_a_trial_that_used_up_its_time_fails_although_retries_are_left() -> None
         await client.close()
 
     run_virtual(main())
-
-

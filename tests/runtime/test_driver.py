@@ -20,7 +20,7 @@ from crucible_ray.runtime.local import LocalSpawner
 from crucible_ray.runtime.supervision import RestartBudget
 from crucible_ray.runtime.trial import CallResult, HandedBack
 from crucible_ray.testing import run_virtual
-from tests.runtime.making import World, at_once, core, plan, said
+from tests.runtime.making import World, core, plan, said
 
 
 def now_s() -> float:
@@ -48,7 +48,9 @@ async def a_second(trial: int, index: int) -> CallResult:
 class Scripted:
     """A client that does as it is told: `answer` makes a report of each message, or raises."""
 
-    def __init__(self, answer: Callable[[Exchange], Awaitable[Report]], beat: Callable[[], Awaitable[float]]) -> None:
+    def __init__(
+        self, answer: Callable[[Exchange], Awaitable[Report]], beat: Callable[[], Awaitable[float]]
+    ) -> None:
         self._answer, self._beat = answer, beat
 
     async def exchange(self, message: Exchange) -> Report:
@@ -370,7 +372,10 @@ def test_no_allowance_leaves_before_the_log_knows_of_it() -> None:
             return report
 
         world = World(
-            plan(count=50), spawner=OneClient(lambda _: Scripted(answer, quiet)), log=log, bounds_usd=(0.01, 0.03)
+            plan(count=50),
+            spawner=OneClient(lambda _: Scripted(answer, quiet)),
+            log=log,
+            bounds_usd=(0.01, 0.03),
         )
         assert await (await world.driver()).run() == "complete"
         assert given >= 50 * 0.04

@@ -217,7 +217,9 @@ def test_whatever_happens_no_trial_is_with_two_clients_and_none_is_lost(seed: in
             break
         client = rng.randrange(3)
         mine = held[client]
-        match rng.choice(["take", "take", "finish", "finish", "finish", "return", "die", "suspects", "split"]):
+        match rng.choice(
+            ["take", "take", "finish", "finish", "finish", "return", "die", "suspects", "split"]
+        ):
             case "take":
                 new = trials_of(of, of.take(client, rng.randrange(len(lanes)), rng.randrange(1, 12)))
                 assert not any(set(new) & other for other in held.values())

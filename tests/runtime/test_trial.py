@@ -15,7 +15,13 @@ ITEM = items(1)[0]
 """Its answer is A."""
 
 
-def ask(*results: CallResult | BaseException, vote: bool = False, quorum: int = 2, item: Item = ITEM, **options: Any) -> Row:
+def ask(
+    *results: CallResult | BaseException,
+    vote: bool = False,
+    quorum: int = 2,
+    item: Item = ITEM,
+    **options: Any,
+) -> Row:
     """The row of a trial whose calls end so."""
 
     async def answer(trial: int, index: int) -> CallResult:
@@ -26,7 +32,9 @@ def ask(*results: CallResult | BaseException, vote: bool = False, quorum: int = 
 
     async def main() -> Row:
         calls = [call_of(model(f"m{k}")) for k in range(len(results))]
-        plan = condition("c", *calls, vote="majority" if vote else None, quorum=quorum if vote else 1, **options)
+        plan = condition(
+            "c", *calls, vote="majority" if vote else None, quorum=quorum if vote else 1, **options
+        )
         one = Condition(0, plan)
         prompt = Prompt(one.renderer.render(item))
         return one.row(7, item, await one.ask(TrialClock(7), item, prompt, ScriptedCaller(answer)))
@@ -64,7 +72,9 @@ def test_a_cut_off_reply_that_can_be_read_counts() -> None:
 
 
 def test_a_failed_call_is_missing_data_and_its_cost_counts() -> None:
-    row = ask(failed("timeout", attempt(outcome="timeout", cost_usd=0.5, output_tokens=None, input_tokens=None)))
+    row = ask(
+        failed("timeout", attempt(outcome="timeout", cost_usd=0.5, output_tokens=None, input_tokens=None))
+    )
     assert (row.error, row.prediction, row.correct, row.latency_us) == ("timeout", None, None, None)
     assert (row.cost_usd, row.input_tokens, row.finish_reason) == (0.5, None, None)
 
@@ -76,8 +86,12 @@ def test_an_item_without_an_expected_answer_has_no_score() -> None:
 
 def test_retries_are_counted_and_our_own_waiting_is_not_latency() -> None:
     calls = [
-        attempt(attempt=0, started_us=0, ended_us=1000, outcome="overloaded", cost_usd=0.0, input_tokens=None),
-        attempt(attempt=1, started_us=9_000_000, ended_us=9_000_500, cost_usd=0.25, backoff_wait_us=8_999_000),
+        attempt(
+            attempt=0, started_us=0, ended_us=1000, outcome="overloaded", cost_usd=0.0, input_tokens=None
+        ),
+        attempt(
+            attempt=1, started_us=9_000_000, ended_us=9_000_500, cost_usd=0.25, backoff_wait_us=8_999_000
+        ),
     ]
     row = ask(said("A", calls=calls))
     assert (row.retries, row.latency_us, row.cost_usd, row.input_tokens) == (1, 1500, 0.25, 10)
@@ -141,7 +155,10 @@ def test_a_vote_of_unreadable_members_is_an_unreadable_answer() -> None:
 
 
 def test_retries_of_all_members_are_added_up() -> None:
-    calls: list[Call] = [attempt(call=1, attempt=0, outcome="overloaded", cost_usd=0.0), attempt(call=1, attempt=1)]
+    calls: list[Call] = [
+        attempt(call=1, attempt=0, outcome="overloaded", cost_usd=0.0),
+        attempt(call=1, attempt=1),
+    ]
     assert ask(said("A"), said("A", index=1, calls=calls), said("A", index=2), vote=True).retries == 1
 
 
