@@ -48,7 +48,9 @@ class Stock:
 
     def __init__(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None), trust_env=False
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=False,
         )
 
     async def play(self, url: str, in_flight: int, bodies: Iterator[bytes]) -> None:
@@ -80,7 +82,7 @@ class Raw:
         lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
         head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{lines}Content-Length: ".encode()
         while len(self._open) < in_flight:
-            made = await loop.create_connection(_RawConnection, parts.hostname, parts.port)
+            made = await loop.create_connection(_RawConnection, parts.hostname or "", parts.port or 80)
             self._open.append(made[1])
         await asyncio.gather(*(each.play(head, bodies) for each in self._open))
 

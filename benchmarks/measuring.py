@@ -75,7 +75,7 @@ def cpu_here_s() -> float:
 
 def _title(process: psutil.Process) -> str:
     try:
-        return (process.cmdline() or [""])[0]
+        return str(next(iter(process.cmdline()), ""))
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
 

@@ -43,7 +43,7 @@ REPLY_TOKENS = 70
 """Makes bodies of about 600 bytes."""
 REQUESTS_PER_MINUTE = 1e7
 """A limit that asks for slots and never makes anybody wait."""
-SAMPLE_EVERY_S = 0.2
+SAMPLE_EVERY_S = 0.5
 SETTLED, WANING = 0.15, 0.97
 """Shares of a run between which its rate is steady."""
 LEAST_RATE = 1000.0
@@ -222,7 +222,9 @@ def _bodies(prepared: Prepared) -> list[bytes]:
     return [endpoint.body(renderer.render(item)) for item in prepared.items]
 
 
-def compare(bench: Bench, name: str, latency_s: float, in_flight: int, rounds: int, trials: int) -> Comparison:
+def compare(
+    bench: Bench, name: str, latency_s: float, in_flight: int, rounds: int, trials: int
+) -> Comparison:
     """Us, stock aiohttp and the raw client in turns, against one server."""
     ours: list[Drive] = []
     stock: list[baselines.Cost] = []
@@ -253,11 +255,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         stack.callback(ray.stop)
         bench = Bench(folder, ray)
         busy = compare(bench, "64 in flight, 0 ms", 0.0, 64, scale.rounds, scale.trials)
-        patient = compare(bench, "256 in flight, 200 ms", 0.2, 256, scale.patient_rounds, scale.patient_trials)
+        patient = compare(
+            bench, "256 in flight, 200 ms", 0.2, 256, scale.patient_rounds, scale.patient_trials
+        )
         bound: list[tuple[float, int, int, Drive]] = []
         for latency_s, in_flight, rounds in scale.latency_bound:
             with bench.server(latency_s) as server:
-                bound.append((latency_s, in_flight, rounds, bench.drive(server, in_flight, in_flight, rounds)))
+                bound.append(
+                    (latency_s, in_flight, rounds, bench.drive(server, in_flight, in_flight, rounds))
+                )
     _print(busy, patient, bound)
     drives = [*busy.ours, *patient.ours, *(drive for *_, drive in bound)]
     if options.json:
@@ -265,7 +271,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if any(drive.errors for drive in drives) else 0
 
 
-def _result(busy: Comparison, bound: list[tuple[float, int, int, Drive]], drives: list[Drive]) -> dict[str, object]:
+def _result(
+    busy: Comparison, bound: list[tuple[float, int, int, Drive]], drives: list[Drive]
+) -> dict[str, object]:
     ours, rate = busy.cpu_ms(), busy.rate()
     return {
         "cpu_ratio": round(ours / _per_call_ms(busy.stock), 3) if rate >= LEAST_RATE else None,
@@ -293,13 +301,29 @@ def _print(busy: Comparison, patient: Comparison, bound: list[tuple[float, int, 
         ours = each.cpu_ms()
         for who, costs in (("raw asyncio", each.raw), ("stock aiohttp", each.stock)):
             cost, rate = _per_call_ms(costs), median(c.calls / c.wall_s for c in costs)
-            table.add_row(each.name, who, f"{1e3 * cost:.0f}", "", "", "", f"{rate:,.0f}", f"{ours / cost:.2f}")
+            table.add_row(
+                each.name, who, f"{1e3 * cost:.0f}", "", "", "", f"{rate:,.0f}", f"{ours / cost:.2f}"
+            )
         parts = [1e3 * each.cpu_ms(of) for of in (_driver, _workers, _daemons)]
-        table.add_row(each.name, "ours", f"{1e3 * ours:.0f}", *(f"{p:.0f}" for p in parts), f"{each.rate():,.0f}", "")
-        table.add_row(each.name, "(the server)", f"{1e3 * each.server_ms:.0f}", "", "", "", "", "", end_section=True)
+        table.add_row(
+            each.name, "ours", f"{1e3 * ours:.0f}", *(f"{p:.0f}" for p in parts), f"{each.rate():,.0f}", ""
+        )
+        table.add_row(
+            each.name, "(the server)", f"{1e3 * each.server_ms:.0f}", "", "", "", "", "", end_section=True
+        )
     console.print(table)
     table = Table(title="Latency-bound: wall over the ideal")
-    for column in ("latency", "in flight", "answers each", "trials", "wall s", "over ideal", "CPU us/trial", "MB", "errors"):
+    for column in (
+        "latency",
+        "in flight",
+        "answers each",
+        "trials",
+        "wall s",
+        "over ideal",
+        "CPU us/trial",
+        "MB",
+        "errors",
+    ):
         table.add_column(column, justify="right")
     for latency_s, in_flight, rounds, drive in bound:
         cpu = drive.cpu_ms(lambda sample: sample.ours_s)
@@ -325,7 +349,9 @@ def _daemons(sample: Sample) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="end with one JSON object on a line of its own")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: small grids, one round, no long waits")
+    parser.add_argument(
+        "--quick", action="store_true", help="a smoke test: small grids, one round, no long waits"
+    )
     return parser
 
 

@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 
 from crucible_ray.actors.limiter import RateLimiterRef
 from crucible_ray.actors.spawn import spawn
+from crucible_ray.journal.rows import warm_up
 from crucible_ray.ports import Client, ClientLost, Limiter
 from crucible_ray.records import Exchange, Report
 from crucible_ray.runtime.client import ClientCore, Setup
@@ -38,6 +39,7 @@ class ClientActor:
             return RateLimiterRef(state_dir)
 
         self._core = live_client(setup, keys=keys, limiter=limiter, seed=seed, cpu_clock=time.process_time)
+        warm_up()
         gc.collect()
         gc.freeze()
         # Thousands of coroutines and their buffers live for seconds: the default thresholds would scan them for ever.

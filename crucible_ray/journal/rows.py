@@ -100,6 +100,11 @@ class RowBuffer:
         return bytes(sink.getvalue())
 
 
+def warm_up() -> None:
+    """Make the first array: pyarrow then imports pandas, a third of a second in which nothing else should wait."""
+    pa.array([None])
+
+
 def read_rows(data: bytes) -> pa.Table:
     """The rows of one `RowBuffer.take`."""
     if not data:

@@ -25,7 +25,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
-from aiohttp.hdrs import PROXY_AUTHORIZATION
+from aiohttp.hdrs import CONTENT_LENGTH, PROXY_AUTHORIZATION
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
@@ -213,7 +213,9 @@ class _Target:
 
     def _head(self, method: str, headers: Mapping[str, str]) -> bytes:
         door = self.door
+        # What aiohttp sends by itself (Host, Accept-Encoding) comes with the headers of a request that has no body.
         fields = ClientRequest(method, door.url, headers=dict(headers)).headers
+        fields.popall(CONTENT_LENGTH, None)
         if door.proxy is not None and not door.is_ssl():
             place = str(door.url)
             if PROXY_AUTHORIZATION in door.headers:
@@ -235,7 +237,8 @@ def _begin(connection: Connection, method: str, head: bytes, body: bytes) -> _Ca
     carrier.heard = False
     carrier.set_response_params(skip_payload=method == "HEAD", read_until_eof=True)
     sized = body or method not in ClientRequest.GET_METHODS
-    carrier.transport.write(b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body) if sized else head + b"\r\n\r\n")
+    length = b"Content-Length: %d\r\n" % len(body) if sized else b""
+    carrier.transport.write(b"%b\r\n%b\r\n%b" % (head, length, body))
     return carrier
 
 

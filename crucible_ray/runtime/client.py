@@ -123,7 +123,9 @@ class ClientCore:
     async def exchange(self, message: Exchange) -> Report:
         """See ports.Client. Raises what a trial raised unexpectedly: that is this client's end."""
         if message.generation != self._setup.generation:
-            raise RuntimeError(f"an exchange of generation {message.generation} came to {self._setup.generation}")
+            raise RuntimeError(
+                f"an exchange of generation {message.generation} came to {self._setup.generation}"
+            )
         if self._last is not None and message.number == self._last.number:
             return self._last
         self._accept(message)

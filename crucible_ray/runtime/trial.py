@@ -68,7 +68,9 @@ class Caller(Protocol):
     purse: Purse
     gauges: Gauges
 
-    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+    async def call(
+        self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
+    ) -> CallResult:
         """Call number `index` of the condition, with its retries. Raises HandedBack."""
         ...
 
@@ -102,7 +104,8 @@ class Condition:
         if self.plan.vote is None:
             return [await caller.call(clock, self.index, 0, item, prompt)]
         tasks = [
-            asyncio.ensure_future(caller.call(clock, self.index, k, item, prompt)) for k in range(len(self.plan.calls))
+            asyncio.ensure_future(caller.call(clock, self.index, k, item, prompt))
+            for k in range(len(self.plan.calls))
         ]
         try:
             return await asyncio.gather(*tasks)
@@ -141,36 +144,42 @@ class Condition:
         self, trial: int, item: Item, results: list[CallResult], prediction: str | None, error: str | None
     ) -> Row:
         answered = error in ANSWERED
-        calls = tuple(results[0].calls) if len(results) == 1 else tuple(c for r in results for c in r.calls)
+        calls = results[0].calls if len(results) == 1 else [call for each in results for call in each.calls]
+        last = results[0].reply if len(results) == 1 else None
+        correct = latency_us = None
+        if answered:
+            correct = score_accuracy(prediction, answer_key(self.plan.parse, item), self._normalize)
+            latency_us = max(_active_us(each.calls) for each in results)
         return Row(
             trial=trial,
             error=error,
             prediction=prediction if answered else None,
-            correct=score_accuracy(prediction, answer_key(self.plan.parse, item), self._normalize) if answered else None,
-            latency_us=max(_active_us(r.calls) for r in results) if answered else None,
-            cost_usd=_total(calls),
+            correct=correct,
+            latency_us=latency_us,
+            cost_usd=_total([c.cost_usd for c in calls]),
             input_tokens=_count([c.input_tokens for c in calls]),
             output_tokens=_count([c.output_tokens for c in calls]),
             reasoning_tokens=_count([c.reasoning_tokens for c in calls]),
-            finish_reason=results[0].reply.finish_reason if len(results) == 1 and results[0].reply else None,
+            finish_reason=None if last is None else last.finish_reason,
             retries=len(calls) - len(results),
-            calls=calls,
+            calls=tuple(calls),
         )
 
 
 def _active_us(calls: list[Call]) -> int:
     """Time on the trial's clock: our own waiting between attempts does not count."""
-    return sum(c.ended_us - c.started_us for c in calls)
+    return sum([c.ended_us - c.started_us for c in calls])
 
 
-def _total(calls: tuple[Call, ...]) -> float | None:
+def _total(costs: list[float | None]) -> float | None:
     """The sum of what is known; None where a charged call's price is not."""
-    if len(calls) == 1:
-        return calls[0].cost_usd
-    costs = [c.cost_usd for c in calls]
-    return None if any(c is None for c in costs) else fsum(c for c in costs if c is not None)
+    if len(costs) == 1:
+        return costs[0]
+    return None if None in costs else fsum(c for c in costs if c is not None)
 
 
 def _count(tokens: list[int | None]) -> int | None:
+    if len(tokens) == 1:
+        return tokens[0]
     known = [t for t in tokens if t is not None]
     return sum(known) if known else None

@@ -134,9 +134,10 @@ def test_a_key_that_the_provider_says_back_is_not_recorded(
 def test_a_key_that_the_provider_refuses_is_not_said(
     tmp_path: Path, canary: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with echo(_EchoRefused) as url, pytest.raises(RefusedKey, match="bad: ") as refused:
+    with echo(_EchoRefused) as url:
         ready = prepared(tmp_path, url, api_key_env=KEY, sample_size=5, **SINGLE)
-        api.run(ready, runtime="in-process", output_dir=tmp_path)
+        with pytest.raises(RefusedKey, match="bad: ") as refused:
+            api.run(ready, runtime="in-process", output_dir=tmp_path)
     assert canary not in str(refused.value) + repr(refused.value)
     assert files_with(canary, tmp_path) == []
     assert canary not in "".join(capfd.readouterr())

@@ -17,7 +17,7 @@ class Request(NamedTuple):
     method: str
     target: str
     headers: dict[str, str]
-    """Names in lower case."""
+    """Names in lower case; what is said more than once has commas between."""
     body: bytes
 
 
@@ -36,9 +36,12 @@ class Peer:
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         first, *lines = head.decode().strip().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(":") for line in lines):
+            said = headers.get(name.lower())
+            headers[name.lower()] = value.strip() if said is None else f"{said}, {value.strip()}"
         method, target, _ = first.split(" ")
-        body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        body = await self.reader.readexactly(int(headers.get("content-length", "0").partition(",")[0]))
         return Request(method, target, headers, body)
 
     async def write(self, data: bytes) -> None:

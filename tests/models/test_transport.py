@@ -88,6 +88,7 @@ def test_method_target_headers_and_body_arrive_as_given(kind: Kind) -> None:
     assert (request.method, request.target, request.body) == ("POST", "/v1/chat", BODY)
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.headers["content-type"] == "application/json"
+    assert request.headers["content-length"] == str(len(BODY))
     assert (response.status, response.body) == (200, b"ok")
 
 

@@ -50,14 +50,19 @@ def call_of(ref: ModelRef, **changes: object) -> CallPlan:
 
 
 def condition(
-    name: str, *calls: CallPlan, vote: str | None = None, quorum: int = 1, parse: str = "choice"
+    name: str,
+    *calls: CallPlan,
+    vote: str | None = None,
+    quorum: int = 1,
+    parse: str = "choice",
+    template: str = "{{ input }}",
 ) -> ConditionPlan:
     """A condition of these calls; several vote."""
     return ConditionPlan(
         name=name,
         kind="ensemble" if vote else "model",
         calls=calls,
-        prompt=PromptPlan(template="{{ input }}"),
+        prompt=PromptPlan(template=template),
         parse=parse,
         vote=vote,
         quorum=quorum,
