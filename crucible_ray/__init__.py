@@ -26,7 +26,9 @@ __all__ = [
     "run",
 ]
 
-_HOMES = dict.fromkeys(("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "Model"), "crucible_ray.experiment.spec")
+_HOMES = dict.fromkeys(
+    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "Model"), "crucible_ray.experiment.spec"
+)
 _HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
 
 

@@ -30,10 +30,6 @@ class Limiter(Protocol):
         """A provider refused: move everybody's next send."""
         ...
 
-    async def refund(self, group: str, tokens: int) -> None:
-        """Tokens that were reserved and not used."""
-        ...
-
 
 class Spawner(Protocol):
     """Makes and unmakes clients."""

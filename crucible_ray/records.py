@@ -223,6 +223,10 @@ class SlotAsk(Struct, frozen=True, kw_only=True):
     tokens: int
     """Tokens that one of these requests may be charged at admission."""
     limits: Limits = Limits()
+    also: tuple[tuple[str, Limits], ...] = ()
+    """Other groups that the same sends count in: the whole run's own limit."""
+    refund: int = 0
+    """Tokens reserved earlier and not used."""
 
 
 class SlotGrant(Struct, frozen=True, kw_only=True):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
@@ -14,6 +16,7 @@ from ray.exceptions import RayError
 
 from crucible_ray.actors.limiter import RateLimiterRef
 from crucible_ray.actors.spawn import spawn
+from crucible_ray.errors import CrucibleError
 from crucible_ray.journal.rows import warm_up
 from crucible_ray.ports import Client, ClientLost, Limiter
 from crucible_ray.records import Exchange, Report
@@ -35,8 +38,13 @@ class ClientActor:
         """Build the core on this process's loop; returns the process id."""
         raise_file_limit()
 
+        limiters: list[Limiter] = []
+
         async def limiter() -> Limiter:
-            return RateLimiterRef(state_dir)
+            # Made with the first limit or 429; one for the life of this process.
+            if not limiters:
+                limiters.append(RateLimiterRef(state_dir))
+            return limiters[0]
 
         self._core = live_client(setup, keys=keys, limiter=limiter, seed=seed, cpu_clock=time.process_time)
         warm_up()
@@ -100,6 +108,8 @@ class RaySpawner:
         try:
             pid = await handle.start.remote(setup, self._keys, self._state_dir, seed)
         except RayError as error:
+            if isinstance(cause := getattr(error, "cause", None), CrucibleError):
+                raise cause from None
             raise ClientLost(_last_line(error)) from error
         ref = self.refs[index] = ClientRef(handle, cast(int, pid))
         return ref
@@ -110,6 +120,15 @@ class RaySpawner:
         self.refs.pop(index, None)
         if handle is not None:
             ray.kill(handle, no_restart=True)
+
+    def kill_process(self, index: int) -> bool:
+        """Kill -9 a client's process, where it runs on this machine; whether there was one to kill."""
+        ref = self.refs.get(index)
+        if ref is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(ref.pid, signal.SIGKILL)
+        return True
 
     def __repr__(self) -> str:
         return f"RaySpawner({len(self._handles)} clients)"

@@ -49,21 +49,25 @@ class RayThread:
         self._thread.join(timeout=20.0)
 
     def _live(self) -> None:
+        try:
+            ray = self._started()
+        except Exception as error:  # noqa: BLE001 - Ray raises plain Exceptions too, and whoever waits has to be told
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        self._over.wait()
+        ray.shutdown()
+
+    def _started(self) -> Any:
         os.environ.update(_environment(os.environ, private=self._address is None))
         import ray
         from ray._private import worker
 
         # `log_to_driver=False` leaves the deaths of workers, which Ray prints on our stdout; it has no switch for them.
         worker._worker_logs_enabled = False
-        try:
-            ray.init(**self._arguments())
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            self._failure = error
-            self._ready.set()
-            return
-        self._ready.set()
-        self._over.wait()
-        ray.shutdown()
+        ray.init(**self._arguments())
+        return ray
 
     def _arguments(self) -> dict[str, Any]:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": NAMESPACE}

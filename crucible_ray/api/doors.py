@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import journal_store, raise_fatal, run_session
 from crucible_ray.errors import UsageError
-from crucible_ray.estimate import Estimate
+from crucible_ray.estimate import Estimate, estimate_lines
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Experiment
@@ -160,12 +161,12 @@ async def aobserve(where: str | Path) -> Standing:
     return await observe_log(plan, folder, _store(plan, folder))
 
 
-def find_results(where: str | Path, output_dir: Path | None = None) -> Path:
+def find_results(where: str | Path, output_dir: str | Path | None = None) -> Path:
     """A results folder by its path or its id. Raises UsageError."""
     path = Path(where)
     if path.is_dir():
         return path
-    parent = output_dir or Path(load_settings(Path.cwd(), os.environ).run.results_dir)
+    parent = Path(output_dir or load_settings(Path.cwd(), os.environ).run.results_dir)
     if (parent / str(where)).is_dir():
         return parent / str(where)
     raise UsageError(f"{where} is neither a results folder nor an experiment in {parent}.")
@@ -180,10 +181,10 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
     plan = prepared.plan
     prepared.keys()
     found = prepared.estimate()
-    if options.confirm is not None and not options.confirm(plan, found):
+    ask = _ask if options.confirm is True else options.confirm
+    if ask and not ask(plan, found):
         raise Declined("Not confirmed: nothing was run and nothing was spent.")
-    parent = options.output_dir or Path(prepared.settings.run.results_dir)
-    folder = folder or parent / plan.experiment_id
+    folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     store = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
     fleet, own = _fleet(prepared, options)
     try:
@@ -206,6 +207,13 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
     if session.status != "interrupted":
         raise_fatal(session.fatal, plan)
     return result
+
+
+def _ask(plan: Plan, found: Estimate) -> bool:
+    """Show the estimate on the terminal and wait for a yes."""
+    sys.stderr.write("\n".join(estimate_lines(plan, found)) + "\nContinue? [y/N]: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _fleet(prepared: Prepared, options: Options) -> tuple[Fleet, Any]:

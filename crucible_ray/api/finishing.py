@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from crucible_ray.api.running import Session, order_of
 from crucible_ray.ensemble import normalizer
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.plan import Plan
-from crucible_ray.journal.artifacts import write_results
+from crucible_ray.journal.artifacts import write_results, written_aside
 from crucible_ray.journal.kept import kept_rows
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
@@ -44,10 +43,12 @@ def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, str
     return score
 
 
-def analyse(plan: Plan, items: tuple[Item, ...], log: BlockingLog, state: JournalState) -> Analysis:
-    """The analysis of the rows that count."""
-    with tempfile.TemporaryDirectory() as scratch:
-        rows = kept_rows(log, state, scratch=Path(scratch), columns=_COLUMNS)
+def analyse(
+    plan: Plan, items: tuple[Item, ...], log: BlockingLog, state: JournalState, *, scratch: Path
+) -> Analysis:
+    """The analysis of the rows that count; `scratch` is a folder for what does not fit into memory."""
+    with tempfile.TemporaryDirectory(dir=scratch) as aside:
+        rows = kept_rows(log, state, scratch=Path(aside), columns=_COLUMNS)
         return reduce(plan, rows, member_score=member_score(plan, items))
 
 
@@ -75,13 +76,13 @@ async def finish(
         positions=order_of(plan).positions_of,
         experiment_folder=base,
     )
-    analysis = analyse(plan, items, log, state)
+    analysis = analyse(plan, items, log, state, scratch=folder)
     facts = _facts(plan, analysis, folder, state, session, priced, estimated_usd, planted, runtime)
-    written = {"analysis.json": encode(analysis), "report.md": write_markdown(plan, analysis, facts).encode()}
-    for name, data in written.items():
-        aside = folder / f".{name}.{os.getpid()}"
-        aside.write_bytes(data)
-        aside.replace(folder / name)
+    with written_aside(folder) as aside:
+        (aside / "analysis.json").write_bytes(encode(analysis))
+        # Where nothing was left to run, the report of the run that did it says more than one of this moment would.
+        if session.calls or not (folder / "report.md").is_file():
+            (aside / "report.md").write_text(write_markdown(plan, analysis, facts), encoding="utf-8")
     return _result(plan, analysis, facts, folder, state, session)
 
 
@@ -134,7 +135,7 @@ def _facts(
         clients=session.clients,
         spent_usd=state.spent_usd if priced else None,
         estimated_usd=estimated_usd,
-        calls=session.calls,
+        calls=_kept_calls(folder),
         retries=session.retries,
         throttled=session.throttled,
         quota_wait_s=session.quota_wait_s,
@@ -152,6 +153,13 @@ def _facts(
         reproduce=(f"crucible-ray reproduce {folder}",),
         next_steps=_next_steps(session, state, folder),
     )
+
+
+def _kept_calls(folder: Path) -> int:
+    """Calls of the rows that count, earlier sessions' included."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(folder / "calls.parquet").num_rows)
 
 
 def _next_steps(session: Session, state: JournalState, folder: Path) -> tuple[str, ...]:

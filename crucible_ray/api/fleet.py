@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import platformdirs
+from msgspec.structs import replace
 
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.models.engine import Engine
@@ -33,8 +32,12 @@ def state_dir(env: Mapping[str, str]) -> Path:
 class Fleet(Protocol):
     """A place for clients."""
 
-    async def start(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
-        """Be ready to spawn. Raises RayUnavailable."""
+    async def ready(self) -> int:
+        """Wait until clients can live here; returns over how many machines. Raises CannotContinue."""
+        ...
+
+    def spawner(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+        """What makes clients; after `ready`."""
         ...
 
     async def close(self) -> None:
@@ -45,25 +48,26 @@ class Fleet(Protocol):
         """Kill client 0 as an accident would; whether there was one."""
         ...
 
-    def nodes(self) -> int:
-        """Machines to spread over."""
-        ...
-
 
 class LocalFleet:
     """`--in-process`: the same plan, the same rows, and `breakpoint()` works."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._states: FileStates | None = None
         self._spawner: LocalSpawner | None = None
         self._engines: list[Engine] = []
 
-    async def start(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+    async def ready(self) -> int:
         """See Fleet."""
-        import msgspec
-
         raise_file_limit()
-        service = LimiterService(FileStates(self._folder))
+        self._states = FileStates(self._folder)
+        return 1
+
+    def spawner(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+        """See Fleet."""
+        assert self._states is not None
+        service = LimiterService(self._states)
 
         async def limiter() -> Limiter:
             return service
@@ -72,7 +76,7 @@ class LocalFleet:
             engine = Engine()
             self._engines.append(engine)
             return live_client(
-                msgspec.structs.replace(setup, generation=generation),
+                replace(setup, generation=generation),
                 keys=keys,
                 limiter=limiter,
                 seed=seed + index,
@@ -89,14 +93,12 @@ class LocalFleet:
             await self._spawner.close()
         for engine in self._engines:
             await engine.aclose()
+        if self._states is not None:
+            self._states.close()
 
     def kill_one(self) -> bool:
         """See Fleet: an object cannot be killed from outside without Ray."""
         return False
-
-    def nodes(self) -> int:
-        """See Fleet."""
-        return 1
 
 
 class RayFleet:
@@ -106,12 +108,20 @@ class RayFleet:
         self._folder, self._ray = folder, ray
         self._spawner: RaySpawner | None = None
 
-    async def start(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
+    async def ready(self) -> int:
+        """See Fleet."""
+        from crucible_ray.actors.cluster import alive_nodes
+
+        # Tried here first: an actor that cannot use the folder would only die of it, again and again.
+        FileStates(self._folder).close()
+        while not await asyncio.to_thread(self._ray.ready, 0.2):
+            pass
+        return alive_nodes()
+
+    def spawner(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
         """See Fleet."""
         from crucible_ray.actors.client import RaySpawner
 
-        while not await asyncio.to_thread(self._ray.ready, 0.2):
-            pass
         self._spawner = RaySpawner(setup, keys=keys, state_dir=str(self._folder), seed=seed)
         return self._spawner
 
@@ -123,14 +133,4 @@ class RayFleet:
 
     def kill_one(self) -> bool:
         """See Fleet."""
-        ref = self._spawner.refs.get(0) if self._spawner is not None else None
-        if ref is None:
-            return False
-        os.kill(ref.pid, signal.SIGKILL)
-        return True
-
-    def nodes(self) -> int:
-        """See Fleet."""
-        from crucible_ray.actors.cluster import alive_nodes
-
-        return alive_nodes()
+        return self._spawner is not None and self._spawner.kill_process(0)

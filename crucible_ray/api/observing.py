@@ -9,7 +9,7 @@ from msgspec import Struct
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.alive import decode_note, is_dead, note_of_this_process
 from crucible_ray.journal.log import ALIVE_WITHIN_S
-from crucible_ray.journal.state import Checkpoint, read_state
+from crucible_ray.journal.state import Checkpoint, JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
 
 
@@ -42,7 +42,7 @@ async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
         experiment_id=plan.experiment_id,
         name=plan.name,
         results_dir=str(folder),
-        status="running" if alive else state.status or "new" if ended else "killed",
+        status="running" if alive else _status(state, ended=ended),
         alive=alive,
         trials=plan.trials,
         done=state.kept.count,
@@ -51,6 +51,15 @@ async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
         spent_usd=state.spent_usd if is_priced(plan) else None,
         checkpoints=tuple(state.checkpoints),
     )
+
+
+def _status(state: JournalState, *, ended: bool) -> str:
+    """How it stopped; a driver that said goodbye without a stop broke, one that said nothing was killed."""
+    if state.status is not None:
+        return state.status
+    if not ended:
+        return "killed"
+    return "broken" if state.last else "new"
 
 
 async def _last_writer(log: BlockingLog) -> tuple[bool, bool]:

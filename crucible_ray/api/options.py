@@ -46,7 +46,7 @@ class Note(Struct, frozen=True, kw_only=True):
 class Options:
     """How to run; none of it changes an answer."""
 
-    output_dir: Path | None = None
+    output_dir: str | Path | None = None
     """Parent of the results folder; None: the settings'."""
     runtime: str = "ray"
     """`ray` or `in-process`."""
@@ -63,8 +63,8 @@ class Options:
     """Go back to this entry of the journal first."""
     retry: bool = False
     """Run the failed trials again."""
-    confirm: Callable[[Plan, Estimate], bool] | None = None
-    """Asked before any money is spent; None: go on."""
+    confirm: Callable[[Plan, Estimate], bool] | bool = False
+    """Asked before any money is spent; True: the terminal is asked; False: go on."""
     on_progress: Callable[[Progress], None] | None = None
     on_note: Callable[[Note], None] | None = None
     progress_every_s: float = 1.0

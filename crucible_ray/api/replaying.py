@@ -120,7 +120,7 @@ async def _compare(
 ) -> Reproduction:
     state = await read_state(log, conditions=len(plan.conditions))
     write_results(again, plan=plan, items=items, log=log, state=state, positions=order_of(plan).positions_of)
-    (again / "analysis.json").write_bytes(encode(analyse(plan, items, log, state)))
+    (again / "analysis.json").write_bytes(encode(analyse(plan, items, log, state, scratch=again)))
     identical = {
         name: (folder / name).is_file() and (folder / name).read_bytes() == (again / name).read_bytes()
         for name in COMPARED

@@ -17,8 +17,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-from msgspec.structs import replace
+from msgspec import Struct
 
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
@@ -65,15 +66,51 @@ class Session:
     fatal: Fatal | None = None
 
 
-def journal_store(folder: Path, prepared_checkpoint_dir: str | None, experiment_id: str) -> BlockingLog:
-    """Where the entries of a run are: its own folder, `CHECKPOINT_DIR`, or a bucket."""
-    if prepared_checkpoint_dir is None:
+def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) -> BlockingLog:
+    """Where the entries of a run are: its own folder, `CHECKPOINT_DIR`, or a bucket.
+
+    A run that began keeps its place, whatever the settings say today: its paid work is there.
+    """
+    checkpoint_dir = recorded_checkpoint_dir(folder, otherwise=checkpoint_dir)
+    if checkpoint_dir is None:
         return DiskLog(folder / "checkpoints")
-    if "://" in prepared_checkpoint_dir:
+    if "://" in checkpoint_dir:
         from crucible_ray.journal.cloud import ObjectLog
 
-        return ObjectLog(f"{prepared_checkpoint_dir.rstrip('/')}/{experiment_id}")
-    return DiskLog(Path(prepared_checkpoint_dir) / experiment_id)
+        return ObjectLog(f"{checkpoint_dir.rstrip('/')}/{experiment_id}")
+    return DiskLog(Path(checkpoint_dir) / experiment_id)
+
+
+class _Place(Struct):
+    checkpoint_dir: str | None = None
+
+
+class _Settings(Struct):
+    run: _Place = _Place()
+
+
+class _Config(Struct):
+    settings: _Settings = _Settings()
+
+
+def recorded_checkpoint_dir(folder: Path, *, otherwise: str | None) -> str | None:
+    """Where a results folder says that its journal is; `otherwise` where nothing ran yet."""
+    config = folder / "config.json"
+    if not config.is_file():
+        return otherwise
+    try:
+        return msgspec.json.decode(config.read_bytes(), type=_Config).settings.run.checkpoint_dir
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{config} cannot be read: {error}.") from error
+
+
+def _public(prepared: Prepared) -> dict[str, Any]:
+    """The settings for `config.json`: no secret, and the journal's place as it is from anywhere."""
+    public = prepared.settings.public()
+    place = public["run"]["checkpoint_dir"]
+    if place is not None and "://" not in place:
+        public["run"] = {**public["run"], "checkpoint_dir": str(Path(place).resolve())}
+    return public
 
 
 def order_of(plan: Plan) -> Order:
@@ -102,7 +139,9 @@ async def run_session(
     )
     try:
         state = await _state(journal, prepared.plan, options)
-        await asyncio.to_thread(write_inputs, folder, plan=prepared.plan, items=prepared.items)
+        await asyncio.to_thread(
+            write_inputs, folder, plan=prepared.plan, items=prepared.items, settings=_public(prepared)
+        )
         with RunLog(folder, level=prepared.settings.logging.level, secrets=keys.values()) as log:
             log.info(
                 "start", experiment_id=prepared.plan.experiment_id, **_start_facts(prepared, options, state)
@@ -195,23 +234,24 @@ async def _drive(
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
         watch = _Watch(plan, options, fleet, session, state)
         watch.tell("starting", None)
-        setup = Setup(plan=live_plan, items=prepared.items, lanes=lanes, windows=(), bounds_usd=bounds)
-        clients = options.clients or prepared.settings.run.clients
-        # The windows depend on how many clients there are, and that on how many nodes Ray has.
-        spawner = await fleet.start(
-            setup_with_windows := replace(setup, windows=_windows(options, plan, clients or 1, len(lanes))),
-            keys,
-            seed,
+        nodes = await fleet.ready()
+        clients = session.clients = options.clients or prepared.settings.run.clients or nodes
+        windows = _windows(options, plan, clients, len(lanes))
+        setup = Setup(
+            plan=live_plan,
+            items=prepared.items,
+            lanes=lanes,
+            windows=windows,
+            bounds_usd=bounds,
+            clients=clients,
         )
-        clients = clients or fleet.nodes()
-        session.clients = clients
         driver = Driver(
             frontier=Frontier(order=order_of(plan), lanes=lanes, done=state.kept),
             ledger=_ledger(prepared, state, bounds),
             journal=journal,
-            spawner=spawner,
+            spawner=fleet.spawner(setup, keys, seed),
             clients=clients,
-            windows=setup_with_windows.windows,
+            windows=windows,
             bounds_usd=bounds,
             on_event=watch.note,
         )
@@ -270,8 +310,11 @@ def _signals(driver: Driver, watch: _Watch, *, enabled: bool) -> Iterator[None]:
         return
     loop = asyncio.get_running_loop()
 
+    heard: list[int] = []
+
     def on_signal(number: int) -> None:
-        if driver.stopping:
+        heard.append(number)
+        if len(heard) > 1:
             watch.note("leaving", {"signal": signal.Signals(number).name})
             os._exit(130)
         watch.note("stopping", {"signal": signal.Signals(number).name})

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from math import fsum, inf
 
 CEILING_STEP = 0.02
-_DUST = 1e-12
+DUST_USD = 1e-12
+"""Sums of floats differ by so much from what they should be."""
 
 
 class Ledger:
@@ -50,18 +51,18 @@ class Ledger:
 
     def affords(self, amounts: Sequence[float]) -> bool:
         """Whether these amounts by condition can still be committed."""
-        if self.committed_usd + fsum(amounts) > self.limit_usd + _DUST:
+        if self.committed_usd + fsum(amounts) > self.limit_usd + DUST_USD:
             return False
         return all(
-            s + o + a <= self.condition_limit_usd + _DUST
+            s + o + a <= self.condition_limit_usd + DUST_USD
             for s, o, a in zip(self.spent, self.outstanding, amounts, strict=True)
             if a
         )
 
-    def ceiling_for(self, amounts: Sequence[float]) -> float | None:
-        """The ceiling that the log must hold before `amounts` are granted; None: it holds enough."""
-        needed = self.committed_usd + fsum(amounts)
-        if needed <= self.ceiling_usd + _DUST:
+    def ceiling_needed(self) -> float | None:
+        """The ceiling that the log must hold before what is committed may leave; None: it holds enough."""
+        needed = self.committed_usd
+        if needed <= self.ceiling_usd + DUST_USD:
             return None
         return max(needed, min(self.limit_usd, needed + self._step))
 
@@ -107,7 +108,7 @@ class Purse:
         """Set `amount` aside for one attempt, if it is there and nobody waited longer."""
         if not self.metered:
             return True
-        if self._waiting[condition] or self._free[condition] + _DUST < amount:
+        if self._waiting[condition] or self._free[condition] + DUST_USD < amount:
             return False
         self._free[condition] -= amount
         return True
@@ -151,7 +152,7 @@ class Purse:
 
     def _serve(self, condition: int) -> None:
         queue = self._waiting[condition]
-        while queue and self._free[condition] + _DUST >= queue[0][0]:
+        while queue and self._free[condition] + DUST_USD >= queue[0][0]:
             amount, answer = queue.popleft()
             self._free[condition] -= amount
             answer(True)

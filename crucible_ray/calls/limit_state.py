@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from crucible_ray.calls.limits import GroupState
+from crucible_ray.errors import StorageFailed
 
 
 class LimitStates(Protocol):
@@ -37,7 +38,7 @@ class LimitStates(Protocol):
 class MemoryStates:
     """States of one process, on a given clock."""
 
-    def __init__(self, clock: object = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._states: dict[str, GroupState] = {}
         self._clock = clock
 
@@ -48,7 +49,7 @@ class MemoryStates:
 
     def now_s(self) -> float:
         """See LimitStates."""
-        return float(self._clock())  # type: ignore[operator]
+        return self._clock()
 
 
 class _Stored(Struct):
@@ -67,11 +68,20 @@ class FileStates:
     """States in `folder/limits`, one file each, mode 0600, on the machine-wide monotonic clock."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises StorageFailed where the folder cannot be made."""
         self._folder = folder / "limits"
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._failed(error) from error
         self._boot = _boot_id()
         self._encode, self._decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(_Stored).decode
         self._open: dict[str, int] = {}
+
+    def _failed(self, error: OSError) -> StorageFailed:
+        return StorageFailed(
+            str(self._folder), f"{error.strerror or error} (CRUCIBLE_STATE_DIR says where it is)"
+        )
 
     def now_s(self) -> float:
         """See LimitStates."""
@@ -79,14 +89,22 @@ class FileStates:
 
     @contextlib.contextmanager
     def locked(self, group: str) -> Iterator[GroupState]:
-        """See LimitStates. A file that was torn or belongs to an earlier boot counts as empty: nothing is saved while idle."""
-        handle = self._handle(group)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        """See LimitStates. A torn file, or an earlier boot's, counts as empty: nothing is saved while idle.
+
+        Raises StorageFailed.
+        """
         try:
+            handle = self._handle(group)
+            fcntl.flock(handle, fcntl.LOCK_EX)
             state = self._read(handle)
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
             yield state
             data = self._encode(_Stored(self._boot, state))
             os.pwrite(handle, data.ljust(512), 0)
+        except OSError as error:
+            raise self._failed(error) from error
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
 

@@ -7,6 +7,8 @@ its sliding minutes. A refusal moves everybody's next send; where no limit is kn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from crucible_ray.records import Limits, SlotAsk, SlotGrant, Throttled
@@ -67,22 +69,31 @@ def _spacing_s(state: GroupState, tokens: int, now_s: float) -> tuple[float, flo
     return by_request, by_token
 
 
-def take(state: GroupState, ask: SlotAsk, *, now_s: float) -> SlotGrant | float:
-    """Slots for `ask`, or the seconds to wait before asking again. Changes `state`."""
-    learn(state, ask.limits)
-    by_request, by_token = _spacing_s(state, ask.tokens, now_s)
-    start = max(state.request_s, state.token_s, state.cooldown_s, now_s)
+def take(
+    state: GroupState, ask: SlotAsk, *, now_s: float, others: Sequence[tuple[GroupState, Limits]] = ()
+) -> SlotGrant | float:
+    """Slots for `ask`, or the seconds to wait before asking again. Changes `state`, and `others` alike.
+
+    `others`: groups that the same sends count in. A slot is good for all of them or is not given.
+    """
+    members = [(state, ask.limits), *others]
+    spacings = []
+    for each, limits in members:
+        learn(each, limits)
+        spacings.append(_spacing_s(each, ask.tokens, now_s))
+    start = max(now_s, *(max(each.request_s, each.token_s, each.cooldown_s) for each, _ in members))
     if start - now_s > HORIZON_S + _SHORTEST_WAIT_S:
         return start - now_s - HORIZON_S
-    spacing = max(by_request, by_token)
+    spacing = max(map(max, spacings))
     binding = start > now_s
     span = BINDING_SPAN_S if binding else FREE_SPAN_S
     count = max(1, min(ask.count, int(span / spacing) if spacing else ask.count))
     last = start + (count - 1) * spacing
-    state.request_s = last + by_request
-    state.token_s = max(state.token_s, start) + count * by_token
-    if state.refusals and start > state.refused_s + _LONGEST_COOLDOWN_S:
-        state.refusals = 0
+    for (each, _), (by_request, by_token) in zip(members, spacings, strict=True):
+        each.request_s = last + by_request
+        each.token_s = max(each.token_s, start) + count * by_token
+        if each.refusals and start > each.refused_s + _LONGEST_COOLDOWN_S:
+            each.refusals = 0
     return SlotGrant(
         count=count, first_s=start - now_s, spacing_s=spacing, expires_s=EXPIRES_S, binding=binding
     )

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from crucible_ray.errors import ModelError, RateLimited
 
-LONGEST_REFUSAL_S = 600.0
-"""A 429 uses up no retry, but nobody waits longer than this for one call."""
+LONGEST_WAIT_S = 600.0
+"""Nobody waits longer than this for one call, all its waits together; a 429 uses up no retry."""
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
@@ -23,11 +23,11 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 class Patience:
     """The retries of one call: told of each failure, it answers how long to wait, or None to give up."""
 
-    __slots__ = ("_policy", "_refusals", "_refused_s", "retries")
+    __slots__ = ("_policy", "_refusals", "_waited_s", "retries")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
-        self._refused_s = 0.0
+        self._waited_s = 0.0
         self._refusals = 0
         self.retries = 0
 
@@ -41,7 +41,7 @@ class Patience:
             return None
         wait = max(error.retry_after_s or 0.0, self._jitter(self.retries, rng))
         self.retries += 1
-        return wait
+        return self._bear(wait)
 
     def _on_refusal(self, error: RateLimited, rng: random.Random) -> float | None:
         wait = error.retry_after_s
@@ -49,9 +49,11 @@ class Patience:
             wait = self._jitter(self._refusals, rng)
         self._refusals += 1
         # Everybody was told the same moment; a little jitter keeps them from coming back as one burst.
-        wait += rng.uniform(0.0, 0.1)
-        self._refused_s += wait
-        return wait if self._refused_s <= LONGEST_REFUSAL_S else None
+        return self._bear(wait + rng.uniform(0.0, 0.1))
+
+    def _bear(self, wait_s: float) -> float | None:
+        self._waited_s += wait_s
+        return wait_s if self._waited_s <= LONGEST_WAIT_S else None
 
     def _jitter(self, failures: int, rng: random.Random) -> float:
         return rng.uniform(0.0, min(self._policy.longest_delay_s, self._policy.delay_s * 2.0**failures))

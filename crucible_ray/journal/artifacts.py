@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -25,10 +26,13 @@ _STALE_S = 3600.0
 """Scratch this old was left by a process that was killed: writing results takes minutes at most."""
 
 
-def write_inputs(folder: Path, *, plan: Plan, items: Sequence[Item]) -> None:
-    """`config.json` and `dataset.jsonl`: what the run is about. Raises StorageFailed."""
-    config = msgspec.json.format(msgspec.json.encode(plan, order="sorted"), indent=2)
-    with _written_aside(folder) as aside:
+def write_inputs(
+    folder: Path, *, plan: Plan, items: Sequence[Item], settings: Mapping[str, Any] | None = None
+) -> None:
+    """`config.json` (the plan, and `settings` without secrets) and `dataset.jsonl`. Raises StorageFailed."""
+    found = {**msgspec.to_builtins(plan), "settings": settings or {}}
+    config = msgspec.json.format(msgspec.json.encode(found, order="sorted"), indent=2)
+    with written_aside(folder) as aside:
         (aside / "config.json").write_bytes(config + b"\n")
         with (aside / "dataset.jsonl").open("wb") as file:
             for item in items:
@@ -51,7 +55,7 @@ def write_results(
     Blocking, for seconds where there are a million rows. Raises DamagedEntry, StorageFailed.
     """
     grid = Grid(plan, items, positions)
-    with _written_aside(folder) as aside, tempfile.TemporaryDirectory(dir=aside) as scratch:
+    with written_aside(folder) as aside, tempfile.TemporaryDirectory(dir=aside) as scratch:
         versions = write_tables(aside, grid=grid, log=log, state=state, scratch=Path(scratch))
         facts = environment(experiment_folder=experiment_folder, model_versions=versions)
         encoded = msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=2)
@@ -59,7 +63,7 @@ def write_results(
 
 
 @contextmanager
-def _written_aside(folder: Path) -> Iterator[Path]:
+def written_aside(folder: Path) -> Iterator[Path]:
     """A scratch folder whose files go to `folder`, synced, when the block ends well."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

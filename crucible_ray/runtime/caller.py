@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
-from crucible_ray.calls.budget import Purse
+from crucible_ray.calls.budget import DUST_USD, Purse
 from crucible_ray.calls.deadlines import Deadline, Deadlines
 from crucible_ray.calls.retry import Patience, RetryPolicy
 from crucible_ray.calls.slots import SlotQueue
@@ -46,35 +46,41 @@ def group_key(call: CallPlan, key: str | None) -> str:
 class Gate:
     """One limit group as this client sees it: open until a limit is declared or learned, then a queue for slots."""
 
-    def __init__(self, group: str, limits: Limits, limiter: Callable[[], Awaitable[Limiter]]) -> None:
+    def __init__(
+        self,
+        group: str,
+        limits: Limits,
+        limiter: Callable[[], Awaitable[Limiter]],
+        also: tuple[tuple[str, Limits], ...] = (),
+    ) -> None:
         self.group, self.limits = group, limits
-        self._limiter = limiter
+        self._limiter, self._also = limiter, also
         self._queue: SlotQueue | None = None
         self.sent = 0
         self._refused_share = 0.0
         self._since_s = asyncio.get_running_loop().time()
         self._notices: set[asyncio.Task[None]] = set()
+        self.failure: BaseException | None = None
+        """Why the limiter could not be told of a refusal."""
 
     @property
     def limited(self) -> bool:
         """Whether sends need a slot."""
-        return self._queue is not None or self.limits != _NOTHING
+        return self._queue is not None or self.limits != _NOTHING or bool(self._also)
 
-    async def acquire(self, tokens: int) -> None:
-        """Wait for a slot, where slots are needed."""
+    async def acquire(self, tokens: int) -> int:
+        """Wait for a slot; returns the tokens reserved for it."""
         if self._queue is None:
-            if self.limits == _NOTHING:
-                self.sent += 1
-                return
             await self._start()
         assert self._queue is not None
-        await self._queue.acquire(tokens)
+        reserved = await self._queue.acquire(tokens)
         self.sent += 1
+        return reserved
 
     async def _start(self) -> Limiter:
         limiter = await self._limiter()
         if self._queue is None:
-            self._queue = SlotQueue(limiter, self.group, self.limits)
+            self._queue = SlotQueue(limiter, self.group, self.limits, also=self._also)
         return limiter
 
     def admitted(self) -> None:
@@ -97,7 +103,7 @@ class Gate:
             self.sent, self._since_s = 0, now
         task = asyncio.get_running_loop().create_task(self._notify(notice))
         self._notices.add(task)
-        task.add_done_callback(self._notices.discard)
+        task.add_done_callback(self._told)
 
     async def _notify(self, notice: Throttled) -> None:
         limiter = await self._start()
@@ -105,15 +111,15 @@ class Gate:
         assert self._queue is not None
         self._queue.drop()
 
+    def _told(self, task: asyncio.Task[None]) -> None:
+        self._notices.discard(task)
+        if not task.cancelled():
+            self.failure = task.exception()
+
     def refund(self, tokens: int) -> None:
         """Tokens reserved at admission and not used."""
-        if tokens > 0 and self.limits.tokens_per_minute is not None:
-            task = asyncio.get_running_loop().create_task(self._refund(tokens))
-            self._notices.add(task)
-            task.add_done_callback(self._notices.discard)
-
-    async def _refund(self, tokens: int) -> None:
-        await (await self._limiter()).refund(self.group, tokens)
+        if self._queue is not None:
+            self._queue.refund(tokens)
 
     def close(self) -> None:
         """Stop asking."""
@@ -124,13 +130,12 @@ class Gate:
 
 
 class Line:
-    """One model call of a condition, prepared: where it goes, what it may cost, which gates it passes."""
+    """One model call of a condition, prepared: where it goes, what it may cost, which gate it passes."""
 
-    def __init__(self, plan: CallPlan, key: str | None, gates: tuple[Gate, ...]) -> None:
+    def __init__(self, plan: CallPlan, key: str | None, gate: Gate, places: asyncio.Semaphore | None) -> None:
         self.plan = plan
         self.endpoint = Endpoint(plan, key)
-        self.gates = gates
-        self.places = asyncio.Semaphore(plan.model.max_concurrency) if plan.model.max_concurrency else None
+        self.gate, self.places = gate, places
         self._prompt: Prompt | None = None
         self.body = b""
         self.request = ""
@@ -159,47 +164,60 @@ class LiveCaller:
         transport: Transport,
         limiter: Callable[[], Awaitable[Limiter]],
         rng: random.Random,
+        clients: int,
+        clock: Callable[[], float],
     ) -> None:
-        self._transport, self._rng = transport, rng
+        """`clients` share what a model's `max_concurrency` allows. `clock`: seconds, for latencies."""
+        self._transport, self._rng, self._clients, self.clock = transport, rng, clients, clock
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines()
         self._policy = RetryPolicy(max_retries=plan.max_retries, delay_s=plan.retry_delay_s)
         self.purse = Purse(len(plan.conditions))
         self._gates: dict[str, Gate] = {}
-        whole = self._whole_run(plan, limiter)
+        self._places: dict[str, asyncio.Semaphore] = {}
+        whole = Limits(requests_per_minute=plan.rate_limit * 60.0) if plan.rate_limit is not None else None
+        also = ((f"run-{plan.experiment_id}", whole),) if whole is not None else ()
         self.lines = [
-            [self._line(call, keys, whole, limiter) for call in condition.calls] for condition in plan.conditions
+            [self._line(call, keys, also, limiter) for call in condition.calls]
+            for condition in plan.conditions
         ]
         self.gauges = Gauges()
         self.on_wanting: Callable[[], None] = lambda: None
-
-    def _whole_run(self, plan: Plan, limiter: Callable[[], Awaitable[Limiter]]) -> tuple[Gate, ...]:
-        if plan.rate_limit is None:
-            return ()
-        group = f"run-{plan.experiment_id}"
-        gate = self._gates[group] = Gate(group, Limits(requests_per_minute=plan.rate_limit * 60.0), limiter)
-        return (gate,)
 
     def _line(
         self,
         call: CallPlan,
         keys: Mapping[str, str],
-        whole: tuple[Gate, ...],
+        also: tuple[tuple[str, Limits], ...],
         limiter: Callable[[], Awaitable[Limiter]],
     ) -> Line:
-        key = keys.get(call.model.api_key_env) if call.model.api_key_env else None
+        model = call.model
+        key = keys.get(model.api_key_env) if model.api_key_env else None
         group = group_key(call, key)
         if group not in self._gates:
-            self._gates[group] = Gate(group, call.model.limits, limiter)
-        return Line(call, key, (*whole, self._gates[group]))
+            self._gates[group] = Gate(group, model.limits, limiter, also)
+        places = None
+        if model.max_concurrency is not None:
+            share = max(1, model.max_concurrency // self._clients)
+            places = self._places.setdefault(f"{model.base_url} {model.model}", asyncio.Semaphore(share))
+        return Line(call, key, self._gates[group], places)
 
     def close(self) -> None:
         """Let go of gates and their questions."""
         for gate in self._gates.values():
             gate.close()
 
-    async def call(self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt) -> CallResult:
+    async def call(
+        self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
+    ) -> CallResult:
         """See Caller."""
+        self._count(clock, opened=1)
+        try:
+            return await self._call(clock, condition, index, prompt)
+        finally:
+            self._count(clock, opened=-1)
+
+    async def _call(self, clock: TrialClock, condition: int, index: int, prompt: Prompt) -> CallResult:
         line = self.lines[condition][index]
         patience = Patience(self._policy)
         calls: list[Call] = []
@@ -223,7 +241,16 @@ class LiveCaller:
             backoff_s = wait
             await asyncio.sleep(wait)
 
+    def _count(self, clock: TrialClock, *, opened: int = 0, waiting: int = 0) -> None:
+        """Keep count of the trials of which every open call waits for money."""
+        before = clock.stuck
+        clock.open += opened
+        clock.waiting += waiting
+        self.gauges.waiting += clock.stuck - before
+
     def _notice(self, error: ModelError, line: Line) -> None:
+        if line.gate.failure is not None:
+            raise line.gate.failure
         if isinstance(error, Authentication | Refused):
             if self.gauges.fatal is None:
                 self.gauges.fatal = Fatal(kind=error.kind, model=line.plan.model.name, detail=error.detail)
@@ -233,8 +260,8 @@ class LiveCaller:
 
     async def money(self, clock: TrialClock, condition: int, amount: float) -> None:
         """Set money aside for one attempt, the trial's own first. Raises HandedBack where none will come."""
-        if clock.allowance_usd >= amount > 0.0:
-            clock.allowance_usd -= amount
+        if amount > 0.0 and clock.allowance_usd + DUST_USD >= amount:
+            clock.allowance_usd = max(0.0, clock.allowance_usd - amount)
             return
         if self.purse.try_reserve(condition, amount):
             return
@@ -247,7 +274,7 @@ class LiveCaller:
                 self.purse.settle(condition, amount, 0.0)
 
         self.purse.wait(condition, amount, reply)
-        self.gauges.waiting += 1
+        self._count(clock, waiting=1)
         self.on_wanting()
         try:
             granted = await answer
@@ -256,7 +283,7 @@ class LiveCaller:
                 self.purse.settle(condition, amount, 0.0)
             raise
         finally:
-            self.gauges.waiting -= 1
+            self._count(clock, waiting=-1)
         if not granted:
             raise HandedBack("no money left")
 
@@ -265,23 +292,32 @@ class _Attempt:
     """One send of one request, from the wait for its slot to its settlement."""
 
     __slots__ = (
-        "_backoff_s", "_body", "_caller", "_clock", "_condition", "_index", "_line", "_number", "_prompt", "_request",
+        "_body", "_bound_usd", "_caller", "_clock", "_condition", "_index", "_line", "_number", "_prompt", "_request",
         "_reserved", "_tokens", "error", "reply", "response",
     )  # fmt: skip
 
     def __init__(
-        self, caller: LiveCaller, line: Line, clock: TrialClock, condition: int, index: int, number: int, prompt: Prompt
+        self,
+        caller: LiveCaller,
+        line: Line,
+        clock: TrialClock,
+        condition: int,
+        index: int,
+        number: int,
+        prompt: Prompt,
     ) -> None:
         self._caller, self._line, self._clock = caller, line, clock
         self._condition, self._index, self._number, self._prompt = condition, index, number, prompt
         self._body, self._request = line.body, line.request
-        self._reserved, self._tokens = line.bound_usd or 0.0, line.tokens
+        # The line is prepared for the next prompt while this one waits: nothing of it may be read later.
+        self._bound_usd, self._tokens = line.bound_usd, line.tokens
+        self._reserved = line.bound_usd or 0.0
         self.reply: Reply | None = None
         self.error: ModelError | None = None
         self.response: Response | None = None
 
     async def run(self, allowance_s: float, backoff_s: float) -> Call:
-        caller, line, now = self._caller, self._line, self._caller._loop.time
+        caller, line, now = self._caller, self._line, self._caller.clock
         asked_s = now()
         await caller.money(self._clock, self._condition, self._reserved)
         started_s: float | None = None
@@ -290,15 +326,16 @@ class _Attempt:
             if line.places is not None:
                 await line.places.acquire()
             try:
-                for gate in line.gates:
-                    if gate.limited:
-                        await gate.acquire(self._tokens)
-                    else:
-                        gate.sent += 1
+                if line.gate.limited:
+                    self._tokens = await line.gate.acquire(self._tokens)
+                else:
+                    line.gate.sent += 1
                 started_s = now()
                 if self._clock.first_s is None:
                     self._clock.first_s = started_s
-                spent_usd = self._reserved  # until the outcome is known: a cut-off attempt may have been charged
+                spent_usd = (
+                    self._reserved
+                )  # until the outcome is known: a cut-off attempt may have been charged
                 await self._send(allowance_s)
                 ended_s = now()
             finally:
@@ -318,7 +355,9 @@ class _Attempt:
         deadline: Deadline = self._caller._deadlines.arm(task, allowance_s)
         endpoint = self._line.endpoint
         try:
-            self.response = await self._caller._transport.send("POST", endpoint.url, endpoint.headers, self._body)
+            self.response = await self._caller._transport.send(
+                "POST", endpoint.url, endpoint.headers, self._body
+            )
             self.reply = endpoint.read(self.response)
         except asyncio.CancelledError:
             if not deadline.swallow():
@@ -331,30 +370,30 @@ class _Attempt:
         except RateLimited as error:
             self.error = error
             taught = endpoint.limits_from(self.response) if self.response is not None else _NOTHING
-            self._line.gates[-1].refused(error, taught)
+            self._line.gate.refused(error, taught)
         except ModelError as error:
             self.error = error
         finally:
             deadline.disarm()
         if self.response is not None and not isinstance(self.error, RateLimited):
-            self._line.gates[-1].admitted()
+            self._line.gate.admitted()
 
     def _cost(self) -> tuple[float | None, bool]:
         """(US dollars, whether it is our estimate): what is not known is counted at its upper bound."""
         endpoint = self._line.endpoint
         if self.reply is not None:
             cost = endpoint.cost_usd(self.reply.usage)
-            if cost is not None or self._line.bound_usd is None:
+            if cost is not None or self._bound_usd is None:
                 return cost, False
             return self._reserved, True
         if self.error is not None and (self.error.charged or self.error.status == 200):
-            return self._line.bound_usd, True
+            return self._bound_usd, True
         return 0.0, False
 
     def _settle_tokens(self) -> None:
         if self.reply is not None and self.reply.usage.output_tokens is not None:
             used = (self.reply.usage.input_tokens or 0) + self.reply.usage.output_tokens
-            self._line.gates[-1].refund(self._tokens - used)
+            self._line.gate.refund(self._tokens - used)
 
     def _record(
         self,

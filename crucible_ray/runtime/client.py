@@ -50,6 +50,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     """By lane: trials in flight at most."""
     bounds_usd: tuple[float, ...] = ()
     """By condition: what one trial's first attempts may cost at most; empty: unknown."""
+    clients: int = 1
+    """How many there are: they share a model's `max_concurrency`."""
     generation: int = 0
 
 

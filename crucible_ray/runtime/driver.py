@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from crucible_ray.calls.budget import Ledger
-from crucible_ray.errors import CrucibleError, RestartsExhausted
+from crucible_ray.errors import CrucibleError, JournalError, RestartsExhausted, StorageFailed
 from crucible_ray.experiment.grid import Ints
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.rows import RowBuffer, read_rows
@@ -96,11 +96,21 @@ class Driver:
                 await writer
                 heart.cancel()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            failure = _first(errors)
+            await self._break(failure)
+            raise failure from None
         status = "complete" if self.frontier.complete else self._status or "budget"
         async with self._log:
             await self._journal.append_stop(status, self.ledger.spent_usd)
         return status
+
+    async def _break(self, failure: BaseException) -> None:
+        """The run ends here: what came in is still made durable, where the log is not what failed."""
+        if isinstance(failure, StorageFailed | JournalError) or not isinstance(failure, CrucibleError):
+            return
+        await self._flush()
+        async with self._log:
+            await self._journal.append_stop("broken", self.ledger.spent_usd)
 
     def stop(self, status: str) -> None:
         """Grant nothing more; what is in flight has a grace time, the rest stays pending."""
@@ -119,7 +129,7 @@ class Driver:
         while not self._over():
             self._granting.born(index)
             try:
-                client = self._clients[index] = await self._spawner.spawn(index, generation)
+                client = self._clients[index] = await self._born(index, generation)
                 self._heard_s[index] = self._loop.time()
                 await self._converse(index, generation, client)
             except ClientLost as lost:
@@ -129,6 +139,13 @@ class Driver:
                 generation += 1
             else:
                 return
+
+    async def _born(self, index: int, generation: int) -> Client:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await self._spawner.spawn(index, generation)
+        except TimeoutError:
+            raise ClientLost(f"it did not start within {SILENCE_S:.0f} s") from None
 
     async def _converse(self, index: int, generation: int, client: Client) -> None:
         """Exchange after exchange, until nothing is left for this client. Raises ClientLost."""
@@ -218,10 +235,10 @@ class Driver:
         """No money leaves before the log knows of it."""
         if not self._metered:
             return
-        ceiling = self.ledger.ceiling_for([0.0] * self._conditions)
+        ceiling = self.ledger.ceiling_needed()
         if ceiling is not None:
             async with self._log:
-                ceiling = self.ledger.ceiling_for([0.0] * self._conditions)
+                ceiling = self.ledger.ceiling_needed()
                 if ceiling is not None:
                     await self._journal.append_ceiling(ceiling)
                     self.ledger.ceiling_usd = ceiling

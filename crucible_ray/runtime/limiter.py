@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from crucible_ray.calls import limits
 from crucible_ray.calls.limit_state import LimitStates
@@ -19,20 +20,27 @@ class LimiterService:
     async def slots(self, ask: SlotAsk) -> SlotGrant:
         """See ports.Limiter."""
         async with self._turns.setdefault(ask.group, asyncio.Lock()):
-            while True:
+            if ask.refund:
                 with self._states.locked(ask.group) as state:
-                    answer = limits.take(state, ask, now_s=self._states.now_s())
+                    limits.refund(state, ask.refund, now_s=self._states.now_s())
+            while True:
+                answer = self._take(ask)
                 if isinstance(answer, SlotGrant):
                     return answer
                 # Another process, or a refusal, may move the next send meanwhile: so ask again rather than trust.
                 await asyncio.sleep(answer)
 
+    def _take(self, ask: SlotAsk) -> SlotGrant | float:
+        with contextlib.ExitStack() as stack:
+            # Locked in the order of their names, so that two processes never wait for each other.
+            named = {
+                name: stack.enter_context(self._states.locked(name))
+                for name in sorted({ask.group, *(name for name, _ in ask.also)})
+            }
+            others = [(named[name], declared) for name, declared in ask.also]
+            return limits.take(named[ask.group], ask, now_s=self._states.now_s(), others=others)
+
     async def throttled(self, notice: Throttled) -> None:
         """See ports.Limiter."""
         with self._states.locked(notice.group) as state:
             limits.refuse(state, notice, now_s=self._states.now_s())
-
-    async def refund(self, group: str, tokens: int) -> None:
-        """See ports.Limiter."""
-        with self._states.locked(group) as state:
-            limits.refund(state, tokens, now_s=self._states.now_s())

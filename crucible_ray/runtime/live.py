@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from crucible_ray.models.engine import Engine
@@ -21,14 +22,20 @@ def live_client(
     seed: int,
     cpu_clock: Callable[[], float],
     transport: Transport | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> ClientCore:
-    """A client core over the network; call inside its event loop. `seed` sows the jitter of back-offs alone."""
+    """A client core over the network; call inside its event loop. `seed` sows the jitter of back-offs alone.
+
+    clock: what latencies are measured on; uvloop's own time moves in whole milliseconds.
+    """
     caller = LiveCaller(
         setup.plan,
         keys=keys,
         transport=transport or Engine(),
         limiter=limiter,
         rng=random.Random(seed),
+        clients=setup.clients,
+        clock=clock,
     )
     core = ClientCore(setup, caller, cpu_clock=cpu_clock)
     caller.on_wanting = core.wanting

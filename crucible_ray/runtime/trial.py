@@ -57,7 +57,7 @@ class Gauges(Struct):
     retries: int = 0
     throttled: int = 0
     waiting: int = 0
-    """Calls that wait for money now."""
+    """Trials of which every open call waits for money now."""
     quota_wait_s: float = 0.0
     fatal: Fatal | None = None
 
@@ -82,12 +82,21 @@ class Caller(Protocol):
 class TrialClock:
     """When the trial first sent something, and the money that was set aside when it started; shared by its calls."""
 
-    __slots__ = ("allowance_usd", "first_s", "trial")
+    __slots__ = ("allowance_usd", "first_s", "open", "trial", "waiting")
 
     def __init__(self, trial: int, allowance_usd: float = 0.0) -> None:
         self.trial = trial
         self.allowance_usd = allowance_usd
         self.first_s: float | None = None
+        self.open = 0
+        """Calls in progress."""
+        self.waiting = 0
+        """Those of them that wait for money."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing of the trial goes on unless money comes."""
+        return 0 < self.open == self.waiting
 
 
 class Condition:

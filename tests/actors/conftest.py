@@ -41,7 +41,8 @@ class _Runtime:
     async def spawner(self, setup: Setup, keys: dict[str, str] | None = None) -> Spawner:
         fleet = self._make()
         self._fleets.append(fleet)
-        return await fleet.start(setup, keys or {}, seed=0)
+        await fleet.ready()
+        return fleet.spawner(setup, keys or {}, seed=0)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         async def whole() -> T:

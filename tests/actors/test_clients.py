@@ -14,7 +14,7 @@ from crucible_ray.ports import Client, ClientLost
 from crucible_ray.records import Exchange, Grant, Report
 from crucible_ray.runtime.client import Setup
 from crucible_ray.runtime.lanes import lanes_of
-from crucible_ray.simulator import SimulatedModel, SimulatorConfig, Simulator, serve
+from crucible_ray.simulator import SimulatedModel, Simulator, SimulatorConfig, serve
 from tests.actors.conftest import Runtime, kill_process
 from tests.runtime.making import call_of, condition, exchange, items, model, plan, rows_in
 
@@ -35,7 +35,9 @@ def setup(url: str, *, window: int = 4, generation: int = 0, **changes: Any) -> 
 
 
 def granted(number: int, *trials: int, **changes: Any) -> Exchange:
-    return exchange(number, grants=(Grant(lane=0, trials=trials),) if trials else (), low_water=(-1,), **changes)
+    return exchange(
+        number, grants=(Grant(lane=0, trials=trials),) if trials else (), low_water=(-1,), **changes
+    )
 
 
 async def rows_until_idle(client: Client, report: Report) -> dict[int, str | None]:
@@ -182,7 +184,9 @@ def test_keys_reach_the_calls(runtime: Runtime) -> None:
 
 
 @pytest.mark.ray
-def test_an_actor_whose_process_is_killed_is_lost_and_its_index_can_be_filled_again(ray_session: object) -> None:
+def test_an_actor_whose_process_is_killed_is_lost_and_its_index_can_be_filled_again(
+    ray_session: object,
+) -> None:
     from crucible_ray.actors.client import ClientRef, RaySpawner
 
     async def main() -> None:

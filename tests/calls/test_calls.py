@@ -106,11 +106,13 @@ def test_a_ledger_refuses_what_would_pass_the_budget_and_a_conditions_share() ->
 def test_the_ceiling_is_raised_in_steps_ahead_of_what_is_committed() -> None:
     ledger = Ledger(limit_usd=1.0, conditions=1, scale_usd=1.0)
     ledger.grant([0.1])
-    ceiling = ledger.ceiling_for([0.0])
+    ceiling = ledger.ceiling_needed()
     assert ceiling == pytest.approx(0.12)
     ledger.ceiling_usd = 0.12
-    assert ledger.ceiling_for([0.02]) is None
-    assert ledger.ceiling_for([0.9]) == pytest.approx(1.0)
+    ledger.grant([0.02])
+    assert ledger.ceiling_needed() is None
+    ledger.grant([0.87])
+    assert ledger.ceiling_needed() == pytest.approx(1.0)
 
 
 def test_all_the_money_of_a_dead_client_counts_as_spent() -> None:

@@ -313,7 +313,10 @@ def live(
         windows=(window,) * len(lanes),
         bounds_usd=() if bound_usd is None else (bound_usd,),
     )
-    client = live_client(setup, keys={}, limiter=limiter, seed=0, cpu_clock=lambda: 0.0, transport=transport)
+    clock = asyncio.get_running_loop().time
+    client = live_client(
+        setup, keys={}, limiter=limiter, seed=0, cpu_clock=lambda: 0.0, transport=transport, clock=clock
+    )
     return client, transport
 
 

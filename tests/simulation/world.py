@@ -368,7 +368,13 @@ class World:
             return self.limiter
 
         return live_client(
-            setup, keys={}, limiter=limiter, seed=seed, cpu_clock=lambda: 0.0, transport=self.provider
+            setup,
+            keys={},
+            limiter=limiter,
+            seed=seed,
+            cpu_clock=lambda: 0.0,
+            transport=self.provider,
+            clock=asyncio.get_running_loop().time,
         )
 
     async def drive(self, *, take_over: bool = False, budget: float | None = None) -> Attempt:
