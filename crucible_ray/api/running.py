@@ -81,15 +81,15 @@ def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) 
     return DiskLog(Path(checkpoint_dir) / experiment_id)
 
 
-class _Place(Struct):
+class _Place(Struct, frozen=True):
     checkpoint_dir: str | None = None
 
 
-class _Settings(Struct):
+class _Settings(Struct, frozen=True):
     run: _Place = _Place()
 
 
-class _Config(Struct):
+class _Config(Struct, frozen=True):
     settings: _Settings = _Settings()
 
 
