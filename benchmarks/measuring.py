@@ -11,7 +11,8 @@ import psutil
 from msgspec import Struct
 
 _WORKER = "ray::"
-"""How Ray titles the processes in which our actors live, its spare ones among them."""
+"""How Ray titles the processes in which our actors live, its spare ones among them; its agents as well."""
+_AGENTS = frozenset({"ray::DashboardAgent", "ray::RuntimeEnvAgent"})
 _MB = 1e6
 
 
@@ -50,9 +51,8 @@ class Tree:
     def look(self) -> None:
         """Find out who is there now."""
         others = [each for each in self._me.children(recursive=True) if each.pid not in self._strangers]
-        titles = [(_title(each), each) for each in others]
-        self.workers = [each for title, each in titles if title.startswith(_WORKER)]
-        self.daemons = [each for title, each in titles if not title.startswith(_WORKER)]
+        self.workers = [each for each in others if _is_worker(_title(each))]
+        self.daemons = [each for each in others if each not in self.workers]
 
     def sample(self, done: int) -> Sample:
         """The cost so far of whoever was there at the last look."""
@@ -71,6 +71,10 @@ def cpu_here_s() -> float:
     """CPU of this process, seconds."""
     times = os.times()
     return times.user + times.system
+
+
+def _is_worker(title: str) -> bool:
+    return title.startswith(_WORKER) and title not in _AGENTS
 
 
 def _title(process: psutil.Process) -> str:

@@ -98,7 +98,7 @@ def _result(
         completed=state.kept.count - failed,
         failed=failed,
         pending=plan.trials - state.kept.count,
-        calls=facts.calls,
+        calls=session.calls,
         cost_usd=facts.spent_usd,
         duration_s=session.duration_s,
         reports={"markdown": folder / "report.md"},

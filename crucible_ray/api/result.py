@@ -27,6 +27,7 @@ class RunResult:
     pending: int
     """`completed + failed + pending = trials`."""
     calls: int
+    """Made by this session; what earlier ones paid for is not called again."""
     cost_usd: float | None
     """All money spent, lost attempts included; None: a price is unknown."""
     duration_s: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 from math import inf
 
 import pytest
@@ -144,3 +145,21 @@ def test_a_purse_serves_whoever_waited_longest_and_hands_back_the_rest() -> None
 def test_a_timed_out_attempt_may_have_been_charged() -> None:
     assert AttemptTimeout("late").charged
     assert not Overloaded("busy").charged
+
+
+def test_a_deadline_that_is_over_keeps_no_task_alive() -> None:
+    async def main() -> int:
+        deadlines = Deadlines()
+        ended = weakref.WeakSet[asyncio.Task[object]]()
+
+        async def call() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            ended.add(task)
+            deadlines.arm(task, 30.0).disarm()
+
+        for _ in range(100):
+            await asyncio.create_task(call())
+        return len(ended)
+
+    assert run_virtual(main()) <= 2

@@ -91,3 +91,29 @@ def test_a_cancelled_waiter_leaves_its_slot_to_the_next() -> None:
         return asyncio.get_running_loop().time()
 
     assert run_virtual(main()) == pytest.approx(60.0 / (0.985 * 60.0), abs=0.2)
+
+
+def test_while_the_limit_makes_nobody_wait_a_few_asks_a_second_serve_thousands_of_sends() -> None:
+    class Generous:
+        asks = 0
+
+        async def slots(self, ask: SlotAsk) -> SlotGrant:
+            self.asks += 1
+            await asyncio.sleep(0.002)
+            return SlotGrant(count=ask.count, first_s=0.0, spacing_s=0.0, expires_s=0.25, binding=False)
+
+    async def main() -> tuple[int, float]:
+        limiter, loop, slowest = Generous(), asyncio.get_running_loop(), 0.0
+        queue = SlotQueue(limiter, "g", LIMITS)
+        for k in range(10_000):
+            asked_s = loop.time()
+            await queue.acquire(1)
+            if k > 5_000:
+                slowest = max(slowest, loop.time() - asked_s)
+            await asyncio.sleep(0.0002)
+        queue.close()
+        return limiter.asks, slowest
+
+    asks, slowest = run_virtual(main())
+    assert asks <= 40
+    assert slowest == 0.0

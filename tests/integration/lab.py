@@ -39,14 +39,14 @@ EXPERIMENT = Experiment(
 CALLS_PER_BLOCK = 4
 
 
-def settings_text(url: str | Mapping[str, str], *, head: str = "", **options: object) -> str:
+def _settings_text(url: str | Mapping[str, str], options: Mapping[str, object]) -> str:
     """`crucible.toml`: the three models at `url` (one for all, or by name), each with these options."""
-    tables = [head, "[ensemble]", "retry_delay_s = 0.05"]
+    tables = ["[ensemble]", "retry_delay_s = 0.05"]
     for name in MODELS:
         address = url if isinstance(url, str) else url[name]
         tables += [f"[models.{name}]", 'provider = "openai"', f'model = "{name}"', f'base_url = "{address}"']
         tables += [
-            f"{key} = {_toml(value)}" for key, value in (PRICES | options).items() if value is not None
+            f"{key} = {_toml(value)}" for key, value in {**PRICES, **options}.items() if value is not None
         ]
     return "\n".join(tables) + "\n"
 
@@ -55,16 +55,14 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def prepared(
-    folder: Path, url: str | Mapping[str, str], experiment: Experiment | None = None, **changes: Any
-) -> Prepared:
-    """The experiment, with `changes` to its fields, ready to run in `folder`."""
+def prepared(folder: Path, url: str | Mapping[str, str], **changes: Any) -> Prepared:
+    """The experiment, ready to run in `folder`; `changes` are fields of it, or else of every model's table."""
     options = {
         name: changes.pop(name) for name in list(changes) if name not in Experiment.__dataclass_fields__
     }
-    (folder / "crucible.toml").write_text(settings_text(url, **options))
+    (folder / "crucible.toml").write_text(_settings_text(url, options))
     settings = load_settings(folder, os.environ)
-    return prepare(replace(experiment or EXPERIMENT, **changes), settings=settings)
+    return prepare(replace(EXPERIMENT, **changes), settings=settings)
 
 
 def rows_of(results: Path) -> list[dict[str, str]]:

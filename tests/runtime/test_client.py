@@ -466,6 +466,25 @@ def test_refusals_by_the_rate_are_counted_and_use_up_no_retry() -> None:
     run_virtual(main())
 
 
+def test_a_refusal_now_and_then_costs_a_second_and_not_the_pace_of_the_run() -> None:
+    async def server(number: int, body: bytes) -> Response:
+        await after(0.05)
+        return ok() if number % 10 else error(429)
+
+    async def main() -> None:
+        client, _ = live(priced(repeats=10), server, window=8)
+        report = await client.exchange(exchange(1, grants=singles(*range(200)), low_water=(-1,)))
+        refused, rows = report.throttled, rows_in(report)
+        while len(rows) < 200:
+            report = await client.exchange(exchange(report.number + 1, low_water=(-1,)))
+            refused, rows = refused + report.throttled, rows + rows_in(report)
+        assert refused >= 20
+        assert now_s() <= 2.0 * refused
+        await client.close()
+
+    run_virtual(main())
+
+
 def test_sends_wait_for_their_slots_and_this_is_said() -> None:
     async def main() -> None:
         limited = plan(condition("a", call_of(model("m", limits=Limits(requests_per_minute=60.0)))), count=20)
