@@ -113,7 +113,10 @@ async def check_rows(world: World) -> None:
         raise Violation(f"trials with more than one row: {doubled[:5]}")
     if state.kept.count != world.plan.trials:
         raise Violation(f"the journal counts {state.kept.count} of {world.plan.trials} trials")
+    violent = world.weather.client_kills or world.weather.lost_answers
     for row in rows:
+        if row.error == "client_died" and not violent:
+            raise Violation(f"trial {row.trial} is said to have killed its client: {world.notes}")
         if row.error is None and (row.correct is None or row.latency_us is None or not row.calls):
             raise Violation(f"trial {row.trial} was answered and lacks its score, latency or calls")
         if row.error not in (None, "parse_failed") and row.correct is not None:
@@ -141,15 +144,19 @@ async def check_budget(world: World, budget: float | None) -> None:
 
 
 def check_limit(world: World) -> None:
-    """No sliding minute at the provider holds more than the limit, and nothing was refused for it."""
-    rpm, arrivals = world.weather.rpm, world.provider.arrivals
-    if rpm is None:
-        return
-    first = 0
-    for last, at in enumerate(arrivals):
-        while arrivals[first] <= at - WINDOW_S:
-            first += 1
-        if last - first + 1 > rpm:
-            raise Violation(f"{last - first + 1} requests in the minute before {at:.1f} s, limit {rpm:.0f}")
+    """No sliding minute at the provider holds more than the limits, and nothing was refused for them."""
+    weather, arrivals = world.weather, world.provider.arrivals
+    run = 60.0 * weather.run_rate if weather.run_rate is not None else None
+    for limit in (weather.rpm, run):
+        first = 0
+        for last, at in enumerate(arrivals if limit is not None else ()):
+            while arrivals[first] <= at - WINDOW_S:
+                first += 1
+            if last - first + 1 > (limit or 0.0):
+                raise Violation(
+                    f"{last - first + 1} requests in the minute before {at:.1f} s, limit {limit:.0f}"
+                )
+    if weather.tpm is not None and world.provider.most_tokens > weather.tpm:
+        raise Violation(f"{world.provider.most_tokens} tokens in a minute, limit {weather.tpm:.0f}")
     if world.provider.refused:
         raise Violation(f"{world.provider.refused} requests were refused by the limit")

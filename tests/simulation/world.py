@@ -36,9 +36,10 @@ from crucible_ray.journal.memory import MemoryLog
 from crucible_ray.journal.rows import read_rows
 from crucible_ray.journal.state import read_state
 from crucible_ray.journal.store import inline
+from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.transport import Response
 from crucible_ray.ports import AmbiguousWrite, Client, ClientLost, Limiter
-from crucible_ray.records import Exchange, Item, Limits, ModelRef, Report
+from crucible_ray.records import Exchange, Item, Limits, Message, ModelRef, Report
 from crucible_ray.runtime.client import ClientCore, Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
@@ -63,6 +64,12 @@ class Weather:
     clients: int
     window: int
     rpm: float | None
+    tpm: float | None
+    """Tokens a minute that the provider admits."""
+    run_rate: float | None
+    """The experiment's own `rate_limit`, requests a second."""
+    mixed_lengths: bool
+    """Whether prompts differ in length."""
     latency_s: float
     fault: float
     stall: float
@@ -86,6 +93,9 @@ class Weather:
             clients=rng.choice([1, 1, 2, 4]),
             window=rng.choice([1, 4, 16, 64]),
             rpm=rng.choice([None, None, 60.0, 600.0, 3000.0]),
+            tpm=rng.choice([None, None, None, 6000.0, 60_000.0]),
+            run_rate=rng.choice([None, None, None, 2.0, 20.0]),
+            mixed_lengths=rng.random() < 0.5,
             latency_s=rng.choice([0.0, 0.05, 0.3, 2.0]),
             fault=rng.choice([0.0, 0.0, 0.05, 0.3]),
             stall=rng.choice([0.0, 0.0, 0.02]),
@@ -108,7 +118,9 @@ class Provider:
     rng: random.Random
     weather: Weather
     arrivals: list[float] = field(default_factory=list)
-    admitted: deque[float] = field(default_factory=deque)
+    admitted: deque[tuple[float, int]] = field(default_factory=deque)
+    most_tokens: int = 0
+    """In any sliding minute."""
     charged_usd: float = 0.0
     refused: int = 0
     open: int = 0
@@ -129,12 +141,10 @@ class Provider:
             if now < self.down_until_s:
                 raise NeverSent("connection refused")
             self.arrivals.append(now)
-            if not self._admit(now):
-                self.refused += 1
-                return _answer(
-                    429, {"error": {"message": "slow down", "type": "rate_limit"}}, {"retry-after": "1"}
-                )
             request = msgspec.json.decode(body)
+            if not self._admit(now, len(request["messages"][-1]["content"]) // 4 + MAX_TOKENS):
+                self.refused += 1
+                return _answer(429, {"error": {"message": "slow down"}}, {"retry-after": "1"})
             nth = self.asked[body]
             self.asked[body] += 1
             draw = random.Random(f"{body!r}{nth}")
@@ -158,14 +168,15 @@ class Provider:
         finally:
             self.open -= 1
 
-    def _admit(self, now: float) -> bool:
-        if self.weather.rpm is None:
-            return True
-        while self.admitted and self.admitted[0] <= now - WINDOW_S:
+    def _admit(self, now: float, tokens: int) -> bool:
+        while self.admitted and self.admitted[0][0] <= now - WINDOW_S:
             self.admitted.popleft()
-        if len(self.admitted) >= self.weather.rpm:
+        held = sum(each for _, each in self.admitted) + tokens
+        too_many = self.weather.rpm is not None and len(self.admitted) >= self.weather.rpm
+        if too_many or (self.weather.tpm is not None and held > self.weather.tpm):
             return False
-        self.admitted.append(now)
+        self.most_tokens = max(self.most_tokens, held)
+        self.admitted.append((now, tokens))
         return True
 
 
@@ -313,7 +324,7 @@ class World:
         self.storage = Storage(self.rng, self.weather)
         self.limiter = LimiterService(MemoryStates(asyncio.get_running_loop().time))
         self.items = tuple(
-            Item(id=str(k), input=f"Question {k}?", expected=LETTERS[k % 4], choices=("1", "2", "3", "4"))
+            Item(id=str(k), input=self._question(k), expected=LETTERS[k % 4], choices=("1", "2", "3", "4"))
             for k in range(self.weather.items)
         )
         self.plan = self._plan(seed)
@@ -321,8 +332,11 @@ class World:
         self.bounds = self._bounds()
         self.notes: list[str] = []
 
+    def _question(self, k: int) -> str:
+        return f"Question {k}?" + " And why?" * (7 * (k % 5) if self.weather.mixed_lengths else 0)
+
     def _plan(self, seed: int) -> Plan:
-        limits = Limits(requests_per_minute=self.weather.rpm)
+        limits = Limits(requests_per_minute=self.weather.rpm, tokens_per_minute=self.weather.tpm)
 
         def call(name: str, group: str) -> CallPlan:
             model = ModelRef(
@@ -342,6 +356,7 @@ class World:
             seed=seed,
             metrics=("accuracy",),
             retry_delay_s=0.5,
+            rate_limit=self.weather.run_rate,
             conditions=(
                 ConditionPlan(name="one", kind="model", calls=(call("m", "g"),), prompt=prompt, parse="choice"),
                 ConditionPlan(
@@ -358,10 +373,12 @@ class World:
         return self.weather.budget_share * self.weather.items * self.weather.repeats * 4 * 0.009
 
     def _bounds(self) -> tuple[float, ...]:
-        one = (
-            max(len(i.input) for i in self.items) + 32
-        ) * INPUT_PRICE * 1e-6 + MAX_TOKENS * OUTPUT_PRICE * 1e-6
-        return tuple(one * len(c.calls) for c in self.plan.conditions)
+        longest = (Message("user", max((item.input for item in self.items), key=len)),)
+        bounds = []
+        for condition in self.plan.conditions:
+            each = [Endpoint(call, None).cost_bound_usd(longest) for call in condition.calls]
+            bounds.append(sum(bound for bound in each if bound is not None))
+        return tuple(bounds)
 
     def core(self, setup: Setup, seed: int) -> ClientCore:
         async def limiter() -> Limiter:
