@@ -43,7 +43,7 @@ REPLY_TOKENS = 70
 """Makes bodies of about 600 bytes."""
 REQUESTS_PER_MINUTE = 1e7
 """A limit that asks for slots and never makes anybody wait."""
-SAMPLE_EVERY_S = 0.5
+SAMPLE_EVERY_S = 0.25
 SETTLED, WANING = 0.15, 0.97
 """Shares of a run between which its rate is steady."""
 LEAST_RATE = 1000.0
@@ -64,7 +64,7 @@ class Scale(Struct, frozen=True):
 
 
 FULL = Scale(5, 30_000, 3, 10_000, ((0.2, 256, 60), (1.0, 2_000, 20), (4.0, 10_000, 20)))
-QUICK = Scale(1, 6_000, 1, 4_000, ((0.2, 256, 8), (1.0, 2_000, 3)))
+QUICK = Scale(1, 12_000, 1, 4_000, ((0.2, 256, 8), (1.0, 2_000, 3)))
 
 
 class Drive(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from crucible_ray.calls.slots import SlotQueue
+from crucible_ray.calls import limits
 from crucible_ray.journal import kept
 from crucible_ray.journal.trials import Ints, TrialSet
 from crucible_ray.runtime.client import ClientCore
@@ -56,7 +56,7 @@ def without_create_if_absent() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_slot_expiry() -> Iterator[None]:
-    with patch.object(SlotQueue, "_drop_expired", lambda self, now: None):
+    with patch.object(limits, "EXPIRES_S", 1e9):
         yield
 
 

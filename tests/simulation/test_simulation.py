@@ -11,13 +11,13 @@ SEEDS = 200
 _GROUP = 10
 
 FAILING = {
-    "first row wins": range(10),
-    "a message is obeyed and settled once": range(10),
-    "create-if-absent": range(10),
-    "slot expiry": range(144, 147),
-    "ceiling before spending": range(20, 30),
+    "first row wins": (0,),
+    "a message is obeyed and settled once": (2,),
+    "create-if-absent": (30,),
+    "slot expiry": (93, 106),
+    "ceiling before spending": (6,),
 }
-"""Where a seed is known to fail without the safeguard; `python -m tests.simulation --safeguards` finds others."""
+"""Seeds that are known to fail without the safeguard; `python -m tests.simulation --safeguards` finds others."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, _GROUP))
