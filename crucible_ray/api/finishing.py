@@ -134,6 +134,7 @@ def _facts(
         runtime=runtime,
         clients=session.clients,
         spent_usd=state.spent_usd if priced else None,
+        unrecorded_usd=state.other_usd if priced else 0.0,
         estimated_usd=estimated_usd,
         calls=_kept_calls(folder),
         retries=session.retries,

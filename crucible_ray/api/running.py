@@ -259,6 +259,8 @@ async def _drive(
         try:
             with _signals(driver, watch, enabled=options.handle_signals):
                 session.status = await driver.run()
+            if watching.done():
+                watching.result()  # the caller's own `on_progress` failed: that is theirs to see
         finally:
             watching.cancel()
             try:

@@ -28,6 +28,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     clients: int
     spent_usd: float | None
     """All money spent, lost attempts included; None: a price is unknown."""
+    unrecorded_usd: float = 0.0
+    """Of `spent_usd`: what counts as spent although no row shows for it, mostly by estimate (a killed process)."""
     estimated_usd: float | None = None
     calls: int
     retries: int = 0

@@ -62,6 +62,8 @@ def _trials(plan: Plan, analysis: Analysis, facts: RunFacts) -> str:
     parts += [f"{pending:,} pending ({facts.status})"] if pending else []
     parts += [f"{lost} lost"] if facts.kill is not None else []
     money = words.dollars(facts.spent_usd)
+    if facts.spent_usd and facts.unrecorded_usd > 0.01 * facts.spent_usd:
+        money += f" ({words.dollars(facts.unrecorded_usd)} of it held by what was killed, perhaps not spent)"
     if facts.estimated_usd is not None:
         money += f" of {words.dollars(facts.estimated_usd)} estimated"
     parts.append(money + (" (simulated)" if analysis.simulated else ""))

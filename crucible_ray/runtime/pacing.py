@@ -29,7 +29,8 @@ class Pace:
     @property
     def low_water(self) -> int:
         """Ask for more when so few are queued."""
-        return max(self.window // 8, int(self._rate * _LOW_S))
+        # Answers come in bursts: calls that started together end together, and a busy loop is late to ask.
+        return max(self.window // 2, int(self._rate * _LOW_S))
 
     def wanted(self, unstarted: int, in_flight: int) -> int:
         """How many trials to grant now."""
