@@ -14,6 +14,9 @@ FREE_LEASE_S = 0.15
 """How long slots should last while the limit makes nobody wait: an ask costs as much as ten calls, and slots are
 void a little after that, those still in hand at the ask among them."""
 
+_WOKEN_TOGETHER = 256
+"""Thousands that are woken at one go would hold each other up until their slots are void."""
+
 
 class _Slot(NamedTuple):
     at_s: float
@@ -116,7 +119,8 @@ class SlotQueue:
         return None
 
     def _pump(self) -> None:
-        while self._waiters:
+        woken = 0
+        while self._waiters and woken < _WOKEN_TOGETHER:
             waiter, tokens = self._waiters[0]
             if waiter.done():
                 self._waiters.popleft()
@@ -126,6 +130,7 @@ class SlotQueue:
                 break
             self._waiters.popleft()
             waiter.set_result(slot)
+            woken += 1
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

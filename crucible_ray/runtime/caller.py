@@ -391,9 +391,11 @@ class _Attempt:
         return 0.0, False
 
     def _settle_tokens(self) -> None:
-        if self.reply is not None and self.reply.usage.output_tokens is not None:
-            used = (self.reply.usage.input_tokens or 0) + self.reply.usage.output_tokens
-            self._line.gate.refund(self._tokens - used)
+        """Give back what the prompt took less than its bound; `max_tokens` counts at admission, used or not."""
+        usage = self.reply.usage if self.reply is not None else None
+        if usage is not None and usage.input_tokens is not None and usage.output_tokens is not None:
+            admitted = usage.input_tokens + max(usage.output_tokens, self._line.plan.max_tokens or 0)
+            self._line.gate.refund(self._tokens - admitted)
 
     def _record(
         self,
