@@ -77,7 +77,7 @@ def test_the_demo_keeps_its_times_and_ends_on_one_screen(tmp_path: Path) -> None
         r"One question as every model gets it \(item addition/0, expected C\):\n  user \| What is 115 \+ 75\?",
         r"starting Ray \.\.\. \d+ s \(usually 5 to 20\)",
         r"client 0 is killed on purpose at 4\d %",
-        r"Trials 600/600   (\d+ failed   )?0 lost   \$0\.\d+ of \$0\.\d+ estimated \(simulated\)",
+        r"Trials 600/600   (\d+ failed   )?0 lost   \$0\.\d+ (\(.* of it held by .*\) )?of \$0\.\d+ estimated \(simulated\)",
         r"  client actor killed on purpose at 4\d %: \d+ trials handed back, 0 lost, 0 doubled",
         r"  \d+ x 429 obeyed, \d+ retries",
         r"ensemble_3model - single_model   \+\d\.\d points \[.*\], p = \.\d+   paired, 100 items x 3",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
+from tests.simulation import scenario
 from tests.simulation.safeguards import SAFEGUARDS
 from tests.simulation.scenario import play
 
@@ -11,11 +14,11 @@ SEEDS = 200
 _GROUP = 10
 
 FAILING = {
-    "first row wins": (0,),
-    "a message is obeyed and settled once": (2,),
-    "create-if-absent": (30,),
+    "first row wins": (0, 6, 7),
+    "a message is obeyed and settled once": (2, 3, 4, 5),
+    "create-if-absent": (30, 52, 53),
     "slot expiry": (93, 106),
-    "ceiling before spending": (6,),
+    "ceiling before spending": (10, 17, 18, 21),
 }
 """Seeds that are known to fail without the safeguard; `python -m tests.simulation --safeguards` finds others."""
 
@@ -29,7 +32,8 @@ def test_every_invariant_holds_whatever_goes_wrong(first: int) -> None:
 @pytest.mark.parametrize("name", SAFEGUARDS)
 def test_without_any_one_safeguard_a_seed_fails(name: str) -> None:
     failed = []
-    with SAFEGUARDS[name]():
+    # Without a safeguard a run may also never end; none of these seeds takes so long with it.
+    with SAFEGUARDS[name](), patch.object(scenario, "LONGEST_S", 2000.0):
         for seed in FAILING[name]:
             try:
                 play(seed)
