@@ -3,7 +3,7 @@
 | object | role | lifetime |
 | --- | --- | --- |
 | queue | a lane's granted trials, not yet started | until started, or handed back |
-| task | one started trial | until its calls are over, or it is handed back |
+| task | one place of a lane's window: a started trial, then the next | until nothing is queued |
 | answered trial | what its calls brought back | until it is read and scored, some dozens at a time |
 | row buffer | finished rows | until the next report |
 | last report | what the driver was told | until the next exchange shows that it arrived |
@@ -189,6 +189,8 @@ class ClientCore:
             queue.clear()
 
     async def _abandon(self) -> None:
+        # A task that is cancelled before its first step could not hand its trial back.
+        await asyncio.sleep(0)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -199,11 +201,14 @@ class ClientCore:
         queue, window = self._queues[lane], self._setup.windows[lane]
         while queue and self._in_flight[lane] < window and not self._stopping:
             self._in_flight[lane] += 1
-            trial = queue.popleft()
-            prompt = self._prompt(trial, lane)
-            task = self._loop.create_task(self._run(self._clock_of(trial), prompt, lane))
+            task = self._loop.create_task(self._work(*self._take(lane), lane))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
+
+    def _take(self, lane: int) -> tuple[TrialClock, Prompt]:
+        trial = self._queues[lane].popleft()
+        prompt = self._prompt(trial, lane)
+        return self._clock_of(trial), prompt
 
     def _clock_of(self, trial: int) -> TrialClock:
         """The trial's clock; what its first attempts may cost is set aside now, not when they come to ask."""
@@ -213,26 +218,43 @@ class ClientCore:
         bound = self._setup.bounds_usd[condition]
         return TrialClock(trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0)
 
-    async def _run(self, clock: TrialClock, prompt: Prompt, lane: int) -> None:
+    async def _work(self, clock: TrialClock, prompt: Prompt, lane: int) -> None:
+        """One place of a lane's window: a trial, and the next as soon as it is over, without a turn of the loop between.
+
+        Calls that were sent together end together. If all that ended were read before anything is sent, the sends would
+        move ever closer together, round after round, until most of the window waits for the loop instead of the provider.
+        """
+        try:
+            while await self._run(clock, prompt) and self._queues[lane] and not self._stopping:
+                clock, prompt = self._take(lane)
+                self._poke_if_due()
+        finally:
+            self._in_flight[lane] -= 1
+            self._poke_if_due()
+
+    async def _run(self, clock: TrialClock, prompt: Prompt) -> bool:
+        """One trial; False where it was cut short."""
         trial, index = clock.trial, clock.trial % len(self._conditions)
         item = self._item(trial)
         try:
             results = await self._conditions[index].ask(clock, item, prompt, self._caller)
-            self._answered.append((trial, item, prompt, results))
-            if len(self._answered) >= _TOGETHER:
-                self._score()
-        except (HandedBack, asyncio.CancelledError):
-            # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends here.
+        except (HandedBack, asyncio.CancelledError) as reason:
+            # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends with it.
             self._returned.append(trial)
             if self._caller.gauges.fatal is not None:
                 self._stop()
+            return isinstance(reason, HandedBack)
         finally:
             self._caller.purse.settle(index, clock.allowance_usd, 0.0)
-            self._in_flight[lane] -= 1
-            self._fill(lane)
-            # The first row sets the time of the answer; after that only what makes an answer due wakes the exchange.
-            if self._wake is not None and (self._finished == 1 or self._urgent()):
-                self._poke()
+        self._answered.append((trial, item, prompt, results))
+        if len(self._answered) >= _TOGETHER:
+            self._score()
+        return True
+
+    def _poke_if_due(self) -> None:
+        # The first row sets the time of the answer; after that only what makes an answer due wakes the exchange.
+        if self._wake is not None and (self._finished == 1 or self._urgent()):
+            self._poke()
 
     @property
     def _finished(self) -> int:
