@@ -49,6 +49,36 @@ class Reply(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     model_version: str | None = None
     """The model id that the provider reports, usually dated."""
+    cost_usd: float | None = None
+    """What the call cost, lost attempts included; None: no price is known, or nobody has counted yet."""
+    latency_ms: float | None = None
+    """Its attempts without our own waiting; None: nobody has measured yet."""
+    confidence: float | None = None
+    """From 0 to 1; None: the model gave none."""
+
+
+class EnsembleResult(Struct, frozen=True, kw_only=True):
+    """What several models answered to one question, and what their votes came to."""
+
+    answer: str | None
+    """None: no vote, or too few answers (see `error`)."""
+    votes: dict[str, int]
+    """By answer, in the order of first votes."""
+    consensus: float | None
+    """Winning votes over votes; None without an answer."""
+    cost_usd: float | None
+    """Of all members, failed ones included; None: a price is unknown."""
+    models_used: tuple[str, ...]
+    """In member order."""
+    successes: int
+    """Members that answered, readably or not."""
+    failures: int
+    latency_ms: float | None
+    """In parallel the slowest member's, without our own waiting; None: nobody answered."""
+    replies: tuple[Reply | None, ...] = ()
+    """In member order; None: that member failed."""
+    error: str | None = None
+    """`no_quorum` or `parse_failed` where there is no answer."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
