@@ -22,11 +22,12 @@ CrucibleError
 |- TransportError                one exchange with a server; seen by `models` alone
 |  |- NeverSent
 |  |- OutcomeUnknown
+|  |  `- StaleConnection
 |  `- DeadlinePassed
 `- ModelError                    one failed attempt of one call; a value in the row, not a crash
    |- Authentication  BadRequest  Refused  ContentFiltered
    |- RateLimited  Overloaded  ServerError
-   |- AttemptTimeout  ConnectionFailed  ConnectionLost
+   |- AttemptTimeout  ConnectionFailed  ConnectionLost  ConnectionStale
    `- MalformedReply
 
 Every field goes to `super().__init__`, so that an exception survives pickling between processes.
@@ -203,6 +204,10 @@ class OutcomeUnknown(TransportError):
     """The request was sent, at least in part; whether the provider acted on it is unknown."""
 
 
+class StaleConnection(OutcomeUnknown):
+    """A kept-alive connection closed without a byte: the server thought it idle and probably read nothing."""
+
+
 class DeadlinePassed(TransportError):
     """The caller's deadline passed; the connection was closed."""
 
@@ -289,6 +294,10 @@ class ConnectionLost(ModelError):
     kind = "connection_lost"
     retryable = True
     charged = True
+
+
+class ConnectionStale(ConnectionLost):
+    """The same on a kept-alive connection that closed without a byte: worth one more send at once."""
 
 
 class MalformedReply(ModelError):

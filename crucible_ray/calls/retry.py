@@ -6,7 +6,7 @@ import random
 
 from msgspec import Struct
 
-from crucible_ray.errors import ModelError, RateLimited
+from crucible_ray.errors import ConnectionStale, ModelError, RateLimited
 
 LONGEST_WAIT_S = 600.0
 """Nobody waits longer than this for one call, all its waits together; a 429 uses up no retry."""
@@ -23,12 +23,13 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 class Patience:
     """The retries of one call: told of each failure, it answers how long to wait, or None to give up."""
 
-    __slots__ = ("_policy", "_refusals", "_waited_s", "retries")
+    __slots__ = ("_policy", "_refusals", "_stale", "_waited_s", "retries")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._waited_s = 0.0
         self._refusals = 0
+        self._stale = False
         self.retries = 0
 
     def on_failure(self, error: ModelError, rng: random.Random) -> float | None:
@@ -37,6 +38,10 @@ class Patience:
             return None
         if isinstance(error, RateLimited):
             return self._on_refusal(error, rng)
+        if isinstance(error, ConnectionStale) and not self._stale:
+            # Completions are not idempotent, but a server closes what it thinks idle before it read anything.
+            self._stale = True
+            return 0.0
         if self.retries >= self._policy.max_retries:
             return None
         wait = max(error.retry_after_s or 0.0, self._jitter(self.retries, rng))

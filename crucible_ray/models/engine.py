@@ -30,7 +30,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
 
-from crucible_ray.errors import NeverSent, OutcomeUnknown
+from crucible_ray.errors import NeverSent, OutcomeUnknown, StaleConnection, TransportError
 from crucible_ray.models.transport import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, LazyTls, Response, Routes, within
 
 _SHOWN = 200
@@ -88,27 +88,22 @@ class Engine:
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         target = self._targets.get(url) or self._aim(url)
         connector = self._connector or self._open()
-        again = False
-        while True:
-            carrier: _Carrier | None = None
+        carrier: _Carrier | None = None
+        try:
+            connection = await connector.connect(target.door, [], _TIMEOUT)
             try:
-                connection = await connector.connect(target.door, [], _TIMEOUT)
-                try:
-                    carrier = _begin(connection, method, target.head(method, headers), body)
-                    response = await self._finish(carrier)
-                    connection.release()
-                    return response
-                finally:
-                    connection.close()  # harmless once it is released
-            except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
-                cause = error
-            # Once more where a used connection closed without a byte (see Transport.send).
-            if again or carrier is None or not carrier.was_idle(cause):
-                break
-            again = True
-        # Raised out here, and never from a ClientResponseError: those hold the request's headers, so a key. The first
-        # sending counts, whatever became of the second.
-        kind = NeverSent if carrier is None and not again else OutcomeUnknown
+                carrier = _begin(connection, method, target.head(method, headers), body)
+                response = await self._finish(carrier)
+                connection.release()
+                return response
+            finally:
+                connection.close()  # harmless once it is released
+        except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
+            cause = error
+        # Raised out here, and never from a ClientResponseError: those hold the request's headers, so a key.
+        kind: type[TransportError] = NeverSent
+        if carrier is not None:
+            kind = StaleConnection if carrier.was_idle(cause) else OutcomeUnknown
         raise kind(f"{target.origin}: {_describe(cause)}") from (
             cause.__cause__ if isinstance(cause, aiohttp.ClientResponseError) else cause
         )

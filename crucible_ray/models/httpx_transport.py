@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import httpx
 
-from crucible_ray.errors import NeverSent, OutcomeUnknown, TransportError
+from crucible_ray.errors import NeverSent, OutcomeUnknown, StaleConnection, TransportError
 from crucible_ray.models.transport import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, LazyTls, Response, Routes, within
 
 _SHOWN = 200
@@ -83,21 +83,17 @@ class HttpxTransport:
             )
         except httpx.InvalidURL as error:
             raise NeverSent(f"not a usable address: {error}") from None
-        failure: TransportError
         try:
-            try:
-                return await self._once(request)
-            except _CLOSED:
-                if not progress.silent_reuse:
-                    raise
-            progress.resent = True
             return await self._once(request)
         except httpx.HTTPError as error:
             cause = error
-            unsent = isinstance(error, _NEVER_SENT) and not progress.resent
-            failure = (NeverSent if unsent else OutcomeUnknown)(f"{request.url.host}: {_describe(error)}")
+        kind: type[TransportError] = OutcomeUnknown
+        if isinstance(cause, _NEVER_SENT):
+            kind = NeverSent
+        elif isinstance(cause, _CLOSED) and progress.silent_reuse:
+            kind = StaleConnection
         # httpx's errors hold the request, hence the key; what they were made from does not.
-        raise failure from cause.__cause__
+        raise kind(f"{request.url.host}: {_describe(cause)}") from cause.__cause__
 
     async def _once(self, request: httpx.Request) -> Response:
         response = await self._client.send(request, stream=True, follow_redirects=False)
@@ -118,7 +114,6 @@ class _Progress:
 
     def __init__(self) -> None:
         self._connected = self._wrote = self._heard = False
-        self.resent = False
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         self._connected |= event.startswith("connection.connect_")

@@ -54,8 +54,7 @@ class Transport(Protocol):
         Raises NeverSent where nothing left, OutcomeUnknown where something did and no complete response came
         back, DeadlinePassed after `deadline_s` seconds. Cancelling closes the connection, so that the server
         can stop. A request that meets a kept-alive connection at the moment the server closes it (not one
-        byte came back) is sent once more: completions are not idempotent, but a server closes what it thinks
-        idle, before it read anything, and without this one such request in four fails.
+        byte came back) raises StaleConnection: one in four that is sent at that moment does.
         """
         ...
 

@@ -17,11 +17,13 @@ from crucible_ray.errors import (
     Authentication,
     ConnectionFailed,
     ConnectionLost,
+    ConnectionStale,
     ModelError,
     NeverSent,
     OutcomeUnknown,
     RateLimited,
     Refused,
+    StaleConnection,
 )
 from crucible_ray.experiment.plan import CallPlan, Plan
 from crucible_ray.models.endpoint import Endpoint
@@ -365,6 +367,8 @@ class _Attempt:
             self.error = AttemptTimeout(f"no complete answer within {allowance_s:.3g} s")
         except NeverSent as error:
             self.error = ConnectionFailed(error.detail)
+        except StaleConnection as error:
+            self.error = ConnectionStale(error.detail)
         except OutcomeUnknown as error:
             self.error = ConnectionLost(error.detail)
         except RateLimited as error:

@@ -12,7 +12,7 @@ import pytest
 from crucible_ray.calls.budget import Ledger, Purse
 from crucible_ray.calls.deadlines import Deadlines
 from crucible_ray.calls.retry import Patience, RetryPolicy
-from crucible_ray.errors import AttemptTimeout, Authentication, Overloaded, RateLimited
+from crucible_ray.errors import Authentication, ConnectionStale, Overloaded, RateLimited
 from crucible_ray.testing import run_virtual
 
 
@@ -39,6 +39,12 @@ def test_refusals_are_borne_for_ten_minutes_at_most() -> None:
     patience, rng = Patience(RetryPolicy()), random.Random(1)
     waits = [patience.on_failure(RateLimited("slow down", 429, 100.0), rng) for _ in range(7)]
     assert [w is None for w in waits] == [False] * 5 + [True] * 2
+
+
+def test_one_send_into_a_closed_idle_connection_uses_up_no_retry_and_waits_for_nothing() -> None:
+    patience, rng = Patience(RetryPolicy(max_retries=0)), random.Random(1)
+    assert patience.on_failure(ConnectionStale("closed"), rng) == 0.0
+    assert patience.on_failure(ConnectionStale("closed"), rng) is None
 
 
 def test_a_refused_key_is_never_tried_again() -> None:
@@ -140,11 +146,6 @@ def test_a_purse_serves_whoever_waited_longest_and_hands_back_the_rest() -> None
     spent, released = purse.report([0.0])
     assert spent[0] == pytest.approx(0.25)
     assert released[0] == pytest.approx(0.05)
-
-
-def test_a_timed_out_attempt_may_have_been_charged() -> None:
-    assert AttemptTimeout("late").charged
-    assert not Overloaded("busy").charged
 
 
 def test_a_deadline_that_is_over_keeps_no_task_alive() -> None:

@@ -26,6 +26,7 @@ from crucible_ray.errors import (
     CrucibleError,
     NeverSent,
     OutcomeUnknown,
+    StaleConnection,
     StorageFailed,
     Superseded,
 )
@@ -150,7 +151,7 @@ class Provider:
             draw = random.Random(f"{body!r}{nth}")
             answer = LETTERS[draw.randrange(4)]
             fault = rng.choice(_FAULTS) if rng.random() < self.weather.fault else None
-            if fault in (None, "lost", "malformed"):
+            if fault in (None, "lost", "stale", "malformed"):
                 prompt = request["messages"][-1]["content"]
                 self.charged_usd += (len(prompt) // 4 * INPUT_PRICE + 2 * OUTPUT_PRICE) * 1e-6
             if rng.random() < self.weather.stall:
@@ -180,12 +181,14 @@ class Provider:
         return True
 
 
-_FAULTS = ("500", "529", "lost", "malformed", "429")
+_FAULTS = ("500", "529", "lost", "stale", "malformed", "429")
 
 
 def _fault(kind: str) -> Response:
     if kind == "lost":
         raise OutcomeUnknown("connection reset")
+    if kind == "stale":
+        raise StaleConnection("closed while idle")
     if kind == "malformed":
         return Response(200, {}, b'{"choices": [{"mess')
     if kind == "429":
