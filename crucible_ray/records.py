@@ -145,6 +145,17 @@ class Call(Struct, frozen=True, kw_only=True):
     quota_wait_us: int = 0
     """Waiting for a send slot or for money before this attempt."""
     backoff_wait_us: int = 0
+    reused_from: str | None = None
+    """The experiment that paid for it, where it was taken from an earlier run's record instead of being sent."""
+    reused_age_s: float | None = None
+    """How old it was by then, seconds; None: not reused, or unknown."""
+    shared_from: int | None = None
+    """The trial of this run that sent it, where another condition asked the same of the same item and repeat."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether this trial sent it, and so this run paid for it here."""
+        return self.reused_from is None and self.shared_from is None
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -159,6 +170,7 @@ class Row(Struct, frozen=True, kw_only=True):
     latency_us: int | None
     """First send to accepted answer without our own waiting; a parallel trial's is its slowest member's."""
     cost_usd: float | None
+    """What its calls cost, whoever paid for them."""
     input_tokens: int | None
     output_tokens: int | None
     reasoning_tokens: int | None
@@ -166,6 +178,10 @@ class Row(Struct, frozen=True, kw_only=True):
     retries: int
     hedges: int = 0
     hedge_wins: int = 0
+    unsent: int = 0
+    """How many of `calls` this trial did not send: reused from an earlier run, or shared with another condition."""
+    saved_usd: float = 0.0
+    """What those cost: the part of `cost_usd` that this trial did not pay."""
     consensus: float | None = None
     votes: dict[str, int] | None = None
     calls: tuple[Call, ...] = ()

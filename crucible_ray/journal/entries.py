@@ -21,7 +21,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from crucible_ray.errors import DamagedEntry
-from crucible_ray.journal.rows import ROW_SCHEMA
+from crucible_ray.journal.rows import ROW_SCHEMA, completed, is_complete
 
 FORMAT = 1
 _KEY = b"crucible"
@@ -50,6 +50,8 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How much of that is an estimate: ceilings that no driver lived to settle."""
     ceiling_usd: float | None = None
     """What may have been spent at most; None: `spent_usd` is all."""
+    written_s: float | None = None
+    """When, seconds since 1970 by the writer's clock: how old replies are that are reused later."""
     reset: int | None = None
     status: str | None = None
 
@@ -69,9 +71,12 @@ class Entry:
     def table(self, columns: list[str] | None = None) -> pa.Table:
         """The body, or some columns of it. Raises DamagedEntry."""
         try:
-            return self._file.read(columns=columns, use_threads=False)
+            table = self._file.read(columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise damaged(self._name, str(error)) from error
+        if self.head.kind != "rows" or is_complete(self._file.schema_arrow):
+            return table
+        return completed(table, columns or ROW_SCHEMA.names)
 
     def trials(self) -> NDArray[np.int64]:
         """The trial numbers of a `rows` or `reopen` entry. Raises DamagedEntry."""
@@ -129,7 +134,7 @@ def decode_entry(data: bytes, number: int, where: str) -> Entry:
         raise DamagedEntry(name, f"written in format {head.format}", "Use a newer crucible-ray.")
     if head.number != number:
         raise damaged(name, f"it is entry {head.number} under another name")
-    if head.kind == "rows" and file.schema_arrow.names != ROW_SCHEMA.names:
+    if head.kind == "rows" and not set(file.schema_arrow.names) <= set(ROW_SCHEMA.names):
         raise damaged(name, "its columns are not those of rows")
     return Entry(head, name, file)
 

@@ -7,6 +7,8 @@ never both go on, whatever they believe about each other.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -39,11 +41,13 @@ class Journal:
         last: Head | None,
         checkpoint_every: int,
         offload: Offload,
+        wall_clock: Callable[[], float],
     ) -> None:
         self.store, self.writer = store, note.writer
         self._note = note
         self._last = last or Head(kind="", number=0, writer=note.writer, nonce="")
         self._checkpoint_every, self._offload = checkpoint_every, offload
+        self._wall_clock = wall_clock
         self._lock = asyncio.Lock()
         self._appended = 0
         self._lost: Superseded | None = None
@@ -57,9 +61,11 @@ class Journal:
         checkpoint_every: int,
         take_over: bool = False,
         offload: Offload = asyncio.to_thread,
+        wall_clock: Callable[[], float] = time.time,
     ) -> Journal:
         """Begin to write where the log ends. `writer` is this driver's alone: a random UUID, say.
 
+        wall_clock: seconds since 1970; when each entry was written is noted in it.
         Raises AlreadyRunning where another lives and `take_over` is not set; DamagedEntry; StorageFailed.
         """
         note = note_of_this_process(writer)
@@ -67,7 +73,14 @@ class Journal:
             await _nobody_lives(store, note)
         numbers = await store.numbers()
         last = _inherited(await _head_at(store, numbers[-1])) if numbers else None
-        journal = cls(store, note=note, last=last, checkpoint_every=checkpoint_every, offload=offload)
+        journal = cls(
+            store,
+            note=note,
+            last=last,
+            checkpoint_every=checkpoint_every,
+            offload=offload,
+            wall_clock=wall_clock,
+        )
         await journal.keep_alive()
         if take_over and last is not None:
             await journal._claim()
@@ -143,6 +156,7 @@ class Journal:
             "nonce": f"{self.writer}.{self._appended}",
             "rows": rows,
             "marked": rows // every > last.rows // every,
+            "written_s": self._wall_clock(),
             "reset": None,
             "status": None,
         }

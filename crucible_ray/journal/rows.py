@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec.structs import astuple
 
 from crucible_ray.records import Call, Row
@@ -38,6 +39,9 @@ CALL_FIELDS: dict[str, pa.DataType] = {
     "cost_estimated": pa.bool_(),
     "quota_wait_us": _INT,
     "backoff_wait_us": _INT,
+    "reused_from": _TEXT,
+    "reused_age_s": _MONEY,
+    "shared_from": _INT,
 }
 """In the order of the struct `records.Call`."""
 _ROW_FIELDS: dict[str, pa.DataType] = {
@@ -54,10 +58,13 @@ _ROW_FIELDS: dict[str, pa.DataType] = {
     "retries": _SMALL,
     "hedges": _SMALL,
     "hedge_wins": _SMALL,
+    "unsent": _SMALL,
+    "saved_usd": _MONEY,
     "consensus": _MONEY,
     "votes": _TEXT,
 }
 """In the order of the struct `records.Row`, its calls left out."""
+_COUNTED = frozenset({"hedges", "hedge_wins", "unsent", "saved_usd"})
 _PROMPT_FIELDS: dict[str, pa.DataType] = {"key": _TEXT, "text": _TEXT}
 
 
@@ -69,6 +76,40 @@ def _list_of(fields: dict[str, pa.DataType]) -> pa.DataType:
 ROW_SCHEMA: pa.Schema = pa.schema(
     [*_ROW_FIELDS.items(), ("calls", _list_of(CALL_FIELDS)), ("prompts", _list_of(_PROMPT_FIELDS))]
 )
+
+
+def is_complete(schema: pa.Schema) -> bool:
+    """Whether rows have today's columns: those of an earlier version lack what came later."""
+    return bool(
+        schema.names == ROW_SCHEMA.names and schema.field("calls").type == ROW_SCHEMA.field("calls").type
+    )
+
+
+def completed(table: pa.Table, columns: list[str]) -> pa.Table:
+    """Rows of an earlier version with today's columns: what it did not know of is zero, or null where zero says something."""
+    return pa.table(
+        [_completed(table, name) for name in columns],
+        schema=pa.schema([ROW_SCHEMA.field(n) for n in columns]),
+    )
+
+
+def _completed(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
+    kind = ROW_SCHEMA.field(name).type
+    if name not in table.column_names:
+        return pa.repeat(pa.scalar(0 if name in _COUNTED else None, kind), table.num_rows)
+    column = table[name]
+    if name != "calls" or column.type == kind:
+        return column.cast(kind)
+    lists = column.combine_chunks()
+    flat = lists.flatten()
+    present = {field.name for field in flat.type}
+    arrays = [
+        flat.field(each).cast(t) if each in present else pa.nulls(len(flat), t)
+        for each, t in CALL_FIELDS.items()
+    ]
+    items = pa.StructArray.from_arrays(arrays, fields=[pa.field(*field) for field in CALL_FIELDS.items()])
+    offsets = pc.subtract(lists.offsets, lists.offsets[0])
+    return pa.ListArray.from_arrays(offsets, items, type=kind)
 
 
 class RowBuffer:

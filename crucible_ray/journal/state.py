@@ -62,7 +62,7 @@ class JournalState:
     estimated_lost_usd: float = 0.0
     """How much of `spent_usd` is such an estimate."""
     rows_usd: tuple[float, ...] = ()
-    """By condition: what all rows ever written cost, those included that do not count."""
+    """By condition: what was paid for all rows ever written, those included that do not count."""
 
     @property
     def other_usd(self) -> float:
@@ -137,8 +137,8 @@ class _Reader:
             self.state.failed.add(trials[first & failed])
 
     def _charge(self, entry: Entry) -> None:
-        table = entry.table(["trial", "cost_usd"])
-        costs = pc.fill_null(table["cost_usd"], 0.0).to_numpy()
+        table = entry.table(["trial", "cost_usd", "saved_usd"])
+        costs = pc.fill_null(pc.subtract(table["cost_usd"], table["saved_usd"]), 0.0).to_numpy()
         condition = table["trial"].to_numpy() % self._conditions
         sums = np.bincount(condition, weights=costs, minlength=self._conditions).tolist()
         self.state.rows_usd = tuple(a + b for a, b in zip(self.state.rows_usd, sums, strict=True))

@@ -30,7 +30,8 @@ class Tally:
     def add(self, table: pa.Table) -> None:
         """Count rows that are the first for their trial."""
         self.rows += table.num_rows
-        self.calls += int(pc.sum(pc.list_value_length(table["calls"])).as_py() or 0)
+        recorded = int(pc.sum(pc.list_value_length(table["calls"])).as_py() or 0)
+        self.calls += recorded - int(pc.sum(table["unsent"]).as_py() or 0)
         if table["error"].null_count < table.num_rows:
             for entry in pc.value_counts(table["error"].drop_null()).to_pylist():
                 self.errors[entry["values"]] += entry["counts"]

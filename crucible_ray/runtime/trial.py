@@ -154,11 +154,14 @@ class Condition:
     ) -> Row:
         answered = error in ANSWERED
         calls = results[0].calls if len(results) == 1 else [call for each in results for call in each.calls]
+        unsent = [call for call in calls if not call.sent]
         last = results[0].reply if len(results) == 1 else None
         correct = latency_us = None
         if answered:
             correct = score_accuracy(prediction, answer_key(self.plan.parse, item), self._normalize)
-            latency_us = max(_active_us(each.calls) for each in results)
+            # What another condition waited for is no measurement of this one.
+            if not any(call.shared_from is not None for call in unsent):
+                latency_us = max(_active_us(each.calls) for each in results)
         return Row(
             trial=trial,
             error=error,
@@ -171,6 +174,8 @@ class Condition:
             reasoning_tokens=_count([c.reasoning_tokens for c in calls]),
             finish_reason=None if last is None else last.finish_reason,
             retries=len(calls) - len(results),
+            unsent=len(unsent),
+            saved_usd=fsum(call.cost_usd or 0.0 for call in unsent) if unsent else 0.0,
             calls=tuple(calls),
         )
 

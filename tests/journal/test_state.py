@@ -6,10 +6,13 @@ import asyncio
 import random
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from crucible_ray.journal.entries import Head, encode_entry
 from crucible_ray.journal.kept import kept_rows, kept_tables
 from crucible_ray.journal.memory import MemoryLog
+from crucible_ray.journal.rows import ROW_SCHEMA, rows_to_records
 from crucible_ray.journal.state import Checkpoint, live_entries
 from crucible_ray.journal.trials import TrialSet
 from tests.journal.making import opened, row, state_of, table
@@ -187,3 +190,32 @@ def test_any_history_leaves_what_a_plain_reading_of_the_rules_leaves(seed: int, 
     batches = kept_rows(log, state, scratch=tmp_path, columns=["trial", "prediction"])
     rows = [(r["trial"], r["prediction"]) for batch in batches for r in batch.to_pylist()]
     assert rows == sorted(versions[-1].items())
+
+
+def test_an_entry_of_a_version_that_reused_nothing_is_read_with_todays_columns() -> None:
+    made = table(row(0), row(1, cost_usd=None))
+    old_calls = [
+        [
+            {k: v for k, v in call.items() if k not in ("reused_from", "reused_age_s", "shared_from")}
+            for call in calls
+        ]
+        for calls in made["calls"].to_pylist()
+    ]
+    old = made.drop_columns(["unsent", "saved_usd"])
+    old = old.set_column(old.column_names.index("calls"), "calls", pa.array(old_calls))
+    log = MemoryLog()
+    log.create_now(1, encode_entry(Head(kind="rows", number=1, writer="w", nonce="n"), [old]))
+    state = state_of(log)
+    assert state.rows_usd == (0.25, 0.0)
+    (kept,) = kept_tables(log, state)
+    assert kept.schema == ROW_SCHEMA
+    assert list(rows_to_records(kept)) == list(rows_to_records(made))
+
+
+def test_what_a_row_did_not_pay_for_is_not_spent() -> None:
+    log = MemoryLog()
+    reused = row(0, unsent=1, saved_usd=0.2)
+    log.create_now(
+        1, encode_entry(Head(kind="rows", number=1, writer="w", nonce="n"), [table(reused, row(1))])
+    )
+    assert list(state_of(log).rows_usd) == pytest.approx([0.05, 0.25])
