@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crucible_ray.api import Options, RunResult, estimate, reproduce, resume, retry, run
+    from crucible_ray.api import Options, RunResult, arun, estimate, load, reproduce, resume, retry, run
     from crucible_ray.experiment.hypothesis import Hypothesis
     from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model
 
@@ -19,7 +19,9 @@ __all__ = [
     "Model",
     "Options",
     "RunResult",
+    "arun",
     "estimate",
+    "load",
     "reproduce",
     "resume",
     "retry",

@@ -35,13 +35,15 @@ Every field goes to `super().__init__`, so that an exception survives pickling b
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CrucibleError(Exception):
     """Base of every error of crucible-ray."""
 
     exit_code: ClassVar[int] = 5
+    result: Any = None
+    """The RunResult of what is recorded, where a run ended in this error; it does not travel between processes."""
 
 
 class UsageError(CrucibleError):

@@ -1,7 +1,8 @@
-"""The front door: run, estimate, resume, retry, reproduce, observe; each waits, or has an `a`-prefixed twin to await."""
+"""The front door: run, estimate, resume, retry, reproduce, load, observe; each waits, or has an `a`-prefixed twin to await."""
 
 from crucible_ray.api.doors import (
     Declined,
+    aload,
     aobserve,
     areproduce,
     aresume,
@@ -9,6 +10,7 @@ from crucible_ray.api.doors import (
     astatus,
     estimate,
     find_results,
+    load,
     observe,
     reproduce,
     resume,
@@ -31,6 +33,7 @@ __all__ = [
     "Reproduction",
     "RunResult",
     "Standing",
+    "aload",
     "aobserve",
     "areproduce",
     "aresume",
@@ -38,6 +41,7 @@ __all__ = [
     "astatus",
     "estimate",
     "find_results",
+    "load",
     "observe",
     "prepare",
     "reproduce",

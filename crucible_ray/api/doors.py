@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import sys
-import threading
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 
 from crucible_ray.api.finishing import finish, read_config
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
+from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
-from crucible_ray.api.options import Options
+from crucible_ray.api.options import Options, Progress
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
+from crucible_ray.api.progress import showing
 from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import journal_store, raise_fatal, run_session
-from crucible_ray.errors import UsageError
+from crucible_ray.api.running import Session, journal_store, raise_fatal, run_session
+from crucible_ray.api.waiting import wait
+from crucible_ray.errors import AlreadyRunning, CannotContinue, CredentialError, CrucibleError, UsageError
 from crucible_ray.estimate import Estimate, estimate_lines
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Experiment
 from crucible_ray.journal.state import JournalState, read_state
-from crucible_ray.settings import Settings, load_settings
-
-_T = TypeVar("_T")
+from crucible_ray.journal.store import BlockingLog
+from crucible_ray.settings import Settings, did_you_mean, load_settings
 
 
 class Declined(UsageError):
     """The estimate was shown and the answer was no."""
-
-
-def wait(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run to the end from anywhere, a running event loop included (notebooks)."""
-    if asyncio._get_running_loop() is None:
-        return asyncio.run(work)
-    outcome: list[_T] = []
-    failure: list[BaseException] = []
-
-    def apart() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, not swallowed
-            failure.append(error)
-
-    thread = threading.Thread(target=apart, name="crucible-run")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
 
 
 def estimate(
@@ -67,28 +50,53 @@ def estimate(
 def run(
     experiment: Experiment | Loaded | Prepared,
     *,
+    confirm: Callable[[Plan, Estimate], bool] | bool = False,
+    progress: Callable[[Progress], None] | bool | str = "auto",
+    output_dir: str | Path | None = None,
+    runtime: str = "ray",
     simulate: bool = False,
     simulated: Mapping[str, Any] | None = None,
     options: Options | None = None,
     **choices: Any,
 ) -> RunResult:
-    """Run an experiment to its end, or go on where it stopped; `choices` are fields of Options.
+    """Run an experiment to its end, or go on where it stopped; further `choices` are fields of Options.
 
-    Raises UsageError, CredentialError, CannotContinue; failed trials and a spent budget are a `status`.
+    progress: "auto": a bar on a terminal, a block in a notebook, lines elsewhere; True, False, or whom to tell.
+    options: instead of `confirm` to `runtime` and the choices.
+    Raises UsageError, CredentialError, CannotContinue (their `result` is what ran, where anything did); failed
+    trials, a spent budget and an interrupt are a `status`.
     """
-    return wait(arun(experiment, simulate=simulate, simulated=simulated, options=options, **choices))
+    return wait(
+        arun(
+            experiment,
+            confirm=confirm,
+            progress=progress,
+            output_dir=output_dir,
+            runtime=runtime,
+            simulate=simulate,
+            simulated=simulated,
+            options=options,
+            **choices,
+        )
+    )
 
 
 async def arun(
     experiment: Experiment | Loaded | Prepared,
     *,
+    confirm: Callable[[Plan, Estimate], bool] | bool = False,
+    progress: Callable[[Progress], None] | bool | str = "auto",
+    output_dir: str | Path | None = None,
+    runtime: str = "ray",
     simulate: bool = False,
     simulated: Mapping[str, Any] | None = None,
     options: Options | None = None,
     **choices: Any,
 ) -> RunResult:
-    """See `run`."""
-    options = options or Options(**choices)
+    """See `run`. Cancelled once, it stops in good order first."""
+    if options is None:
+        named = {"confirm": confirm, "progress": progress, "output_dir": output_dir, "runtime": runtime}
+        options = _options(named | choices)
     prepared = (
         experiment
         if isinstance(experiment, Prepared)
@@ -111,7 +119,7 @@ async def aresume(
     where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
 ) -> RunResult:
     """See `resume`."""
-    options = options or Options(**choices)
+    options = options or _options(choices)
     folder = find_results(where, options.output_dir)
     plan, items = read_config(folder)
     if max_cost is not None:
@@ -122,7 +130,7 @@ async def aresume(
 
 def retry(where: str | Path, **choices: Any) -> RunResult:
     """Run again only the trials that failed. Raises as `run`."""
-    return resume(where, options=Options(retry=True, **choices))
+    return resume(where, options=_options({"retry": True, **choices}))
 
 
 def reproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
@@ -135,6 +143,21 @@ async def areproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
     folder = find_results(where)
     plan, items = read_config(folder)
     return await replay(plan, items, _store(plan, folder), folder, clients=clients)
+
+
+def load(where: str | Path) -> RunResult:
+    """What a results folder holds, by its path or its id, whether its run has ended or not.
+
+    Raises UsageError, JournalError.
+    """
+    return wait(aload(where))
+
+
+async def aload(where: str | Path) -> RunResult:
+    """See `load`."""
+    folder = find_results(where)
+    plan, items = read_config(folder)
+    return await read_result(plan, items, folder, _store(plan, folder))
 
 
 def status(where: str | Path) -> tuple[Plan, JournalState]:
@@ -177,6 +200,14 @@ def _store(plan: Plan, folder: Path) -> Any:
     return journal_store(folder, settings.run.checkpoint_dir, plan.experiment_id)
 
 
+def _options(choices: Mapping[str, Any]) -> Options:
+    known = [each.name for each in dataclasses.fields(Options)]
+    for name in choices:
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}: {did_you_mean(name, known)}")
+    return Options(**choices)
+
+
 async def _session(prepared: Prepared, options: Options, folder: Path | None = None) -> RunResult:
     plan = prepared.plan
     prepared.keys()
@@ -186,12 +217,7 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
         raise Declined("Not confirmed: nothing was run and nothing was spent.")
     folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     store = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
-    fleet, own = _fleet(prepared, options)
-    try:
-        session = await run_session(prepared, options, fleet, folder, store)
-    finally:
-        if own is not None:
-            await asyncio.to_thread(own.stop)
+    session = await _run(prepared, options, folder, store)
     result = await finish(
         plan,
         prepared.items,
@@ -204,9 +230,41 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
         planted=_planted(prepared),
         runtime=options.runtime,
     )
+    if session.cancelled:
+        raise asyncio.CancelledError
     if session.status != "interrupted":
-        raise_fatal(session.fatal, plan)
+        try:
+            raise_fatal(session.fatal, plan)
+        except (UsageError, CredentialError) as error:
+            error.result = result
+            raise
     return result
+
+
+async def _run(prepared: Prepared, options: Options, folder: Path, store: BlockingLog) -> Session:
+    """The session itself; where it breaks, its error knows what is recorded. Raises CrucibleError."""
+    fleet, own = _fleet(prepared, options)
+    began_s = time.monotonic()
+    try:
+        with showing(
+            options if own is None else dataclasses.replace(options, ray=own), prepared.settings.run
+        ) as shown:
+            return await run_session(prepared, shown, fleet, folder, store)
+    except CannotContinue as error:
+        if not isinstance(error, AlreadyRunning):
+            with suppress(CrucibleError, OSError):  # what broke the run may well break this too
+                error.result = await read_result(
+                    prepared.plan,
+                    prepared.items,
+                    folder,
+                    store,
+                    status="broken",
+                    duration_s=time.monotonic() - began_s,
+                )
+        raise
+    finally:
+        if own is not None:
+            await asyncio.to_thread(own.stop)
 
 
 def _ask(plan: Plan, found: Estimate) -> bool:

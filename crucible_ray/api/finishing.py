@@ -94,17 +94,17 @@ def _result(
         experiment_id=plan.experiment_id,
         results_dir=folder,
         status=session.status,
-        trials=plan.trials,
+        planned=plan.trials,
         completed=state.kept.count - failed,
         failed=failed,
         pending=plan.trials - state.kept.count,
-        calls=session.calls,
+        calls_made=session.calls,
         cost_usd=facts.spent_usd,
         duration_s=session.duration_s,
         reports={"markdown": folder / "report.md"},
         analysis=analysis,
-        facts=facts,
-        max_failed=plan.max_failed,
+        plan=plan,
+        session=facts,
     )
 
 

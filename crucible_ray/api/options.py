@@ -65,6 +65,9 @@ class Options:
     """Run the failed trials again."""
     confirm: Callable[[Plan, Estimate], bool] | bool = False
     """Asked before any money is spent; True: the terminal is asked; False: go on."""
+    progress: Callable[[Progress], None] | bool | str = "auto"
+    """`auto`: a bar on a terminal, a block in a notebook, else lines, unless `on_progress` or `on_note` listens; True:
+    the same in any case; False: nothing; or whom to tell."""
     on_progress: Callable[[Progress], None] | None = None
     on_note: Callable[[Note], None] | None = None
     progress_every_s: float = 1.0

@@ -1,66 +1,196 @@
-"""What a run gives back."""
+"""What a run gives back, and what `load` makes of a folder: figures at once, rows as they are asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from crucible_ray.errors import UsageError
+from crucible_ray.reduction.analysis import Completeness, Condition, HypothesisResult, Member, Metric, Spend
+from crucible_ray.settings import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from crucible_ray.experiment.plan import Plan
     from crucible_ray.reduction import Analysis
+    from crucible_ray.reduction.analysis import Comparison
     from crucible_ray.reports import RunFacts
 
+_BATCH = 1024
 
-@dataclass(frozen=True, kw_only=True)
+
+class ConditionResult:
+    """One condition's figures: `result["name"].accuracy.value`, `.ci`; a metric is an attribute."""
+
+    def __init__(self, name: str, found: Condition) -> None:
+        self.name, self._found = name, found
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Every metric by its name."""
+        return self._found.metrics
+
+    @property
+    def completeness(self) -> Completeness:
+        """What was answered, what failed, what is pending."""
+        return self._found.completeness
+
+    @property
+    def spend(self) -> Spend:
+        """US dollars of its rows."""
+        return self._found.spend
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Of an ensemble: each member by its own answers."""
+        return self._found.members
+
+    def __getattr__(self, name: str) -> Metric:
+        if name.startswith("_"):  # what copy and pickle look for before there is anything
+            raise AttributeError(name)
+        metrics = self._found.metrics
+        if name in metrics:
+            return metrics[name]
+        raise AttributeError(f"{self.name} has no metric {name!r}: {did_you_mean(name, metrics)}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._found.metrics})
+
+    def __repr__(self) -> str:
+        from crucible_ray.reports.words import printable, with_interval
+
+        shown = [f"{name} {with_interval(name, found)}" for name, found in self._found.metrics.items()]
+        return printable(f"{self.name}: {', '.join(shown)}")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult:
     """A run and where its results are. Failed trials and a spent budget are a `status`, not an exception."""
 
     experiment_id: str
     results_dir: Path
     status: str
-    """`complete`, `budget`, `interrupted`, `stopped`, `refused` or `broken`."""
-    trials: int
+    """`complete`, `budget`, `interrupted`, `stopped`, `refused` or `broken`; of a folder also `running`, `killed`, `new`."""
+    planned: int
+    """Trials of the whole grid."""
     completed: int
     failed: int
     pending: int
-    """`completed + failed + pending = trials`."""
-    calls: int
-    """Made by this session; what earlier ones paid for is not called again."""
+    """`completed + failed + pending = planned`."""
+    calls_made: int
+    """By this session; what earlier ones paid for is not called again. 0 for a folder that was loaded."""
     cost_usd: float | None
     """All money spent, lost attempts included; None: a price is unknown."""
-    duration_s: float
+    duration_s: float | None
+    """Of this session; None for a folder that was loaded."""
     reports: dict[str, Path]
     """By format."""
-    analysis: Analysis = field(repr=False)
-    facts: RunFacts = field(repr=False)
-    max_failed: float = field(default=0.05, repr=False)
+    analysis: Analysis
+    plan: Plan
+    session: RunFacts | None = None
+    """How the session went; None for a folder that was loaded."""
+    tables: Path | None = None
+    """The folder of `results.parquet` and `calls.parquet`, where that is not `results_dir`."""
+    keep: object = field(default=None, compare=False)
+    """What has to live as long as the result: the temporary folder that `tables` may be."""
+
+    @property
+    def facts(self) -> RunFacts:
+        """How the session went. Raises UsageError for a folder that was loaded: no session belongs to it."""
+        if self.session is None:
+            raise UsageError(f"{self.results_dir} was loaded: what happened in its sessions is in run.log.")
+        return self.session
 
     @property
     def too_many_failed(self) -> bool:
         """Whether more trials failed than the experiment allows."""
         ran = self.completed + self.failed
-        return ran > 0 and self.failed > self.max_failed * ran
+        return ran > 0 and self.failed > self.plan.max_failed * ran
 
-    def summary(self) -> dict[str, Any]:
+    @cached_property
+    def summary(self) -> Mapping[str, Any]:
         """What `run --json` prints."""
         return {
             "experiment_id": self.experiment_id,
             "results_dir": str(self.results_dir),
             "status": self.status,
-            "trials": self.trials,
+            "trials": self.planned,
             "completed": self.completed,
             "failed": self.failed,
             "pending": self.pending,
-            "calls": self.calls,
+            "calls": self.calls_made,
             "cost_usd": self.cost_usd,
             "duration_s": self.duration_s,
             "reports": {name: str(path) for name, path in self.reports.items()},
         }
 
+    @property
+    def hypotheses(self) -> tuple[HypothesisResult, ...]:
+        """The verdicts on what was declared."""
+        return self.analysis.hypotheses
+
+    def __getitem__(self, condition: str) -> ConditionResult:
+        """One condition by its name. Raises KeyError, with the nearest name."""
+        found = self.analysis.conditions.get(condition)
+        if found is None:
+            raise KeyError(
+                f"no condition is called {condition!r}: {did_you_mean(condition, self.analysis.conditions)}"
+            )
+        return ConditionResult(condition, found)
+
+    def trials(self) -> Iterator[dict[str, Any]]:
+        """The rows of `results.parquet` one by one, in memory that does not grow."""
+        return _rows(self._table("results.parquet"))
+
+    def calls(self) -> Iterator[dict[str, Any]]:
+        """The rows of `calls.parquet` one by one: every attempt at every call."""
+        return _rows(self._table("calls.parquet"))
+
     def to_pandas(self) -> pd.DataFrame:
         """`results.parquet` as a table, one row per trial."""
         import pandas as pd
 
-        return pd.read_parquet(self.results_dir / "results.parquet")
+        return pd.read_parquet(self._table("results.parquet"))
+
+    def compare(self, a: str, b: str, metric: str = "accuracy") -> Comparison:
+        """a - b, paired by item and repeat, decided as the report decides; also for pairs that it does not list.
+
+        Raises UsageError for a name that does not exist.
+        """
+        from crucible_ray.reduction.comparisons import compare_two
+        from crucible_ray.reduction.stored import stored_table
+
+        for name in (a, b):
+            if name not in self.analysis.conditions:
+                near = did_you_mean(name, self.analysis.conditions)
+                raise UsageError(f"no condition is called {name!r}: {near}")
+        table = stored_table(self.plan, self._table("results.parquet"))
+        return compare_two(self.plan, table, metric, a, b)
+
+    def _table(self, name: str) -> Path:
+        path = (self.tables or self.results_dir) / name
+        if not path.is_file():
+            raise UsageError(f"{path} is missing: resume writes it again.")
+        return path
+
+    def __repr__(self) -> str:
+        from crucible_ray.reports.result import result_lines
+
+        return "\n".join(result_lines(self.summary, self.analysis))
+
+    def _repr_html_(self) -> str:
+        from crucible_ray.reports.result import result_html
+
+        return result_html(self.summary, self.analysis)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_BATCH):
+            yield from batch.to_pylist()

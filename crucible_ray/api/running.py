@@ -26,6 +26,7 @@ from crucible_ray.api.logging import RunLog
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, simulator_config
+from crucible_ray.api.waiting import WAITING
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.errors import CrucibleError, ParameterRefused, RefusedKey, UsageError
 from crucible_ray.experiment.grid import Order
@@ -64,6 +65,8 @@ class Session:
     killed_at: float | None = None
     handed_back: int = 0
     fatal: Fatal | None = None
+    cancelled: bool = False
+    """The task was cancelled: it stopped in good order, and the cancellation goes on when the results are written."""
 
 
 def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) -> BlockingLog:
@@ -258,7 +261,7 @@ async def _drive(
         watching = asyncio.ensure_future(watch.run(driver))
         try:
             with _signals(driver, watch, enabled=options.handle_signals):
-                session.status = await driver.run()
+                session.status = await _to_the_end(driver, watch, session)
             if watching.done():
                 watching.result()  # the caller's own `on_progress` failed: that is theirs to see
         finally:
@@ -267,6 +270,25 @@ async def _drive(
                 watch.finish(driver)
             finally:
                 await fleet.close()
+
+
+async def _to_the_end(driver: Driver, watch: _Watch, session: Session) -> str:
+    """Run the driver; a first cancellation stops it in good order, a second one at once."""
+    running = asyncio.ensure_future(driver.run())
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        if running.done():
+            raise
+        if driver.stopping:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            raise
+        session.cancelled = True
+        watch.note("stopping", {"signal": "cancelled"})
+        driver.stop("interrupted")
+        return await running
 
 
 def _windows(options: Options, plan: Plan, clients: int, lanes: int) -> tuple[int, ...]:
@@ -306,21 +328,35 @@ async def _simulator(plan: Plan, folder: Path) -> AsyncIterator[Plan]:
 
 @contextlib.contextmanager
 def _signals(driver: Driver, watch: _Watch, *, enabled: bool) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP stop in good order; a second one leaves at once."""
+    """Ctrl-C, SIGTERM, SIGHUP and a notebook's interrupt stop in good order; a second one leaves at once."""
+    waiting = WAITING.get()
+
+    def stop(name: str) -> None:
+        watch.note("stopping", {"signal": name})
+        driver.stop("interrupted")
+
+    if enabled and waiting is not None and waiting.apart:
+        with waiting.stopped_by(lambda: stop("interrupt")):
+            yield
+        return
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield
         return
-    loop = asyncio.get_running_loop()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     heard: list[int] = []
 
     def on_signal(number: int) -> None:
         heard.append(number)
-        if len(heard) > 1:
-            watch.note("leaving", {"signal": signal.Signals(number).name})
+        name = signal.Signals(number).name
+        if len(heard) == 1:
+            stop(name)
+            return
+        watch.note("leaving", {"signal": name})
+        if waiting is not None:
             os._exit(130)
-        watch.note("stopping", {"signal": signal.Signals(number).name})
-        driver.stop("interrupted")
+        if task is not None:  # the loop is somebody else's, and so is the process
+            task.cancel()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # What is ignored stays so: `nohup` means it.

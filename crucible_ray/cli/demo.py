@@ -90,4 +90,4 @@ def _show(terminal: Terminal, prepared: Prepared, result: RunResult, own_key: Pa
         f"  crucible-ray check {own_key} --show 1",
         f"  crucible-ray run {own_key}",
     )
-    terminal.facts(result.summary())
+    terminal.facts(result.summary)

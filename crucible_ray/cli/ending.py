@@ -25,12 +25,10 @@ def go_on(folder: Path) -> str:
 
 def report(terminal: Terminal, result: RunResult) -> int:
     """A run's last lines; returns its exit code."""
-    from crucible_ray.api.finishing import read_config
     from crucible_ray.reports import summary_lines
 
-    plan, _ = read_config(result.results_dir)
-    terminal.show(*summary_lines(plan, result.analysis, result.facts))
-    terminal.facts(result.summary())
+    terminal.show(*summary_lines(result.plan, result.analysis, result.facts))
+    terminal.facts(result.summary)
     return conclude(terminal, result)
 
 
@@ -48,7 +46,7 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
     if result.too_many_failed:
         ran = result.completed + result.failed
         complain(
-            f"{result.failed:,} of {ran:,} trials failed, more than the {100 * result.max_failed:.3g} % allowed. "
+            f"{result.failed:,} of {ran:,} trials failed, more than the {100 * result.plan.max_failed:.3g} % allowed. "
             f"Run them again with: crucible-ray retry {result.results_dir}"
         )
         return 1

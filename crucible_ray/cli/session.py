@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crucible_ray.cli.ending import Interrupted, go_on
-from crucible_ray.cli.progress import Display
 from crucible_ray.cli.terminal import Terminal
 from crucible_ray.errors import (
     AlreadyRunning,
@@ -66,6 +65,8 @@ def attend(
 
     Raises Interrupted; of what `work` raises, errors with a record behind them tell how to go on.
     """
+    from crucible_ray.api.progress import Display
+
     ray = options.ray
     display = Display(
         terminal=sys.stderr.isatty(),
@@ -87,6 +88,8 @@ def attend(
     except KeyboardInterrupt:
         raise Interrupted(hint if _recorded(folder) else "Nothing was sent.") from None
     except CrucibleError as error:
+        if error.result is not None:
+            terminal.facts(error.result.summary)
         if isinstance(error, _RESUMABLE) and not isinstance(error, AlreadyRunning) and _recorded(folder):
             error.add_note(str(hint))
         raise

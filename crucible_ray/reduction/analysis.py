@@ -28,6 +28,11 @@ class Metric(Struct, frozen=True, kw_only=True):
     censored: int = 0
     """Timed-out trials, counted as slower than any answer (latency quantiles only)."""
 
+    @property
+    def ci(self) -> tuple[float, float] | None:
+        """The interval; None where there is none."""
+        return None if self.ci_low is None or self.ci_high is None else (self.ci_low, self.ci_high)
+
 
 class Completeness(Struct, frozen=True, kw_only=True):
     """How much of a condition there is. Failure is missing data, never a wrong answer."""
@@ -72,6 +77,9 @@ class Condition(Struct, frozen=True, kw_only=True):
     members: dict[str, Member] = {}
     best_member: str | None = None
     """The member with the highest accuracy, chosen after seeing the results; the first among equals."""
+
+
+_OF_CONDITION = frozenset(Condition.__struct_fields__) - {"metrics"}
 
 
 class Naive(Struct, frozen=True, kw_only=True):
@@ -164,6 +172,15 @@ def encode(analysis: Analysis) -> bytes:
         condition.clear()
         condition.update(metrics, **rest)
     return msgspec.json.format(msgspec.json.encode(_rounded(tree)), indent=2) + b"\n"
+
+
+def decode(text: bytes) -> Analysis:
+    """What `encode` wrote. Raises msgspec.DecodeError."""
+    tree = msgspec.json.decode(text)
+    for condition in tree["conditions"].values():
+        metrics = {name: condition.pop(name) for name in list(condition) if name not in _OF_CONDITION}
+        condition["metrics"] = metrics
+    return msgspec.convert(tree, Analysis)
 
 
 def _rounded(value: Any) -> Any:

@@ -51,6 +51,14 @@ def compare(plan: Plan, table: Table) -> tuple[tuple[Comparison, ...], tuple[Hyp
     return tuple(found.values()), _verdicts(plan, table, asked, found)
 
 
+def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparison:
+    """One metric of any two conditions, a - b, decided as `compare` does. Raises SpecError for an unknown metric."""
+    metric(name)
+    index = {condition.name: position for position, condition in enumerate(plan.conditions)}
+    alpha = round(1 - plan.analysis.confidence, 12)
+    return _comparison(plan, table, _Pair(name, index[a], index[b]), alpha, exploratory=True)
+
+
 def _decide(table: Table, pair: _Pair, alpha: float) -> PairedDecision:
     declared = metric(pair.metric)
     if not declared.per_trial:

@@ -151,7 +151,7 @@ def report(result: RunResult, direct: dict[str, float]) -> list[str]:
         f"  {difference.reason}",
         *(f"  {hypothesis.text}: {hypothesis.verdict}" for hypothesis in result.analysis.hypotheses),
         "",
-        f"{result.completed:,} of {result.trials:,} trials answered, {result.calls:,} calls now",
+        f"{result.completed:,} of {result.planned:,} trials answered, {result.calls_made:,} calls now",
         f"results: {result.results_dir}",
     ]
     return lines

@@ -12,7 +12,9 @@ import pytest
 from crucible_ray.cli.main import main
 from crucible_ray.cli.running import checkpoint_number
 from crucible_ray.errors import UsageError
+from crucible_ray.simulator import SimulatedModel
 from tests.cli.console import console, crucible, workplace
+from tests.conftest import Simulate
 
 Capture = pytest.CaptureFixture[str]
 
@@ -222,3 +224,25 @@ def test_the_log_is_json_lines_without_a_key_and_the_root_logger_is_left_alone(
     assert any(line["event"] == "progress" for line in lines)
     for path in Path(facts["results_dir"]).rglob("*"):
         assert not path.is_file() or b"sk-canary" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(("fault", "code"), [("refuse-param", 2), ("refuse-key", 4)])
+def test_a_refused_run_prints_its_facts_once_and_says_why(
+    fault: str, code: int, here: Path, capsys: Capture, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = simulate(models=[SimulatedModel(name="m")], faults={fault: 1.0})
+    monkeypatch.setenv("REAL_KEY", "sk-test")
+    with (here / "crucible.toml").open("a") as settings:
+        settings.write(
+            f'[models.real]\nprovider = "openai"\nmodel = "m"\nbase_url = "{provider.url}"\n'
+            'api_key_env = "REAL_KEY"\n'
+        )
+    (here / "one.py").write_text(
+        "from crucible_ray import Experiment, Model\n"
+        'experiment = Experiment(name="One", dataset="demo", sample_size=5, conditions=[Model("real")])\n'
+    )
+    assert main(["run", "one.py", "--in-process", "--yes", "--json"]) == code
+    out, err = capsys.readouterr()
+    facts = json.loads(out)
+    assert (facts["status"], facts["trials"], facts["pending"]) == ("refused", 5, 5)
+    assert err.count("Error: ") == 1

@@ -28,8 +28,8 @@ def test_half_the_estimate_is_spent_to_the_cent_and_more_money_goes_on_from_ther
     assert stopped.cost_usd is not None
     assert stopped.cost_usd <= budget
     assert budget - stopped.cost_usd <= max(0.01 * budget, max(poor.bounds_usd()))
-    assert len(rows_of(stopped.results_dir)) == stopped.completed == stopped.trials - stopped.pending
-    assert 0 < stopped.pending < stopped.trials
+    assert len(rows_of(stopped.results_dir)) == stopped.completed == stopped.planned - stopped.pending
+    assert 0 < stopped.pending < stopped.planned
     asked = provider.stats().requests
     assert asked == _calls(stopped.results_dir)
 

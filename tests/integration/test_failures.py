@@ -124,13 +124,13 @@ def test_with_five_percent_of_every_fault_the_run_completes_and_its_counts_are_t
     result = run(
         tmp_path, provider.url, sample_size=50, attempt_timeout_s=3.0, timeout_s=90.0, max_retries=12
     )
-    assert (result.status, result.trials, result.pending) == ("complete", 100, 0)
+    assert (result.status, result.planned, result.pending) == ("complete", 100, 0)
     stats = provider.stats()
     assert set(stats.faults) == set(kinds)
 
     calls = pq.read_table(result.results_dir / "calls.parquet").to_pylist()
     outcomes = [call["outcome"] for call in calls]
-    assert len(calls) == result.calls
+    assert len(calls) == result.calls_made
     assert len(calls) == stats.requests
     assert len(calls) - 50 * CALLS_PER_BLOCK == result.facts.retries
     assert result.facts.throttled == outcomes.count("rate_limit") == stats.statuses["429"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crucible_ray.api import Note, Progress
-from crucible_ray.cli.progress import Display, clock, note_line, progress_line, starting_line
+from crucible_ray.api.progress import Display, clock, note_line, progress_line, starting_line
 
 
 def _progress(**how: Any) -> Progress:

@@ -1,22 +1,29 @@
-"""How a run goes, on a terminal as a live bar, elsewhere as a line every few seconds; always on stderr."""
+"""How a run goes: a live bar on a terminal, a block that renews itself in a notebook, elsewhere a line now and then.
+
+Terminal and lines are on stderr.
+"""
 
 from __future__ import annotations
 
+import html
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
-
-from crucible_ray.cli.terminal import printable
+from crucible_ray.api.options import Note, Options, Progress
+from crucible_ray.errors import UsageError
+from crucible_ray.reports.words import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from crucible_ray.api import Note, Progress
+    from crucible_ray.settings import RunSettings
 
 EVERY_S = 5.0
 """Between two lines where there is no terminal."""
@@ -141,7 +148,7 @@ class Display:
         if self._live is not None and self._live.is_started:
             self._live.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
-            typer.echo(line, err=True)
+            _say(line)
 
     def _line(self, *, bar: bool) -> str:
         progress = self._last
@@ -159,10 +166,118 @@ class Display:
     def _tick(self) -> None:
         began_s = time.monotonic()
         while True:
-            typer.echo(self._line(bar=False), err=True)
+            _say(self._line(bar=False))
             elapsed = time.monotonic() - began_s
             if self._over.wait(EVERY_S - elapsed % EVERY_S):
                 return
+
+
+class NotebookDisplay:
+    """The same in a notebook's cell: one block of output that is renewed in place."""
+
+    def __init__(self, *, waited_s: Callable[[], float] | None = None) -> None:
+        self._waited_s = waited_s
+        self._notes: list[str] = []
+        self._line = ""
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        self._line = starting_line(None)
+        self._handle = _ipython().display(self._drawing(), display_id=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.update(self._drawing())
+
+    def on_progress(self, progress: Progress) -> None:
+        """See api.Options."""
+        if progress.phase == "starting":
+            self._line = starting_line(self._waited_s() if self._waited_s is not None else None)
+        else:
+            self._line = progress_line(progress, bar=True)
+        self._handle.update(self._drawing())
+
+    def on_note(self, note: Note) -> None:
+        """See api.Options."""
+        self._notes.append(note_line(note))
+        self._handle.update(self._drawing())
+
+    def _drawing(self) -> Any:
+        lines = "\n".join([*self._notes, self._line])
+        return _ipython().HTML(f"<pre>{html.escape(lines)}</pre>")
+
+
+@contextmanager
+def showing(options: Options, run: RunSettings) -> Iterator[Options]:
+    """Options that also tell whoever `options.progress` names, while the block lasts. Raises UsageError.
+
+    "auto" shows nothing where the caller listens already.
+    """
+    wanted = options.progress
+    if callable(wanted):
+        yield _telling(options, wanted, None, run)
+        return
+    if wanted not in ("auto", True, False):
+        raise UsageError(f"progress = {wanted!r}: it is 'auto', True, False or a function of a Progress.")
+    heard = options.on_progress is not None or options.on_note is not None
+    if wanted is False or (wanted == "auto" and heard):
+        yield options
+        return
+    ray = options.ray
+    waited_s = None if ray is None else lambda: time.monotonic() - ray.started_s
+    display: Display | NotebookDisplay
+    if _in_notebook():
+        display = NotebookDisplay(waited_s=waited_s)
+    else:
+        bar = True if wanted is True else run.show_progress_bar
+        display = Display(terminal=sys.stderr.isatty(), waited_s=waited_s, bar=bar)
+    with display:
+        yield _telling(options, display.on_progress, display.on_note, run)
+
+
+def _telling(
+    options: Options,
+    progress: Callable[[Progress], None],
+    note: Callable[[Note], None] | None,
+    run: RunSettings,
+) -> Options:
+    return replace(
+        options,
+        on_progress=_both(options.on_progress, progress),
+        on_note=_both(options.on_note, note),
+        progress_every_s=min(options.progress_every_s, run.progress_update_interval_s),
+    )
+
+
+def _both(
+    first: Callable[[Any], None] | None, second: Callable[[Any], None] | None
+) -> Callable[[Any], None] | None:
+    if first is None or second is None:
+        return first or second
+
+    def tell(event: Any) -> None:
+        first(event)
+        second(event)
+
+    return tell
+
+
+def _ipython() -> Any:
+    """`IPython.display`: nothing that we depend on, and there wherever a notebook is."""
+    return import_module("IPython.display")
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process; IPython on a terminal is a terminal."""
+    shell = sys.modules.get("IPython")
+    found = shell.get_ipython() if shell is not None else None
+    return hasattr(found, "kernel")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - it is what this module is for
 
 
 def _live(draw: Callable[[], Text]) -> Any:

@@ -1,0 +1,97 @@
+"""A results folder as a RunResult again, whether its run has ended or not. Nothing in the folder is changed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import msgspec
+
+from crucible_ray.api.finishing import analyse
+from crucible_ray.api.observing import is_priced, observe
+from crucible_ray.api.result import RunResult
+from crucible_ray.api.running import order_of
+from crucible_ray.errors import UsageError
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.artifacts import write_results
+from crucible_ray.journal.state import JournalState, read_state
+from crucible_ray.journal.store import BlockingLog
+from crucible_ray.records import Item
+from crucible_ray.reduction import Analysis, decode
+
+_REPORTS = {"markdown": "report.md", "html": "report.html", "latex": "report.tex", "jupyter": "report.ipynb"}
+
+
+async def read_result(
+    plan: Plan,
+    items: tuple[Item, ...],
+    folder: Path,
+    log: BlockingLog,
+    *,
+    status: str | None = None,
+    calls_made: int = 0,
+    duration_s: float | None = None,
+) -> RunResult:
+    """What a folder's record holds; figures and rows are its own files', or made anew where those are behind.
+
+    status: None: as the record shows it. Raises UsageError, JournalError, StorageFailed.
+    """
+    state = await read_state(log, conditions=len(plan.conditions))
+    standing = await observe(plan, folder, log)
+    if not state.kept.count and _stored_rows(folder):
+        raise UsageError(
+            f"{folder} has results, but the record that they were made of (checkpoints/) is gone."
+        )
+    analysis, tables = _stored_analysis(plan, folder, state), None
+    if analysis is None:
+        tables = Path(tempfile.mkdtemp(prefix="crucible-"))
+        positions = order_of(plan).positions_of
+        write_results(tables, plan=plan, items=items, log=log, state=state, positions=positions)
+        analysis = analyse(plan, items, log, state, scratch=tables)
+    result = RunResult(
+        experiment_id=plan.experiment_id,
+        results_dir=folder,
+        status=status or standing.status,
+        planned=plan.trials,
+        completed=state.kept.count - state.failed.count,
+        failed=state.failed.count,
+        pending=plan.trials - state.kept.count,
+        calls_made=calls_made,
+        cost_usd=state.spent_usd if is_priced(plan) else None,
+        duration_s=duration_s,
+        reports={name: folder / file for name, file in _REPORTS.items() if (folder / file).is_file()},
+        analysis=analysis,
+        plan=plan,
+        tables=tables,
+    )
+    if tables is not None:
+        weakref.finalize(result, shutil.rmtree, tables, ignore_errors=True)
+    return result
+
+
+def _stored_rows(folder: Path) -> int:
+    import pyarrow.parquet as pq
+
+    path = folder / "results.parquet"
+    return int(pq.read_metadata(path).num_rows) if path.is_file() else 0
+
+
+def _stored_analysis(plan: Plan, folder: Path, state: JournalState) -> Analysis | None:
+    """`analysis.json`, if it is about the rows that count now and answers what is asked now."""
+    path = folder / "analysis.json"
+    if not path.is_file() or _stored_rows(folder) != state.kept.count:
+        return None
+    try:
+        found = decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path} cannot be read: {error}. Delete it, and resume writes it again.") from error
+    failed = sum(condition.completeness.failed for condition in found.conditions.values())
+    asked = {name: set(condition.metrics) for name, condition in found.conditions.items()}
+    same = (
+        failed == state.failed.count
+        and asked == {condition.name: set(plan.metrics) for condition in plan.conditions}
+        and [each.text for each in found.hypotheses] == [each.text for each in plan.hypotheses]
+    )
+    return found if same else None

@@ -1,0 +1,29 @@
+"""The rows of a finished folder as arrays again: what `results.parquet` holds, as the reduction wants it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crucible_ray.reduction.table import Table
+
+if TYPE_CHECKING:
+    from crucible_ray.experiment.plan import Plan
+
+_COLUMNS = ["trial", "error", "correct", "latency_ms", "cost_usd", "consensus"]
+
+
+def stored_table(plan: Plan, path: Path) -> Table:
+    """The table of a plan's `results.parquet`. Raises OSError."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = Table(plan)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=_COLUMNS):
+            latency_us = pc.multiply(batch["latency_ms"], 1000.0)
+            columns = [latency_us if name == "latency_ms" else batch[name] for name in _COLUMNS]
+            names = ["latency_us" if name == "latency_ms" else name for name in _COLUMNS]
+            table.add(pa.RecordBatch.from_arrays(columns, names=names))
+    return table

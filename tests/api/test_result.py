@@ -1,0 +1,244 @@
+"""What a run gives back, and a folder read again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from crucible_ray import api
+from crucible_ray.api import Options, Prepared, Progress, RunResult
+from crucible_ray.errors import ParameterRefused, StorageFailed, UsageError
+from crucible_ray.experiment.spec import Experiment, Model
+from tests.conftest import Simulate
+from tests.integration.lab import AT_ONCE, prepared
+
+EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
+
+EXPERIMENT = Experiment(
+    name=f"Two {EVIL}",
+    dataset="demo",
+    sample_size=20,
+    repeat=2,
+    conditions=[
+        Model("openai_gpt4o_mini", name="mini"),
+        Model("openai_gpt4o", name="full"),
+        Model("openai_gpt35_turbo", name="old"),
+    ],
+    hypotheses=["accuracy: full > mini"],
+    metrics=["accuracy", "latency_p95"],
+    max_tokens=20,
+    seed=3,
+)
+
+
+def run(folder: Path, experiment: Experiment = EXPERIMENT, **choices: Any) -> RunResult:
+    return api.run(experiment, simulate=True, runtime="in-process", output_dir=folder, **choices)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run(tmp_path_factory.mktemp("results"), progress=False)
+
+
+def test_figures_are_at_hand_by_condition_and_metric(result: RunResult) -> None:
+    accuracy = result["full"].accuracy
+    table = result.to_pandas()
+    assert accuracy.value is not None
+    assert accuracy.value == pytest.approx(table[table.condition == "full"]["correct"].mean())
+    assert accuracy.ci is not None
+    assert accuracy.ci[0] < accuracy.value < accuracy.ci[1]
+    assert result["full"].completeness.answered == 40
+    with pytest.raises(KeyError, match="did you mean 'full'"):
+        result["fulll"]
+    with pytest.raises(AttributeError, match="did you mean 'accuracy'"):
+        _ = result["full"].acuracy
+
+
+def test_the_summary_is_what_run_prints_as_json(result: RunResult) -> None:
+    assert result.summary["trials"] == 120 == result.completed + result.failed + result.pending
+    assert (result.summary["status"], result.summary["calls"]) == ("complete", 120)
+    assert json.loads(json.dumps(dict(result.summary)))["experiment_id"] == result.experiment_id
+
+
+def test_trials_and_calls_come_one_by_one_and_are_those_of_the_tables(result: RunResult) -> None:
+    trials = result.trials()
+    assert isinstance(trials, Iterator)
+    assert next(trials)["trial"] == 0
+    assert [row["trial"] for row in trials] == list(range(1, 120))
+    calls = list(result.calls())
+    assert len(calls) == 120
+    assert {call["outcome"] for call in calls} == {"ok"}
+    assert all(call["text"] for call in calls)
+
+
+def test_any_pair_is_compared_as_the_report_would(result: RunResult) -> None:
+    listed = next(found for found in result.analysis.comparisons if found.metric == "accuracy")
+    same = result.compare(listed.a, listed.b)
+    assert (same.estimate, same.ci_low, same.p_value) == (listed.estimate, listed.ci_low, listed.p_value)
+    turned = result.compare(listed.b, listed.a)
+    assert turned.estimate == pytest.approx(-(listed.estimate or 0.0))
+    assert result.compare("old", "full", "latency_mean").metric == "latency_mean"
+    with pytest.raises(UsageError, match="did you mean 'old'"):
+        result.compare("olt", "full")
+
+
+def test_it_draws_itself_with_everything_escaped(result: RunResult) -> None:
+    page = result._repr_html_()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert "full" in page
+    for shown in (page, repr(result)):
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+    assert "accuracy: full > mini" in repr(result)
+    assert "120/120 trials" in repr(result)
+
+
+def test_a_folder_loads_to_the_same_figures(result: RunResult) -> None:
+    loaded = api.load(result.results_dir)
+    assert (
+        loaded.analysis == result.analysis
+        or loaded.analysis.conditions.keys() == result.analysis.conditions.keys()
+    )
+    assert loaded["mini"].accuracy.value == pytest.approx(result["mini"].accuracy.value)
+    assert (loaded.status, loaded.completed, loaded.cost_usd) == ("complete", 120, result.cost_usd)
+    assert loaded.reports.keys() >= {"markdown"}
+    assert len(list(loaded.trials())) == 120
+    with pytest.raises(UsageError, match=r"run\.log"):
+        _ = loaded.facts
+
+
+def test_a_folder_whose_files_are_behind_loads_from_its_record(result: RunResult, tmp_path: Path) -> None:
+    folder = tmp_path / result.results_dir.name
+    shutil.copytree(result.results_dir, folder)
+    for name in ("results.csv", "results.parquet", "calls.parquet", "analysis.json", "report.md"):
+        (folder / name).unlink()
+    before = sorted(path.name for path in folder.iterdir())
+    loaded = api.load(folder)
+    assert list(loaded.trials()) == list(result.trials())
+    assert loaded["old"].accuracy == result["old"].accuracy
+    assert sorted(path.name for path in folder.iterdir()) == before, "nothing is written"
+
+
+def test_a_folder_without_its_record_is_refused(result: RunResult, tmp_path: Path) -> None:
+    folder = tmp_path / result.results_dir.name
+    shutil.copytree(result.results_dir, folder)
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(UsageError, match="checkpoints"):
+        api.load(folder)
+
+
+def test_progress_goes_to_whom_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Progress] = []
+    run(tmp_path, progress=seen.append)
+    assert seen[-1].done == 120
+    assert capsys.readouterr().err == ""
+    run(tmp_path, progress=False)
+    assert capsys.readouterr().err == ""
+    run(tmp_path)
+    assert "starting ..." in capsys.readouterr().err
+    with pytest.raises(UsageError, match="progress = 'loud'"):
+        run(tmp_path, progress="loud")
+    with pytest.raises(UsageError, match="did you mean 'clients'"):
+        run(tmp_path, client=2)
+
+
+def slow(folder: Path, url: str) -> Prepared:
+    return prepared(folder, url, conditions=[Model("small")], hypotheses=[], sample_size=100)
+
+
+def test_a_cancelled_run_stops_in_good_order_and_is_then_cancelled(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=[taking(0.05)])
+    ready = slow(tmp_path, provider.url)
+
+    async def cell() -> None:
+        def tell(progress: Progress) -> None:
+            if progress.done and progress.phase == "running":
+                task.cancel()
+
+        options = Options(
+            output_dir=tmp_path,
+            runtime="in-process",
+            max_concurrent_queries=2,
+            on_progress=tell,
+            progress_every_s=0.05,
+        )
+        task = asyncio.ensure_future(api.arun(ready, options=options))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cell())
+    found = api.load(tmp_path / ready.plan.experiment_id)
+    assert found.status == "interrupted"
+    assert 0 < found.completed < 100
+    assert len(list(found.trials())) == found.completed
+    assert found.tables is None, "its results were written"
+
+
+def test_an_interrupted_cell_gets_the_result_of_what_ran(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=[taking(0.05)])
+    ready = slow(tmp_path, provider.url)
+
+    def tell(progress: Progress) -> None:
+        if progress.done and progress.phase == "running":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    async def cell() -> RunResult:
+        options = Options(
+            output_dir=tmp_path,
+            runtime="in-process",
+            max_concurrent_queries=2,
+            on_progress=tell,
+            progress_every_s=0.05,
+        )
+        return api.run(ready, options=options)  # inside a running loop, as a notebook's cell is
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    loop = asyncio.new_event_loop()
+    try:
+        result = loop.run_until_complete(cell())
+    finally:
+        loop.close()
+        signal.signal(signal.SIGINT, before)
+    assert result.status == "interrupted"
+    assert 0 < result.completed < 100
+    assert api.resume(result.results_dir, runtime="in-process", progress=False).status == "complete"
+
+
+def taking(latency_s: float) -> Any:
+    return msgspec.structs.replace(AT_ONCE[0], latency_s=latency_s)
+
+
+def test_a_refusal_brings_the_result_of_what_ran(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE, faults={"refuse-param": 1.0})
+    with pytest.raises(ParameterRefused) as refused:
+        api.run(slow(tmp_path, provider.url), runtime="in-process", output_dir=tmp_path, progress=False)
+    assert refused.value.result.summary["status"] == "refused"
+    assert refused.value.result.pending == 100
+
+
+def test_a_run_that_breaks_brings_the_result_of_what_is_recorded(
+    tmp_path: Path, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crucible_ray.runtime.driver import Driver
+
+    async def breaks(self: Driver) -> str:
+        raise StorageFailed("the disk", "full")
+
+    monkeypatch.setattr(Driver, "run", breaks)
+    with pytest.raises(StorageFailed) as broken:
+        run(tmp_path, replace(EXPERIMENT, name="Broken"), progress=False)
+    assert broken.value.result.summary["status"] == "broken"
+    assert broken.value.result.pending == 120
