@@ -5,23 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crucible_ray.api import Options, RunResult, arun, estimate, load, reproduce, resume, retry, run
+    from crucible_ray.api import (
+        Options,
+        RunResult,
+        acall_model,
+        apredict,
+        arun,
+        call_model,
+        estimate,
+        load,
+        predict,
+        reproduce,
+        resume,
+        retry,
+        run,
+    )
     from crucible_ray.experiment.hypothesis import Hypothesis
     from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model
+    from crucible_ray.records import EnsembleResult, Reply
 
 __all__ = [
     "Analysis",
     "Budget",
     "Dataset",
     "Ensemble",
+    "EnsembleResult",
     "Experiment",
     "Hypothesis",
     "Model",
     "Options",
+    "Reply",
     "RunResult",
+    "acall_model",
+    "apredict",
     "arun",
+    "call_model",
     "estimate",
     "load",
+    "predict",
     "reproduce",
     "resume",
     "retry",
@@ -32,6 +53,7 @@ _HOMES = dict.fromkeys(
     ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "Model"), "crucible_ray.experiment.spec"
 )
 _HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
+_HOMES |= dict.fromkeys(("EnsembleResult", "Reply"), "crucible_ray.records")
 
 
 def __getattr__(name: str) -> Any:

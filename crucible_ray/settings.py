@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, get_type_hints
@@ -28,71 +29,122 @@ Natural = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 
-def _env(name: str) -> Meta:
-    return Meta(extra={"env": name})
+def _says(meaning: str, env: str | None = None) -> Meta:
+    """What a key means, for documentation, and the environment variable that sets it."""
+    return Meta(description=meaning, extra=None if env is None else {"env": env})
 
 
 class EnsembleSettings(Struct, frozen=True, kw_only=True):
     """`[ensemble]`"""
 
-    default_timeout_s: Positive = 5.0
-    """Of `predict`."""
-    rate_limit: Positive = 50.0
-    """Requests per second and model, for members without `requests_per_minute`.
+    default_models: Annotated[
+        tuple[str, ...], Meta(min_length=1), _says("whom `predict` asks where it names no models")
+    ] = ("gemini_flash", "openai_gpt4o_mini", "anthropic_haiku")
+    default_vote: Annotated[Literal["majority"], _says("the vote of ensembles that name none")] = "majority"
+    default_execution: Annotated[Literal["parallel"], _says("the execution of ensembles that name none")] = (
+        "parallel"
+    )
+    default_timeout_s: Annotated[Positive, _says("seconds that `predict` and `call_model` wait")] = 5.0
+    rate_limit: Annotated[
+        Positive,
+        _says(
+            "requests a second and model, for members of ensembles without `requests_per_minute`; "
+            "a loopback or simulated model has none"
+        ),
+    ] = 50.0
+    max_retries: Annotated[Natural, _says("further attempts after a failed one")] = 3
+    retry_delay_s: Annotated[NotNegative, _says("seconds before the first retry at most; it doubles")] = 1.0
+    default_normalization: Annotated[
+        Literal["none", "lowercase_trim"], _says("when two answers are the same one")
+    ] = "lowercase_trim"
 
-    A loopback or simulated model has none.
-    """
-    max_retries: Natural = 3
-    retry_delay_s: NotNegative = 1.0
-    default_normalization: Literal["none", "lowercase_trim"] = "lowercase_trim"
+
+class DatasetSettings(Struct, frozen=True, kw_only=True):
+    """`[datasets]`"""
+
+    cache_dir: Annotated[str | None, _says("where datasets are kept; unset: the platform's cache folder")] = (
+        None
+    )
+    versions: Annotated[
+        dict[str, str], _says("a dataset's name to the version it must have; another one is refused")
+    ] = {}
 
 
 class RunSettings(Struct, frozen=True, kw_only=True):
     """`[run]`"""
 
-    results_dir: Annotated[str, _env("RESULTS_DIR")] = "results"
-    checkpoint_dir: Annotated[str | None, _env("CHECKPOINT_DIR")] = None
-    """Where the journal's entries go instead of the results folder."""
-    checkpoint_interval: Count = 50
-    """Rows."""
-    auto_resume: bool = True
-    confirm_costs: bool = True
-    max_concurrent_queries: Count | None = None
-    """None: adaptive."""
-    clients: Count | None = None
-    """None: as needed."""
-    global_rate_limit: Positive | None = None
-    """Requests per second: the default of an experiment's `rate_limit`."""
-    disable_rate_limiting: Annotated[bool, _env("DISABLE_RATE_LIMITING")] = False
-    """No limit of ours at all; providers' refusals are still obeyed."""
-    seed: Annotated[int | None, _env("EXPERIMENT_SEED")] = None
-    """Of experiments that name none."""
-    report_formats: tuple[Literal["markdown"], ...] = ("markdown",)
-    progress_update_interval_s: Positive = 1.0
-    show_progress_bar: bool = True
+    results_dir: Annotated[str, _says("parent of the results folders", "RESULTS_DIR")] = "results"
+    checkpoint_dir: Annotated[
+        str | None, _says("where the record goes instead of the results folder", "CHECKPOINT_DIR")
+    ] = None
+    checkpoint_interval: Annotated[Count, _says("rows between two marked checkpoints")] = 50
+    auto_resume: Annotated[bool, _says("go on with what is recorded; false: as by `--no-resume`")] = True
+    confirm_costs: Annotated[bool, _says("ask before money is spent")] = True
+    max_concurrent_queries: Annotated[Count | None, _says("trials in flight; unset: 256")] = None
+    clients: Annotated[Count | None, _says("client actors; unset: one a node")] = None
+    address: Annotated[
+        str | None, _says("a Ray cluster, `auto` or `host:port`; unset: a private local one", "RAY_ADDRESS")
+    ] = None
+    global_rate_limit: Annotated[
+        Positive | None, _says("requests a second: the default of an experiment's `rate_limit`")
+    ] = None
+    disable_rate_limiting: Annotated[
+        bool,
+        _says("no limit of ours at all; providers' refusals are still obeyed", "DISABLE_RATE_LIMITING"),
+    ] = False
+    seed: Annotated[int | None, _says("of experiments that name none", "EXPERIMENT_SEED")] = None
+    report_formats: Annotated[tuple[Literal["markdown"], ...], _says("reports to write")] = ("markdown",)
+    progress_update_interval_s: Annotated[Positive, _says("seconds between two reports of progress")] = 1.0
+    show_progress_bar: Annotated[bool, _says("show how a run goes")] = True
 
 
 class BudgetSettings(Struct, frozen=True, kw_only=True):
     """`[budget]`, US dollars: of experiments that name none."""
 
-    max_total: Positive | None = None
-    max_per_condition: Positive | None = None
-    warn_threshold: Share = 0.8
-    abort_on_exceed: bool = False
+    max_total: Annotated[Positive | None, _says("US dollars over the whole run")] = None
+    max_per_condition: Annotated[Positive | None, _says("US dollars for each condition")] = None
+    warn_threshold: Annotated[Share, _says("share of the budget at which a warning is given")] = 0.8
+    abort_on_exceed: Annotated[bool, _says("stop at the budget; false: warn and go on")] = False
+
+
+class PowerSettings(Struct, frozen=True, kw_only=True):
+    """`[stats.power]`"""
+
+    enable: Annotated[bool, _says("say before a run what its design can find")] = True
+    desired: Annotated[float, Meta(gt=0, lt=1), _says("the power that items are counted for")] = 0.8
 
 
 class StatsSettings(Struct, frozen=True, kw_only=True):
     """`[stats]`"""
 
-    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05
-    confidence_level: Annotated[float, Meta(gt=0, lt=1)] = 0.95
-    multiple_testing_correction: Literal["none", "bonferroni", "holm", "fdr"] = "holm"
+    alpha: Annotated[float, Meta(gt=0, lt=1), _says("level of significance")] = 0.05
+    confidence_level: Annotated[float, Meta(gt=0, lt=1), _says("of intervals")] = 0.95
+    multiple_testing_correction: Annotated[
+        Literal["none", "bonferroni", "holm", "fdr"], _says("for several hypotheses")
+    ] = "holm"
+    power: PowerSettings = PowerSettings()
+
+
+LOG_FIELDS: Final = ("experiment_id", "condition", "model", "query_id")
 
 
 class LoggingSettings(Struct, frozen=True, kw_only=True):
-    """`[logging]`"""
+    """`[logging]`: of `run.log`."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], _env("LOG_LEVEL")] = "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        _says("from which severity on; `debug`: every trial as well", "LOG_LEVEL"),
+    ] = "info"
+    format: Annotated[Literal["json", "text"], _says("JSON lines, or lines for people")] = "json"
+    truncate: Annotated[Count | None, _says("characters of one value at most; unset: all")] = 8096
+    fields: Annotated[
+        tuple[Literal["experiment_id", "condition", "model", "query_id"], ...],
+        _says("what each line says of its place, where it has one"),
+    ] = LOG_FIELDS
+    http_requests: Annotated[
+        bool,
+        _says("each request's method, URL without secrets, status and duration", "LOG_HTTP_REQUESTS"),
+    ] = False
 
 
 class ModelTable(Struct, frozen=True, kw_only=True):
@@ -164,6 +216,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything configured outside the experiment."""
 
     ensemble: EnsembleSettings = EnsembleSettings()
+    datasets: DatasetSettings = DatasetSettings()
     run: RunSettings = RunSettings()
     budget: BudgetSettings = BudgetSettings()
     stats: StatsSettings = StatsSettings()
@@ -175,28 +228,44 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def public(self) -> dict[str, Any]:
         """Plain values for `config.json`: no secret is among them."""
-        tables: dict[str, Any] = {name: msgspec.to_builtins(getattr(self, name)) for name in _TABLES}
+        tables: dict[str, Any] = {name: msgspec.to_builtins(getattr(self, name)) for name in _tables()}
         models = {name: msgspec.to_builtins(table) for name, table in self.models.items()}
         return {**tables, "models": models, "profile": self.profile}
 
 
 _TABLES: Final[dict[str, type[Struct]]] = {
     "ensemble": EnsembleSettings,
+    "datasets": DatasetSettings,
     "run": RunSettings,
     "budget": BudgetSettings,
     "stats": StatsSettings,
+    "stats.power": PowerSettings,
     "logging": LoggingSettings,
 }
+"""A table within a table stands after it, under a dotted name."""
 
 _LATER: Final[dict[str, frozenset[str]]] = {
-    "": frozenset({"hedging", "datasets", "telemetry", "latency_budget", "trace", "lora"}),
-    "ensemble": frozenset({"default_models", "default_vote", "default_execution"}),
+    "": frozenset({"hedging", "telemetry", "latency_budget", "trace", "lora"}),
+    "datasets": frozenset({"auto_download", "download_timeout_s"}),
     "stats": frozenset(
-        {"auto_select_test", "check_assumptions", "effect_size_measures", "bootstrap_iterations", "power"}
+        {"auto_select_test", "check_assumptions", "effect_size_measures", "bootstrap_iterations"}
     ),
-    "logging": frozenset({"format", "truncate", "fields"}),
+    "stats.power": frozenset({"min_detectable_effect"}),
 }
 """Tables (under the empty name) and keys that later versions bring."""
+
+_LATER_WORDS: Final[dict[tuple[str, str], frozenset[str]]] = {
+    ("ensemble", "default_vote"): frozenset({"weighted", "best_confidence", "unanimous"}),
+    ("ensemble", "default_execution"): frozenset({"sequential", "hedged", "cascade"}),
+    ("ensemble", "default_normalization"): frozenset({"numeric", "boolean"}),
+    ("run", "report_formats"): frozenset({"html", "latex", "jupyter"}),
+}
+"""Values of keys that later versions bring."""
+
+
+def _tables() -> list[str]:
+    return [name for name in _TABLES if "." not in name]
+
 
 PROFILES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "dev": {"logging": {"level": "debug"}, "run": {"confirm_costs": False}},
@@ -213,10 +282,13 @@ class Key(Struct, frozen=True, kw_only=True):
     """One setting, for documentation and lookup."""
 
     table: str
+    """Dotted where a table stands in a table."""
     name: str
     type: Any
     default: Any
     env: str | None
+    meaning: str
+    """In words; empty for keys of `[models.NAME]`."""
 
 
 def keys() -> tuple[Key, ...]:
@@ -246,9 +318,8 @@ def load_settings(start: Path, env: Mapping[str, str], profile: str | None = Non
     loader.add_environment(merged)
     if loader.problems:
         raise SettingsError("\n".join(loader.problems))
-    tables_by_name: dict[str, Any] = {name: struct(**loader.values[name]) for name, struct in _TABLES.items()}
     return Settings(
-        **tables_by_name,
+        **{name: loader.made(name) for name in _tables()},
         models={name: ModelTable(**table) for name, table in loader.models.items()},
         profile=chosen,
         env=merged,
@@ -278,6 +349,11 @@ class _Loader:
         if chosen is not None and chosen not in known:
             self.problems.append(f"There is no profile {chosen!r}: {did_you_mean(chosen, known)}")
 
+    def made(self, name: str) -> Any:
+        """A table with those that stand in it."""
+        inner = {each.rpartition(".")[2]: self.made(each) for each in _inner(name)}
+        return _TABLES[name](**self.values[name], **inner)
+
     def add(self, tables: Mapping[str, Any], where: str) -> None:
         for name, content in tables.items():
             label = f"{where}: [{name}]"
@@ -286,10 +362,19 @@ class _Loader:
                     place = f"{where}: [models.{model}]"
                     target = self.models.setdefault(model, {})
                     self._fill(target, "models", ModelTable, self.table(table, place), place)
-            elif name in _TABLES:
-                self._fill(self.values[name], name, _TABLES[name], self.table(content, label), label)
+            elif name in _tables():
+                self._table(name, self.table(content, label), where)
             else:
-                self.problems.append(_unknown("", name, (*_TABLES, "models", "profile"), label))
+                self.problems.append(_unknown("", name, (*_tables(), "models", "profile"), label))
+
+    def _table(self, name: str, content: Mapping[str, Any], where: str) -> None:
+        label = f"{where}: [{name}]"
+        inner = {each.rpartition(".")[2]: each for each in _inner(name)}
+        plain = {key: value for key, value in content.items() if key not in inner}
+        self._fill(self.values[name], name, _TABLES[name], plain, label)
+        for key, table in inner.items():
+            if key in content:
+                self._table(table, self.table(content[key], f"{where}: [{table}]"), where)
 
     def add_environment(self, env: Mapping[str, str]) -> None:
         for key in keys():
@@ -302,20 +387,26 @@ class _Loader:
         self, target: dict[str, Any], table: str, struct: type[Struct], content: Mapping[str, Any], where: str
     ) -> None:
         known = _keys_of(table, struct)
+        inner = [each.rpartition(".")[2] for each in _inner(table)]
         for name, value in content.items():
             if name in known:
                 self._set(target, known[name], value, f"{where} {name}", strict=True)
             else:
-                self.problems.append(_unknown(table, name, known, f"{where} {name}"))
+                self.problems.append(_unknown(table, name, (*known, *inner), f"{where} {name}"))
 
     def _set(self, target: dict[str, Any], key: Key, value: Any, where: str, *, strict: bool) -> None:
         try:
             target[key.name] = msgspec.convert(value, key.type, strict=strict)
         except msgspec.ValidationError as error:
-            self.problems.append(f"{where} = {value!r}: {explain(error, key.type)}")
+            said = value if isinstance(value, list) else [value]
+            later = {each for each in said if isinstance(each, str)} & _LATER_WORDS.get(
+                (key.table, key.name), frozenset()
+            )
+            told = f"{', '.join(map(repr, sorted(later)))} is not supported by this version; it "
+            self.problems.append(f"{where} = {value!r}: {told if later else ''}{explain(error, key.type)}")
 
 
-_CASELESS: Final = frozenset({"LOG_LEVEL", "DISABLE_RATE_LIMITING"})
+_CASELESS: Final = frozenset({"LOG_LEVEL", "DISABLE_RATE_LIMITING", "LOG_HTTP_REQUESTS"})
 
 
 def find_key(model: ModelRef, env: Mapping[str, str]) -> str | None:
@@ -378,20 +469,30 @@ def _unknown(table: str, name: str, known: Iterable[str], where: str) -> str:
     return f"{where} is not a setting: {did_you_mean(name, known)}"
 
 
+def _inner(table: str) -> list[str]:
+    """The tables that stand directly in a table, by their dotted names."""
+    return [name for name in _TABLES if name.rpartition(".")[0] == table]
+
+
+@lru_cache(maxsize=16)
 def _keys_of(table: str, struct: type[Struct]) -> dict[str, Key]:
     hints = get_type_hints(struct, include_extras=True)
+    inner = {each.rpartition(".")[2] for each in _inner(table)}
     return {
-        name: Key(table=table, name=name, type=hints[name], default=field.default, env=_env_of(hints[name]))
+        field.name: _key(table, field, hints[field.name])
         for field in msgspec.structs.fields(struct)
-        for name in (field.name,)
+        if field.name not in inner
     }
 
 
-def _env_of(hint: Any) -> str | None:
-    for meta in getattr(hint, "__metadata__", ()):
-        if isinstance(meta, Meta) and meta.extra and "env" in meta.extra:
-            return str(meta.extra["env"])
-    return None
+def _key(table: str, field: msgspec.structs.FieldInfo, hint: Any) -> Key:
+    metas = [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]
+    env = next((str(meta.extra["env"]) for meta in metas if meta.extra and "env" in meta.extra), None)
+    meaning = next((meta.description for meta in metas if meta.description), "")
+    default = field.default
+    if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+        default = field.default_factory()
+    return Key(table=table, name=field.name, type=hint, default=default, env=env, meaning=meaning)
 
 
 def _folders(start: Path) -> tuple[Path, ...]:

@@ -82,6 +82,11 @@ def test_every_fault_is_named_at_once_with_the_nearest_known_key(tmp_path: Path)
         fixed_delay_ms = 1
         [ensemble]
         default_models = []
+        default_vote = "weighted"
+        [datasets]
+        auto_download = true
+        [stats.power]
+        desird = 0.9
         [models.a]
         modle = "x"
         [profile.prod.budget]
@@ -94,10 +99,13 @@ def test_every_fault_is_named_at_once_with_the_nearest_known_key(tmp_path: Path)
     for part in (
         "[run] result_dir is not a setting: did you mean 'results_dir'?",
         "[run] clients = 0: expected int >= 1.",
-        "[run] report_formats = ['html']: must be 'markdown'.",
+        "[run] report_formats = ['html']: 'html' is not supported by this version; it must be 'markdown'.",
         "[stast] is not a setting: did you mean 'stats'?",
         "[hedging] is not supported by this version.",
-        "[ensemble] default_models is not supported by this version.",
+        "[ensemble] default_models = []: expected array of length >= 1.",
+        "[ensemble] default_vote = 'weighted': 'weighted' is not supported by this version; it must be 'majority'.",
+        "[datasets] auto_download is not supported by this version.",
+        "[stats.power] desird is not a setting: did you mean 'desired'?",
         "[models.a] modle is not a setting: did you mean 'model'?",
         "max_totl is not a setting: did you mean 'max_total'?",
         "EXPERIMENT_SEED",

@@ -1,5 +1,6 @@
 """The front door: run, estimate, resume, retry, reproduce, load, observe; each waits, or has an `a`-prefixed twin to await."""
 
+from crucible_ray.api.asking import acall_model, apredict, call_model, predict
 from crucible_ray.api.doors import (
     Declined,
     aload,
@@ -33,16 +34,20 @@ __all__ = [
     "Reproduction",
     "RunResult",
     "Standing",
+    "acall_model",
     "aload",
     "aobserve",
+    "apredict",
     "areproduce",
     "aresume",
     "arun",
     "astatus",
+    "call_model",
     "estimate",
     "find_results",
     "load",
     "observe",
+    "predict",
     "prepare",
     "reproduce",
     "resume",

@@ -285,7 +285,7 @@ def _fleet(prepared: Prepared, options: Options) -> tuple[Fleet, Any]:
 
     if options.ray is not None:
         return RayFleet(where, options.ray), None
-    own = RayThread(options.address)
+    own = RayThread(options.address or prepared.settings.run.address)
     own.start()
     return RayFleet(where, own), own
 

@@ -87,12 +87,15 @@ class Prepared:
             messages = renderers[condition].render(self.items[item])
             return sum(len(message.content.encode()) for message in messages)
 
-        return forecast(self.plan, prompt_bytes, assume=self._assumptions())
+        return forecast(
+            self.plan, prompt_bytes, assume=self._assumptions(), with_power=self.settings.stats.power.enable
+        )
 
     def _assumptions(self) -> Assumptions:
         concurrency = self.plan.max_concurrent_queries or DEFAULT_CONCURRENCY
+        target = self.settings.stats.power.desired
         if self.plan.simulated is None:
-            return Assumptions(concurrency=concurrency)
+            return Assumptions(concurrency=concurrency, target_power=target)
         config = simulator_config(self.plan)
         models = {model.name: model for model in config.models}
         used = [
@@ -106,6 +109,7 @@ class Prepared:
             concurrency=concurrency,
             latency_s=sum(mean) / len(mean),
             output_tokens=sum(tokens) / len(tokens),
+            target_power=target,
         )
 
 
@@ -155,9 +159,18 @@ def _items(spec: Experiment, settings: Settings, base: Path) -> list[Item]:
     from crucible_ray.datasets import load_items
 
     try:
-        return load_items(base=base, **dataset_arguments(spec, settings)).items
+        found = load_items(base=base, **dataset_arguments(spec, settings))
     except DatasetError as error:
         raise SpecError((str(error),)) from error
+    wanted = settings.datasets.versions.get(found.name)
+    if wanted not in (None, found.version):
+        raise SpecError(
+            (
+                f"Dataset {found.name!r} has version {found.version!r}, and [datasets] versions wants {wanted!r}: "
+                "get that version, or correct the setting.",
+            )
+        )
+    return found.items
 
 
 def _source(loaded: Loaded | None) -> str | None:

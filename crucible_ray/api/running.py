@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,7 +25,8 @@ from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
-from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, simulator_config
+from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
+from crucible_ray.api.simulating import served
 from crucible_ray.api.waiting import WAITING
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.errors import CrucibleError, ParameterRefused, RefusedKey, UsageError
@@ -36,13 +37,11 @@ from crucible_ray.journal.disk import DiskLog
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
-from crucible_ray.models.catalogue import rebase
 from crucible_ray.records import Fatal
 from crucible_ray.runtime.client import Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.lanes import lanes_of
-from crucible_ray.simulator import SimulatorProcess
 
 KILL_GRACE_S = 10.0
 
@@ -233,7 +232,7 @@ async def _drive(
 ) -> None:
     plan = prepared.plan
     lanes = lanes_of(plan.conditions)
-    async with _simulator(plan, folder) as live_plan:
+    async with served(plan, folder / "dataset.jsonl") as live_plan:
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
         watch = _Watch(plan, options, fleet, session, state)
         watch.tell("starting", None)
@@ -310,20 +309,6 @@ def _ledger(prepared: Prepared, state: JournalState, bounds: tuple[float, ...]) 
         spent_usd=state.rows_usd,
         other_usd=state.other_usd,
     )
-
-
-@contextlib.asynccontextmanager
-async def _simulator(plan: Plan, folder: Path) -> AsyncIterator[Plan]:
-    """The plan to run: its simulated models served by a child process while the block lasts."""
-    if plan.simulated is None:
-        yield plan
-        return
-    process = SimulatorProcess(simulator_config(plan), items=folder / "dataset.jsonl")
-    await asyncio.to_thread(process.start)
-    try:
-        yield rebase(plan, process.url)
-    finally:
-        await asyncio.to_thread(process.stop)
 
 
 @contextlib.contextmanager

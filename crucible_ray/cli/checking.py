@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crucible_ray.cli import words
+from crucible_ray.cli import models, words
 from crucible_ray.cli.experiments import load
 from crucible_ray.cli.terminal import Terminal
 
@@ -34,6 +34,7 @@ def check(
     show: Annotated[
         int, typer.Option("--show", min=0, metavar="N", help="Show the requests of N items, per condition.")
     ] = 0,
+    live: Annotated[bool, typer.Option("--live", help="Send one request to each model.")] = False,
     sample_size: words.SampleSize = None,
     repeat: words.Repeat = None,
     seed: words.Seed = None,
@@ -62,8 +63,17 @@ def check(
 
     keys, shown = keys_needed(prepared), shown_items(prepared, show)
     terminal.show(*plan_lines(prepared.plan), *key_lines(keys), *_shown_lines(shown))
-    terminal.facts({"plan": prepared.plan, "keys": keys, "shown": shown})
-    return 0
+    facts = {"plan": prepared.plan, "keys": keys, "shown": shown}
+    if not live:
+        terminal.facts(facts)
+        return 0
+    from crucible_ray.api.living import live as asked
+
+    models.announce(terminal, prepared)
+    found = asked(prepared)
+    terminal.show(*models.live_lines(found))
+    terminal.facts({**facts, "live": found})
+    return models.worst(found)
 
 
 def estimate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +38,9 @@ def ray_ahead(address: str | None, *, in_process: bool) -> Iterator[RayThread | 
         yield None
         return
     from crucible_ray.actors.cluster import RayThread
+    from crucible_ray.settings import load_settings
 
-    ray = RayThread(address)
+    ray = RayThread(address or load_settings(Path.cwd(), os.environ).run.address)
     ray.start()
     try:
         yield ray

@@ -70,8 +70,7 @@ Address = Annotated[
     typer.Option(
         "--address",
         metavar="ADDRESS",
-        envvar="RAY_ADDRESS",
-        help="A Ray cluster: auto or host:port. [default: a private local one]",
+        help="A Ray cluster: auto or host:port. [default: RAY_ADDRESS, else a private local one]",
         show_default=False,
     ),
 ]

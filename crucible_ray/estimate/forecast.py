@@ -112,7 +112,13 @@ class _CallCost(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def estimate(plan: Plan, prompt_bytes: PromptBytes, *, assume: Assumptions = Assumptions()) -> Estimate:  # noqa: B008 - frozen
+def estimate(
+    plan: Plan,
+    prompt_bytes: PromptBytes,
+    *,
+    assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
+    with_power: bool = True,
+) -> Estimate:
     """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a condition."""
     sizes = [_mean_bytes(plan, index, prompt_bytes) for index in range(len(plan.conditions))]
     costs = [
@@ -145,7 +151,11 @@ def estimate(plan: Plan, prompt_bytes: PromptBytes, *, assume: Assumptions = Ass
             input=round(blocks * math.fsum(cost.input_tokens for cost in everything)),
             output=round(blocks * math.fsum(cost.output_tokens for cost in everything)),
         ),
-        power=tuple(_power(plan, asked, assume) for asked in plan.hypotheses if asked.metric == "accuracy"),
+        power=tuple(
+            _power(plan, asked, assume)
+            for asked in plan.hypotheses
+            if with_power and asked.metric == "accuracy"
+        ),
         assumptions=_in_words(plan, assume),
         budget=plan.budget.max_total,
         warn_threshold=plan.budget.warn_threshold,

@@ -150,7 +150,7 @@ def _condition(
         ),
         parse=_or(_first(condition.parse, experiment.parse), default_parse(has_choices=has_choices)),
         normalize=_or(normalize, settings.ensemble.default_normalization),
-        vote=condition.vote if isinstance(condition, Ensemble) else None,
+        vote=_or(condition.vote, settings.ensemble.default_vote) if isinstance(condition, Ensemble) else None,
         quorum=_quorum(condition),
     )
 

@@ -124,8 +124,10 @@ class Ensemble:
     members: Sequence[str | Model]
     """In the order in which ties are broken."""
     name: Text = "ensemble"
-    vote: str = "majority"
-    execution: str = "parallel"
+    vote: str | None = None
+    """Default: `[ensemble] default_vote`."""
+    execution: str | None = None
+    """Default: `[ensemble] default_execution`."""
     quorum: Count | None = None
     """Answers that a vote needs; default: more than half of the members."""
     temperature: NotNegative | None = None
