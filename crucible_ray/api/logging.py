@@ -1,19 +1,28 @@
-"""`run.log`: what happened in a run, as JSON lines appended session after session. The root logger is left alone."""
+"""`run.log`: what happened in a run, as lines appended session after session. The root logger is left alone."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import to_builtins
 
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import StorageFailed
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.rows import rows_to_records
+from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.records import Item, Row
+from crucible_ray.settings import LOG_FIELDS, LoggingSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _WARNINGS = frozenset({"client_died", "client_silent", "budget_warning"})
 _HIDDEN = "[key]"
@@ -22,26 +31,39 @@ _HIDDEN = "[key]"
 class RunLog:
     """The log of one session, open while the `with` block lasts; an exception that leaves the block is its last line.
 
-    level: `debug` (progress too), `info`, `warning` or `error`. secrets: keys, which no line ever shows.
-    Raises StorageFailed where the file cannot be opened.
+    secrets: keys, which no line ever shows. Raises StorageFailed where the file cannot be opened.
     """
 
-    def __init__(self, folder: Path, *, level: str, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: LoggingSettings,
+        experiment_id: str,
+        secrets: Iterable[str] = (),
+    ) -> None:
         import structlog
 
         try:
             self._file = (folder / "run.log").open("a", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise StorageFailed(str(folder), error.strerror or str(error)) from error
-        self._log = structlog.wrap_logger(
+        self._settings = settings
+        shapes: dict[str, Any] = {
+            "json": structlog.processors.JSONRenderer(default=str),
+            "text": structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        }
+        log = structlog.wrap_logger(
             _Lines(self._file, secrets),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.JSONRenderer(default=str),
+                self._shorten,
+                shapes[settings.format],
             ],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=structlog.make_filtering_bound_logger(settings.level),
         )
+        self._log = log.bind(experiment_id=experiment_id)
 
     def __enter__(self) -> Self:
         return self
@@ -74,13 +96,87 @@ class RunLog:
 
         return replace(options, on_note=on_note, on_progress=on_progress)
 
+    def rows(self, plan: Plan, items: tuple[Item, ...]) -> Callable[[pa.Table], None] | None:
+        """What writes down the trials and requests of rows that arrive; None where nobody asked for either.
+
+        plan: with the addresses that are really called.
+        """
+        settings = self._settings
+        if settings.level != "debug" and not settings.http_requests:
+            return None
+        urls = {
+            call.model.name: _public_url(Endpoint(call, None).url)
+            for condition in plan.conditions
+            for call in condition.calls
+        }
+
+        def write(table: pa.Table) -> None:
+            for row in rows_to_records(table):
+                condition = plan.conditions[row.trial % len(plan.conditions)].name
+                item = items[row.trial // (len(plan.conditions) * plan.repeats)].id
+                place = self._log.bind(condition=condition, query_id=item)
+                if settings.http_requests:
+                    _write_requests(place, row, urls)
+                place.debug(
+                    "trial",
+                    trial=row.trial,
+                    error=row.error,
+                    correct=row.correct,
+                    latency_ms=None if row.latency_us is None else row.latency_us / 1000,
+                    cost_usd=row.cost_usd,
+                    retries=row.retries,
+                )
+
+        return write
+
+    def _shorten(
+        self, _logger: Any, _method: str, facts: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """Drop the places that were not asked for, cut what is too long, keep text on one line."""
+        for name in LOG_FIELDS:
+            if name not in self._settings.fields:
+                facts.pop(name, None)
+        longest = self._settings.truncate
+        for name, value in facts.items():
+            if isinstance(value, str):
+                if longest is not None and len(value) > longest:
+                    value = f"{value[:longest]} ... ({len(value):,} characters)"
+                facts[name] = value if self._settings.format == "json" else _printable(value)
+        return facts
+
+
+def _write_requests(log: Any, row: Row, urls: dict[str, str]) -> None:
+    for call in row.calls:
+        log.info(
+            "http_request",
+            model=call.model,
+            method="POST",
+            url=urls.get(call.model),
+            status=call.status,
+            outcome=call.outcome,
+            duration_ms=(call.ended_us - call.started_us) / 1000,
+            trial=row.trial,
+            attempt=call.attempt,
+        )
+
+
+def _public_url(url: str) -> str:
+    """Without what may hold a secret: user, query, fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
 
 class _Lines:
     """What structlog writes to: whole lines, at once, without keys."""
 
     def __init__(self, file: IO[str], secrets: Iterable[str]) -> None:
         self._file = file
-        self._secrets = [json.dumps(secret)[1:-1] for secret in secrets if secret]
+        self._secrets = [form for secret in secrets if secret for form in {secret, json.dumps(secret)[1:-1]}]
 
     def msg(self, line: str) -> None:
         """Write one line."""

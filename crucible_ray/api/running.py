@@ -144,13 +144,15 @@ async def run_session(
         await asyncio.to_thread(
             write_inputs, folder, plan=prepared.plan, items=prepared.items, settings=_public(prepared)
         )
-        with RunLog(folder, level=prepared.settings.logging.level, secrets=keys.values()) as log:
-            log.info(
-                "start", experiment_id=prepared.plan.experiment_id, **_start_facts(prepared, options, state)
-            )
+        with RunLog(
+            folder,
+            settings=prepared.settings.logging,
+            experiment_id=prepared.plan.experiment_id,
+            secrets=keys.values(),
+        ) as log:
+            log.info("start", **_start_facts(prepared, options, state))
             if state.kept.count < prepared.plan.trials:
-                heard = log.listening(options)
-                await _drive(prepared, heard, fleet, folder, journal, state, keys, bounds, session)
+                await _drive(prepared, options, fleet, folder, journal, state, keys, bounds, session, log)
             log.info("end", status=session.status, **_end_facts(session))
     finally:
         session.duration_s = time.monotonic() - began_s
@@ -229,8 +231,10 @@ async def _drive(
     keys: dict[str, str],
     bounds: tuple[float, ...],
     session: Session,
+    log: RunLog,
 ) -> None:
     plan = prepared.plan
+    options = log.listening(options)
     lanes = lanes_of(plan.conditions)
     async with served(plan, folder / "dataset.jsonl") as live_plan:
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
@@ -256,6 +260,7 @@ async def _drive(
             windows=windows,
             bounds_usd=bounds,
             on_event=watch.note,
+            on_rows=log.rows(live_plan, prepared.items),
         )
         watching = asyncio.ensure_future(watch.run(driver))
         try:

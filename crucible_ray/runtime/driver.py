@@ -55,7 +55,9 @@ class Driver:
         restarts: RestartBudget | None = None,
         answer_within_s: float = 0.25,
         on_event: Callable[[str, dict[str, object]], None] | None = None,
+        on_rows: Callable[[pa.Table], None] | None = None,
     ) -> None:
+        """`on_rows` sees every table of rows that arrives, late ones too."""
         self.frontier, self.ledger, self.tally = frontier, ledger, Tally()
         self._granting = Granting(frontier, ledger, clients=clients, windows=windows, bounds_usd=bounds_usd)
         self._journal, self._spawner = journal, spawner
@@ -66,6 +68,7 @@ class Driver:
         self._restarts = restarts or RestartBudget(max_restarts=10 * clients, window_s=60.0)
         self._answer_within_s = answer_within_s
         self._on_event = on_event or (lambda _name, _facts: None)
+        self._on_rows = on_rows
         self._loop = asyncio.get_running_loop()
         self._pending: list[pa.Table] = []
         self._pending_bytes = 0
@@ -258,6 +261,8 @@ class Driver:
     def _keep(self, index: int, rows: bytes) -> Ints:
         """Rows on their way into the journal; returns their trials."""
         table = read_rows(rows)
+        if self._on_rows is not None:
+            self._on_rows(table)
         trials: Ints = table["trial"].to_numpy()
         first = self.frontier.finish(index, trials)
         # Late rows are written too: the log keeps all that was paid for, and reading it keeps the first.

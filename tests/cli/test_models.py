@@ -78,7 +78,7 @@ def test_a_model_that_answers_is_shown_with_time_tokens_cost_version_and_reply(
     assert main(["models", "test", "mine"]) == 0
     out, err = capsys.readouterr()
     assert "answered in" in out
-    assert "for at most $0.0006" in err
+    assert "for at most $0.0005" in err
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,9 @@ def test_toml_says_field_for_field_what_python_says(tmp_path: Path) -> None:
         seed=42,
         conditions=[
             Model("openai/gpt-4o-mini", name="single", temperature=0.0, extra={"top_p": 0.5}),
-            Ensemble(["gpt4o", Model("gpt4o_mini", temperature=1.0)], name="trio", max_tokens=100),
+            Ensemble(
+                ["gpt4o", Model("gpt4o_mini", temperature=1.0)], name="trio", vote="majority", max_tokens=100
+            ),
         ],
         budget=Budget(max_total=1.0, abort_on_exceed=True),
     )
