@@ -93,7 +93,10 @@ class RunSettings(Struct, frozen=True, kw_only=True):
         _says("no limit of ours at all; providers' refusals are still obeyed", "DISABLE_RATE_LIMITING"),
     ] = False
     seed: Annotated[int | None, _says("of experiments that name none", "EXPERIMENT_SEED")] = None
-    report_formats: Annotated[tuple[Literal["markdown"], ...], _says("reports to write")] = ("markdown",)
+    report_formats: Annotated[tuple[Literal["markdown", "html"], ...], _says("reports to write")] = (
+        "markdown",
+        "html",
+    )
     progress_update_interval_s: Annotated[Positive, _says("seconds between two reports of progress")] = 1.0
     show_progress_bar: Annotated[bool, _says("show how a run goes")] = True
 
@@ -258,7 +261,7 @@ _LATER_WORDS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("ensemble", "default_vote"): frozenset({"weighted", "best_confidence", "unanimous"}),
     ("ensemble", "default_execution"): frozenset({"sequential", "hedged", "cascade"}),
     ("ensemble", "default_normalization"): frozenset({"numeric", "boolean"}),
-    ("run", "report_formats"): frozenset({"html", "latex", "jupyter"}),
+    ("run", "report_formats"): frozenset({"latex", "jupyter"}),
 }
 """Values of keys that later versions bring."""
 

@@ -75,7 +75,7 @@ def test_every_fault_is_named_at_once_with_the_nearest_known_key(tmp_path: Path)
         [run]
         result_dir = "x"
         clients = 0
-        report_formats = ["html"]
+        report_formats = ["latex"]
         [stast]
         alpha = 1
         [hedging]
@@ -99,7 +99,7 @@ def test_every_fault_is_named_at_once_with_the_nearest_known_key(tmp_path: Path)
     for part in (
         "[run] result_dir is not a setting: did you mean 'results_dir'?",
         "[run] clients = 0: expected int >= 1.",
-        "[run] report_formats = ['html']: 'html' is not supported by this version; it must be 'markdown'.",
+        "[run] report_formats = ['latex']: 'latex' is not supported by this version; it must be 'markdown' or 'html'.",
         "[stast] is not a setting: did you mean 'stats'?",
         "[hedging] is not supported by this version.",
         "[ensemble] default_models = []: expected array of length >= 1.",
@@ -196,5 +196,5 @@ def test_loopback_is_this_machine_alone(url: str, expected: bool) -> None:
 def test_every_key_that_has_a_default_is_listed_once() -> None:
     listed: dict[tuple[str, str], Any] = {(key.table, key.name): key.default for key in keys()}
     assert len(listed) == len(keys())
-    assert listed["run", "report_formats"] == ("markdown",)
+    assert listed["run", "report_formats"] == ("markdown", "html")
     assert {key.env for key in keys()} >= {"EXPERIMENT_SEED", "RESULTS_DIR", "CHECKPOINT_DIR", "LOG_LEVEL"}

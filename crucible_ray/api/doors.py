@@ -28,6 +28,7 @@ from crucible_ray.api.running import Session, journal_store, raise_fatal, run_se
 from crucible_ray.api.waiting import wait
 from crucible_ray.errors import AlreadyRunning, CannotContinue, CredentialError, CrucibleError, UsageError
 from crucible_ray.estimate import Estimate, estimate_lines
+from crucible_ray.experiment.formats import check_formats
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Experiment
@@ -210,6 +211,7 @@ def _options(choices: Mapping[str, Any]) -> Options:
 
 async def _session(prepared: Prepared, options: Options, folder: Path | None = None) -> RunResult:
     plan = prepared.plan
+    formats = check_formats(options.formats or prepared.settings.run.report_formats)
     prepared.keys()
     found = prepared.estimate()
     ask = _ask if options.confirm is True else options.confirm
@@ -226,6 +228,7 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
         session,
         base=prepared.base,
         priced=bool(prepared.bounds_usd()) or is_priced(plan),
+        formats=formats,
         estimated_usd=found.total_cost,
         planted=_planted(prepared),
         runtime=options.runtime,

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 
+from crucible_ray.api.reporting import FACTS, read_facts, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, order_of
 from crucible_ray.ensemble import normalizer
 from crucible_ray.errors import UsageError
+from crucible_ray.experiment.formats import FORMATS
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import write_results, written_aside
 from crucible_ray.journal.kept import kept_rows
@@ -23,7 +25,7 @@ from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, encode, reduce
-from crucible_ray.reports import KillFact, RunFacts, write_markdown
+from crucible_ray.reports import KillFact, RunFacts
 
 _COLUMNS = [
     "trial", "error", "prediction", "correct", "latency_us", "cost_usd", "input_tokens", "output_tokens",
@@ -61,6 +63,7 @@ async def finish(
     *,
     base: Path | None,
     priced: bool,
+    formats: tuple[str, ...] = FORMATS,
     estimated_usd: float | None = None,
     planted: float | None = None,
     runtime: str = "ray",
@@ -78,16 +81,23 @@ async def finish(
     )
     analysis = analyse(plan, items, log, state, scratch=folder)
     facts = _facts(plan, analysis, folder, state, session, priced, estimated_usd, planted, runtime)
+    # Where nothing was left to run, what is known of the run that did it says more than this moment would.
+    told = facts if session.calls else read_facts(folder) or facts
     with written_aside(folder) as aside:
         (aside / "analysis.json").write_bytes(encode(analysis))
-        # Where nothing was left to run, the report of the run that did it says more than one of this moment would.
-        if session.calls or not (folder / "report.md").is_file():
-            (aside / "report.md").write_text(write_markdown(plan, analysis, facts), encoding="utf-8")
-    return _result(plan, analysis, facts, folder, state, session)
+        (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    reports = write_reports(folder, plan=plan, items=items, analysis=analysis, facts=told, formats=formats)
+    return _result(plan, analysis, facts, folder, state, session, reports)
 
 
 def _result(
-    plan: Plan, analysis: Analysis, facts: RunFacts, folder: Path, state: JournalState, session: Session
+    plan: Plan,
+    analysis: Analysis,
+    facts: RunFacts,
+    folder: Path,
+    state: JournalState,
+    session: Session,
+    reports: dict[str, Path],
 ) -> RunResult:
     failed = state.failed.count
     return RunResult(
@@ -101,7 +111,7 @@ def _result(
         calls_made=session.calls,
         cost_usd=facts.spent_usd,
         duration_s=session.duration_s,
-        reports={"markdown": folder / "report.md"},
+        reports=reports,
         analysis=analysis,
         plan=plan,
         session=facts,

@@ -63,6 +63,8 @@ class Options:
     """Go back to this entry of the journal first."""
     retry: bool = False
     """Run the failed trials again."""
+    formats: tuple[str, ...] | None = None
+    """Reports to write: `markdown`, `html`; None: the settings'."""
     confirm: Callable[[Plan, Estimate], bool] | bool = False
     """Asked before any money is spent; True: the terminal is asked; False: go on."""
     progress: Callable[[Progress], None] | bool | str = "auto"

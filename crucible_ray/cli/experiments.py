@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from crucible_ray.api import Prepared
 
 
+def asked_formats(text: str | None) -> tuple[str, ...] | None:
+    """The formats of a comma list; None: nothing was asked for. Raises UsageError."""
+    if text is None:
+        return None
+    from crucible_ray.experiment.formats import check_formats
+
+    return check_formats([name.strip() for name in text.split(",") if name.strip()])
+
+
 def load(
     ref: str,
     *,

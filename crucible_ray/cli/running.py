@@ -11,12 +11,10 @@ import typer
 
 from crucible_ray.cli import words
 from crucible_ray.cli.ending import report
-from crucible_ray.cli.experiments import load
+from crucible_ray.cli.experiments import asked_formats, load
 from crucible_ray.cli.session import attend, confirm, ray_ahead, standing_of
 from crucible_ray.cli.terminal import Terminal
 from crucible_ray.errors import UsageError
-
-_FORMATS = ("markdown",)
 
 
 def register(app: typer.Typer) -> None:
@@ -39,9 +37,7 @@ def run(
     experiment: words.Exp,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,
     output_dir: words.OutputDir = None,
-    formats: Annotated[
-        str, typer.Option("--format", metavar="FORMATS", help="Reports to write: markdown.")
-    ] = "markdown",
+    formats: words.Formats = None,
     sample_size: words.SampleSize = None,
     repeat: words.Repeat = None,
     seed: words.Seed = None,
@@ -63,7 +59,7 @@ def run(
     """Estimate, confirm, run, analyse, report; or go on where an earlier run of the same experiment stopped."""
     terminal = Terminal(as_json=as_json, quiet=quiet)
     terminal.say(f"Loading {experiment} ...")
-    check_formats(formats)
+    wanted = asked_formats(formats)
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
 
@@ -88,6 +84,7 @@ def run(
             clients=clients,
             take_over=take_over,
             force=force,
+            formats=wanted,
             resume=force or (settings.auto_resume and not no_resume),
             ray=ray,
         )
@@ -190,10 +187,3 @@ def checkpoint_number(name: str) -> int:
     if found is None:
         raise UsageError(f"--checkpoint {name}: write checkpoint_000004, as status lists them.")
     return int(found[1])
-
-
-def check_formats(text: str) -> None:
-    """Refuse formats that this version cannot write. Raises UsageError."""
-    unknown = [name for name in text.split(",") if name.strip() not in _FORMATS]
-    if unknown:
-        raise UsageError(f"--format {', '.join(unknown)} is not supported by this version: use markdown.")

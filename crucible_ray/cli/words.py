@@ -32,6 +32,15 @@ OutputDir = Annotated[
         show_default=False,
     ),
 ]
+Formats = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMATS",
+        help="Reports to write: markdown, html. [default: both]",
+        show_default=False,
+    ),
+]
 SampleSize = Annotated[
     int | None,
     typer.Option("--sample-size", "--limit", min=1, metavar="N", help="How many items.", show_default=False),

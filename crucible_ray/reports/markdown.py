@@ -1,4 +1,4 @@
-"""`report.md`: the analysis as a page. Whatever the template prints is escaped, unless marked as safe."""
+"""`report.md`: the page as CommonMark with tables. Whatever is printed is escaped, unless marked as safe."""
 
 from __future__ import annotations
 
@@ -7,49 +7,47 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from crucible_ray.experiment.plan import ConditionPlan, Plan
-from crucible_ray.reduction.analysis import Analysis
-from crucible_ray.reports import words
-from crucible_ray.reports.facts import RunFacts
+from crucible_ray.reports.page import Code, Page, Quoted, Strong
+from crucible_ray.reports.visible import visible
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
-
-
-class _Safe(str):
-    """Markdown of our own making."""
-
-    __slots__ = ()
+_SPECIAL = re.compile(r"([\\`*\[\]|~#]|(?<!\w)_|_(?!\w))")
+_LIST = re.compile(r"(\d{1,9})([.)] )|([-+] |=)")
+"""What makes a list or a heading of a paragraph, at its beginning."""
 
 
-def write_markdown(plan: Plan, analysis: Analysis, facts: RunFacts) -> str:
-    """The report of one run as Markdown (CommonMark with tables)."""
-    return _template().render(
-        plan=plan,
-        analysis=analysis,
-        facts=facts,
-        words=words,
-        members=[(name, found) for name, found in analysis.conditions.items() if found.members],
-        described={condition.name: _described(condition) for condition in plan.conditions},
-    )
+def write_markdown(page: Page) -> str:
+    """A report as Markdown."""
+    text = _template().render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
 
 
 def escape(text: str) -> str:
-    """Text that means itself in Markdown and HTML, on one line, without control characters."""
-    flat = "".join(character if character.isprintable() else " " for character in text)
-    return _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    """Text that means itself in Markdown and HTML, on one line, without control characters and links."""
+    flat = visible(text, spaces=True).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = _SPECIAL.sub(r"\\\1", flat).replace("://", "&#58;//").replace("www.", "www&#46;")
+    start = _LIST.match(flat)
+    if start is None:
+        return flat
+    mark = f"{start[1]}\\{start[2]}" if start[1] else f"\\{start[3]}"
+    return mark + flat[start.end() :]
 
 
-def code(text: str) -> _Safe:
+def code(text: str) -> Markup:
     """Text as a code span, whatever backticks it holds (CommonMark 6.1); a bar would end a table's cell."""
-    flat = "".join(character if character.isprintable() else " " for character in text).replace("|", "\\|")
+    flat = visible(text).replace("|", "\\|")
     fence = "`" * (max((len(run) for run in re.findall("`+", flat)), default=0) + 1)
-    pad = " " if flat.startswith("`") or flat.endswith("`") or not flat else ""
-    return _Safe(f"{fence}{pad}{flat}{pad}{fence}")
+    pad = " " if flat.startswith("`") or flat.endswith("`") or not flat.strip() else ""
+    return Markup(f"{fence}{pad}{flat}{pad}{fence}")
 
 
 def _finalize(value: Any) -> Any:
-    return escape(value) if isinstance(value, str) and not isinstance(value, _Safe) else value
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    if isinstance(value, Code | Quoted):
+        return code(value)
+    return f"**{escape(value)}**" if isinstance(value, Strong) else escape(value)
 
 
 @cache
@@ -62,20 +60,6 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["code"] = code
+    environment.filters |= {"code": code, "heading": lambda section: Markup("#" * section.level)}
+    environment.filters["kind"] = lambda block: type(block).__name__
     return environment.get_template("report.md.jinja")
-
-
-def _described(condition: ConditionPlan) -> str:
-    calls = [
-        call.model.name
-        + "".join(
-            f", {name} {setting:g}"
-            for name, setting in (("temperature", call.temperature), ("max_tokens", call.max_tokens))
-            if setting is not None
-        )
-        for call in condition.calls
-    ]
-    if condition.vote is None:
-        return calls[0]
-    return f"{condition.vote} vote of " + "; ".join(calls)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.metrics.registry import METRICS
 from crucible_ray.reduction.analysis import Analysis, Comparison, HypothesisResult, Metric
+from crucible_ray.reports.visible import visible
 from crucible_ray.stats.result import format_p
 
 VERDICTS = {
@@ -126,16 +131,100 @@ def finding(analysis: Analysis) -> str:
     return f'"{result.text}" is {VERDICTS[result.verdict]}. {told}'
 
 
+def sentences(analysis: Analysis) -> list[str]:
+    """What else was found, a sentence each: the other hypotheses, then the differences that nobody asked about."""
+    lines = [
+        f'"{result.text}" is {VERDICTS[result.verdict]}. {_direction(comparison_of(analysis, result))}'
+        for result in analysis.hypotheses[1:]
+        if comparison_of(analysis, result).estimate is not None
+    ]
+    first = headline(analysis)
+    return lines + [
+        f"Exploratory: {_direction(found)}"
+        for found in analysis.comparisons
+        if found.exploratory and found is not first and found.estimate is not None
+    ]
+
+
+def recommendation(analysis: Analysis) -> str:
+    """What follows from the first hypothesis, and no more than its verdict says."""
+    if not analysis.hypotheses:
+        return (
+            "No recommendation: nothing was declared before the run, so what differs here is a lead for the next "
+            "experiment."
+        )
+    told = f"Recommendation: {_advice(analysis.hypotheses[0])}"
+    return f"{told} It is a simulation: nothing follows for real models." if analysis.simulated else told
+
+
+def _advice(h: HypothesisResult) -> str:
+    if h.verdict == "not_decided":
+        return f"none yet; the data allow both, and more items would narrow the interval ({h.reason})."
+    if h.verdict == "refuted":
+        return f'do not count on "{h.text}": the data speak against it.'
+    if h.relation == "equivalence" and h.verdict == "supported":
+        return f"take {h.a} and {h.b} for equal in {h.metric} within the margin, and choose by the rest."
+    if h.relation == "non_inferiority" and h.verdict == "supported":
+        return f"{h.a} may stand in for {h.b}: in {h.metric} it falls short by less than the margin."
+    more, less = (h.a, h.b) if h.verdict == "supported" else (h.b, h.a)
+    known = METRICS.get(h.metric)
+    if known is None:
+        return f"on questions like these, {h.metric} of {more} is above that of {less}."
+    best, other = (more, less) if known.better == "higher" else (less, more)
+    return f"on questions like these, prefer {best} to {other} where {h.metric} counts, and weigh the rest below."
+
+
+def limitations(plan: Plan, analysis: Analysis) -> list[str]:
+    """What the design cannot say."""
+    lines = [
+        f"All questions come from {plan.dataset}: nothing is said of other questions.",
+        "Models change: this holds for the versions that answered, at that time, with these prompts and parameters.",
+        "Prices are those of the configuration and the catalogue; they change as well.",
+    ]
+    if analysis.repeats == 1:
+        lines.append(
+            "Every question was asked once: how far a model's answer varies from one time to the next is unknown."
+        )
+    if analysis.items < 30:
+        lines.append(f"{analysis.items} items are few: intervals are wide, and rest on approximations.")
+    exploratory = sum(found.exploratory for found in analysis.comparisons)
+    if exploratory:
+        lines.append(
+            f"Exploratory comparisons ({exploratory}) are not corrected for their number: leads, not findings."
+        )
+    missing = sum(
+        each.completeness.failed + each.completeness.pending for each in analysis.conditions.values()
+    )
+    if missing:
+        lines.append(f"{missing:,} trials have no answer; what they would have said is not known.")
+    if analysis.simulated:
+        lines.append(
+            "Every answer is simulated: it shows how the method works, and nothing about real models."
+        )
+    return lines
+
+
 def _direction(found: Comparison) -> str:
     size = difference(found.metric, abs(found.estimate or 0.0), signed=False) + unit(found.metric)
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
     span = ""
-    if found.ci_low is not None:
+    if found.ci_low is not None and found.ci_high is not None:
         low, high = (difference(found.metric, end) for end in (found.ci_low, found.ci_high))
         span = f" (interval {low} to {high}{unit(found.metric)}, {p_text(found.p_value)})"
+        if found.ci_low <= 0.0 <= found.ci_high:
+            span += ": the interval holds zero, so no difference is shown"
     if not found.estimate:
         return f"{found.metric} of {found.a} and {found.b} is the same{span}."
     return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{span}."
+
+
+def moment(started: str, later_s: float = 0.0) -> str:
+    """`2026-11-03 10:00:00 UTC`, some seconds later; what is no time stays as it is."""
+    try:
+        at = datetime.fromisoformat(started) + timedelta(seconds=later_s)
+    except ValueError:
+        return started
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def duration(seconds: float) -> str:
@@ -148,8 +237,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def count(number: int, what: str) -> str:
+    """`1 item`, `1,200 items`."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def printable(line: str) -> str:
-    """A line that is safe on a terminal: control and formatting characters are replaced."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
-    )
+    """A line that is safe on a terminal: control and formatting characters are shown as symbols."""
+    return visible(line)

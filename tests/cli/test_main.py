@@ -97,8 +97,8 @@ def test_wrong_usage_is_one_line_with_the_mend(
         (["check", "exp.py", "-P", "n=1", "-P", "n=2"], "Error: -P n is given twice."),
         (["check", "exp.py", "--max-cost", "0"], "Error: --max-cost has to be above zero."),
         (
-            ["run", "exp.py", "--format", "markdown,html"],
-            "Error: --format html is not supported by this version: use markdown.",
+            ["run", "exp.py", "--format", "markdown,latex"],
+            "Error: --format latex is not supported by this version: use markdown or html.",
         ),
         (["status", "nothing"], "Error: nothing is neither a results folder nor an experiment in results."),
         (["status", "."], "Error: . is no results folder: config.json is missing."),

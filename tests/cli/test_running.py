@@ -43,7 +43,7 @@ def test_a_run_says_what_the_contract_lists_and_leaves_its_files(here: Path, cap
     names = {path.name for path in Path(facts["results_dir"]).iterdir()}
     assert names == {
         "config.json", "environment.json", "dataset.jsonl", "results.csv", "results.parquet", "calls.parquet",
-        "prompts.parquet", "analysis.json", "report.md", "run.log", "checkpoints",
+        "prompts.parquet", "analysis.json", "report.md", "report.html", "run.json", "run.log", "checkpoints",
     }  # fmt: skip
 
 

@@ -9,7 +9,16 @@ import pytest
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.reduction import Analysis, reduce
-from crucible_ray.reports import KillFact, RunFacts, final_screen, summary_lines, words, write_markdown
+from crucible_ray.reports import (
+    KillFact,
+    RunFacts,
+    Source,
+    final_screen,
+    page,
+    summary_lines,
+    words,
+    write_markdown,
+)
 from crucible_ray.reports.markdown import code, escape
 from tests.reduction.rows import batches, condition, hypothesis, model, plan, row
 
@@ -34,6 +43,10 @@ def _facts(**how: Any) -> RunFacts:
     return RunFacts(**(defaults | how))
 
 
+def _markdown(asked: Plan, analysis: Analysis, facts: RunFacts | None = None) -> str:
+    return write_markdown(page(Source(plan=asked, analysis=analysis, facts=facts or _facts())))
+
+
 def _run(failed: int = 0, **how: Any) -> tuple[Plan, Analysis]:
     asked = plan(100, hypotheses=(hypothesis("at least 5 points better", margin=0.05),), **how)
     outcomes = [(0, 1)] * 24 + [(1, 0)] * 8 + [(1, 1)] * 60 + [(0, 0)] * 8
@@ -48,7 +61,7 @@ def _run(failed: int = 0, **how: Any) -> tuple[Plan, Analysis]:
 
 
 def test_the_report_has_every_section() -> None:
-    report = write_markdown(*_run(failed=2), _facts())
+    report = _markdown(*_run(failed=2))
     for heading in (
         "# Voting", "## Key finding", "## Hypotheses", "## Conditions", "### Members", "## Comparisons",
         "## Completeness", "### Failures by class", "## Cost", "## How it was run", "## How to reproduce",
@@ -61,7 +74,7 @@ def test_the_report_has_every_section() -> None:
 
 
 def test_every_table_row_has_as_many_cells_as_its_head() -> None:
-    lines = write_markdown(*_run(failed=2), _facts()).splitlines()
+    lines = _markdown(*_run(failed=2)).splitlines()
     width = 0
     for line, after in zip(lines, [*lines[1:], ""], strict=True):
         cells = line.replace("\\|", "").count("|")
@@ -75,7 +88,7 @@ def test_every_table_row_has_as_many_cells_as_its_head() -> None:
 
 def test_a_simulated_run_says_so_in_report_and_screen() -> None:
     asked, analysis = _run(simulated={"seed": 1})
-    assert "Simulated: no real model was asked" in write_markdown(asked, analysis, _facts())
+    assert "Simulated: no real model was asked" in _markdown(asked, analysis)
     assert "(simulated)" in final_screen(asked, analysis, _facts())[0]
 
 
@@ -85,7 +98,7 @@ def test_names_and_errors_cannot_break_the_page() -> None:
         4, name=hostile, conditions=(condition(hostile, [model("m1")]), condition("b", [model("m2")]))
     )
     analysis = reduce(asked, batches([row(t, error=hostile if t == 0 else None) for t in range(8)]))
-    report = write_markdown(asked, analysis, _facts(model_versions={"m1": hostile}))
+    report = _markdown(asked, analysis, _facts(model_versions={"m1": hostile}))
     assert "<script>`" not in report.replace("`` <script>", "")
     assert "\n# big" not in report
     assert escape(hostile) == r"&lt;script&gt;\|\`x\` \# big\*"
@@ -135,7 +148,7 @@ def test_pending_trials_and_the_reason_stand_on_the_first_line() -> None:
 def test_one_condition_alone_has_nothing_to_compare() -> None:
     asked = plan(5, conditions=(condition("only", [model("m1")]),))
     analysis = reduce(asked, batches([row(t) for t in range(5)]))
-    assert "nothing to compare" in write_markdown(asked, analysis, _facts())
+    assert "nothing to compare" in _markdown(asked, analysis)
     assert len(final_screen(asked, analysis, _facts())) == 3
 
 
@@ -165,5 +178,5 @@ def test_reports_are_the_same_for_the_same_facts() -> None:
     rng = np.random.default_rng(1)
     asked = plan(50, 2)
     rows = [row(t, int(rng.random() < 0.6)) for t in range(200)]
-    first, second = (write_markdown(asked, reduce(asked, batches(rows, size)), _facts()) for size in (10, 99))
+    first, second = (_markdown(asked, reduce(asked, batches(rows, size))) for size in (10, 99))
     assert first == second

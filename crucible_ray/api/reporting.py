@@ -1,0 +1,69 @@
+"""Reports from what lies in a results folder, at the end of a run or long after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from crucible_ray.errors import UsageError
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.artifacts import written_aside
+from crucible_ray.records import Item
+from crucible_ray.reduction import Analysis, decode
+from crucible_ray.reports import Page, RunFacts, Source, page, read_questions, write_html, write_markdown
+
+FACTS: Final = "run.json"
+_WRITERS: Final[dict[str, tuple[str, Callable[[Page], str]]]] = {
+    "markdown": ("report.md", write_markdown),
+    "html": ("report.html", write_html),
+}
+
+
+def read_facts(folder: Path) -> RunFacts | None:
+    """How a run went, as `run.json` has it; None where it says nothing. Raises UsageError."""
+    try:
+        facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=RunFacts)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{folder / FACTS} cannot be read: {error}.") from error
+    return facts
+
+
+def read_analysis(folder: Path) -> Analysis:
+    """`analysis.json` of a results folder. Raises UsageError."""
+    try:
+        return decode((folder / "analysis.json").read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder} has no analysis.json yet: resume the run to get one.") from error
+    except (msgspec.DecodeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{folder / 'analysis.json'} cannot be read: {error}.") from error
+
+
+def write_reports(
+    folder: Path,
+    *,
+    plan: Plan,
+    items: tuple[Item, ...],
+    analysis: Analysis,
+    facts: RunFacts | None,
+    formats: Sequence[str],
+) -> dict[str, Path]:
+    """Write the formats asked for into a results folder; returns their paths. Raises StorageFailed."""
+    made = page(
+        Source(
+            plan=plan,
+            analysis=analysis,
+            facts=facts,
+            questions=read_questions(folder / "results.parquet", plan),
+            items=items,
+        )
+    )
+    with written_aside(folder) as aside:
+        for name in formats:
+            file, write = _WRITERS[name]
+            (aside / file).write_text(write(made), encoding="utf-8", newline="\n")
+    return {name: folder / _WRITERS[name][0] for name in formats}
