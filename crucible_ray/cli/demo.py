@@ -84,7 +84,7 @@ def _show(terminal: Terminal, prepared: Prepared, result: RunResult, own_key: Pa
 
     terminal.show(
         *final_screen(prepared.plan, result.analysis, result.facts),
-        f"Report: {result.reports['markdown']}",
+        f"Report: {result.reports['html']}",
         "With your own key (at most $1):",
         "  export OPENAI_API_KEY=...",
         f"  crucible-ray check {own_key} --show 1",

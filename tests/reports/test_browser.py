@@ -52,15 +52,20 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 @pytest.fixture(scope="module")
 def opened(browser: Chrome, hostile: RunResult) -> Chrome:
     browser.get("about:blank")
-    browser.get_log("performance")
+    logged(browser, "performance")
     browser.get(hostile.reports["html"].as_uri())
     return browser
+
+
+def logged(browser: Any, kind: str) -> list[dict[str, Any]]:
+    """What the browser's log has to say since it was last asked."""
+    return list(browser.get_log(kind))
 
 
 def requested(browser: Chrome) -> set[str]:
     """Every address that the page asked for."""
     messages: list[dict[str, Any]] = [
-        json.loads(entry["message"])["message"] for entry in browser.get_log("performance")
+        json.loads(entry["message"])["message"] for entry in logged(browser, "performance")
     ]
     asked = {m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"}
     return {url for url in asked if not url.startswith("chrome://")}  # the browser's own first tab
@@ -69,7 +74,7 @@ def requested(browser: Chrome) -> set[str]:
 def test_it_opens_without_a_word_on_the_console_and_asks_for_nothing_but_itself(
     opened: Chrome, hostile: RunResult
 ) -> None:
-    assert opened.get_log("browser") == []
+    assert logged(opened, "browser") == []
     assert requested(opened) == {hostile.reports["html"].as_uri()}
 
 

@@ -17,6 +17,7 @@ from crucible_ray.reports import (
     page,
     summary_lines,
     words,
+    write_html,
     write_markdown,
 )
 from crucible_ray.reports.markdown import code, escape
@@ -180,3 +181,26 @@ def test_reports_are_the_same_for_the_same_facts() -> None:
     rows = [row(t, int(rng.random() < 0.6)) for t in range(200)]
     first, second = (_markdown(asked, reduce(asked, batches(rows, size))) for size in (10, 99))
     assert first == second
+
+
+def test_the_report_says_when_it_ran_how_long_and_what_it_cost() -> None:
+    asked, analysis = _run()
+    for write in (write_markdown, write_html):
+        report = write(page(Source(plan=asked, analysis=analysis, facts=_facts())))
+        for part in ("2026-11-03 10:00:00 UTC", "2026-11-03 10:03:12 UTC", "3 min 12 s", "$0.61", "complete"):
+            assert part in report
+
+
+def test_both_formats_say_the_same_words() -> None:
+    asked, analysis = _run(failed=2)
+    made = page(Source(plan=asked, analysis=analysis, facts=_facts()))
+    html, markdown = write_html(made), write_markdown(made)
+    for section in made.sections:
+        assert f">{section.title}</h{section.level}>" in html
+        assert f"{'#' * section.level} {section.title}\n" in markdown
+
+
+def test_a_report_without_clocks_says_that_nothing_is_recorded_of_them() -> None:
+    asked, analysis = _run()
+    report = write_markdown(page(Source(plan=asked, analysis=analysis)))
+    assert "Nothing is recorded of clocks and processes" in report

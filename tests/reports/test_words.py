@@ -1,0 +1,65 @@
+"""Findings as sentences: never more than the interval says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crucible_ray.reduction import Analysis, reduce
+from crucible_ray.reports import words
+from tests.reduction.rows import batches, hypothesis, plan, row
+
+LEAD = [(0, 1)] * 24 + [(1, 0)] * 4 + [(1, 1)] * 60 + [(0, 0)] * 12
+"""The second condition leads by 20 points."""
+NOTHING = [(0, 1)] * 10 + [(1, 0)] * 10 + [(1, 1)] * 80
+
+
+def analysed(outcomes: list[tuple[int, int]], how: dict[str, Any] | None, **plans: Any) -> Analysis:
+    asked = plan(len(outcomes), hypotheses=() if how is None else (hypothesis("the claim", **how),), **plans)
+    rows = [
+        row(2 * item + k, correct) for item, pair in enumerate(outcomes) for k, correct in enumerate(pair)
+    ]
+    return reduce(asked, batches(rows))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "how", "told"),
+    [
+        (LEAD, {}, "prefer ensemble to single where accuracy counts"),
+        (LEAD, {"a": "single", "b": "ensemble"}, "prefer ensemble to single where accuracy counts"),
+        (LEAD, {"margin": 0.5}, 'do not count on "the claim"'),
+        (LEAD, {"margin": 0.2}, "none yet; the data allow both"),
+        (LEAD, {"margin": 0.05, "relation": "non_inferiority"}, "ensemble may stand in for single"),
+        (
+            NOTHING,
+            {"margin": 0.3, "relation": "equivalence"},
+            "take ensemble and single for equal in accuracy",
+        ),
+        (NOTHING, {}, "none yet; the data allow both"),
+    ],
+)
+def test_the_recommendation_goes_no_further_than_the_verdict(
+    outcomes: list[tuple[int, int]], how: dict[str, Any], told: str
+) -> None:
+    assert told in words.recommendation(analysed(outcomes, how))
+
+
+def test_without_a_hypothesis_or_a_real_model_nothing_is_recommended() -> None:
+    assert words.recommendation(analysed(LEAD, None)).startswith("No recommendation")
+    simulated = analysed(LEAD, {}, simulated={"seed": 1})
+    assert "nothing follows for real models" in words.recommendation(simulated)
+
+
+def test_a_difference_whose_interval_holds_zero_is_not_called_one() -> None:
+    analysis = analysed([(0, 1)] * 12 + [(1, 0)] * 9 + [(1, 1)] * 40, {})
+    assert words.finding(analysis).endswith("the interval holds zero, so no difference is shown.")
+
+
+def test_limitations_name_what_the_design_leaves_open() -> None:
+    few = analysed(LEAD[:20], {}, simulated={"seed": 1})
+    told = " ".join(words.limitations(plan(20), few))
+    for part in ("items.jsonl", "asked once", "20 items are few", "Exploratory comparisons (1)", "simulated"):
+        assert part in told
+    many = " ".join(words.limitations(plan(100, 3), analysed(LEAD, {})))
+    assert "are few" not in many
