@@ -33,7 +33,7 @@ def test_both_come_unless_it_is_said_and_an_earlier_runs_clocks_are_kept(tmp_pat
     first = run(tmp_path)
     before = first.reports["html"].read_text()
     again = run(tmp_path)
-    assert (again.calls, set(again.reports)) == (0, {"markdown", "html"})
+    assert (again.calls_made, set(again.reports)) == (0, {"markdown", "html"})
     assert again.reports["html"].read_text() == before
 
 
