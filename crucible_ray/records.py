@@ -5,7 +5,7 @@ Messages grow: unknown fields are ignored here and refused only in users' files.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class Message(Struct, frozen=True):
@@ -29,6 +29,10 @@ class Item(Struct, frozen=True, kw_only=True):
     """0 (easy) to 1 (hard), where the dataset says."""
     metadata: dict[str, str | int | float | bool | None] = {}
     """The source's other fields."""
+    dataset: str | UnsetType = UNSET
+    """Which dataset it is from, where an experiment asks several; unset fields are not written at all."""
+    parse: str | UnsetType = UNSET
+    """How replies are read where nobody says; unset: `choice` where there are choices, else `text`."""
 
 
 class Usage(Struct, frozen=True, kw_only=True):

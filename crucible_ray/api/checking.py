@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.preparing import Prepared
 from crucible_ray.ensemble import normalizer
+from crucible_ray.experiment.defaults import BY_ITEM, parse_of
 from crucible_ray.experiment.plan import CallPlan, ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.models.catalogue import with_base_url
@@ -81,7 +82,7 @@ def keys_needed(prepared: Prepared) -> list[KeyFact]:
 def _item(condition: ConditionPlan, item: Item) -> ShownItem:
     messages = Renderer(condition.prompt).render(item)
     expected = answer_key(condition.parse, item)
-    reply = _sample_reply(condition.parse, item)
+    reply = _sample_reply(parse_of(item) if condition.parse == BY_ITEM else condition.parse, item)
     parsed = parser(condition.parse)(reply, item)
     return ShownItem(
         condition=condition.name,

@@ -14,9 +14,9 @@ from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimate import Assumptions, Estimate
 from crucible_ray.estimate import estimate as forecast
 from crucible_ray.experiment.loading import Loaded
-from crucible_ray.experiment.plan import Plan
-from crucible_ray.experiment.resolving import dataset_arguments, resolve
-from crucible_ray.experiment.spec import Experiment
+from crucible_ray.experiment.plan import DatasetPlan, Plan
+from crucible_ray.experiment.resolving import all_dataset_arguments, resolve
+from crucible_ray.experiment.spec import Experiment, datasets_of
 from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.prompts import Renderer
@@ -138,12 +138,13 @@ def prepare(
     base = loaded.path.parent if loaded is not None else Path.cwd()
     settings = settings or load_settings(Path.cwd(), os.environ, profile)
     catalogue = resolve_simulated if simulate else resolve_model
-    items = tuple(_items(spec, settings, base))
+    items, datasets = _items(spec, settings, base)
     plan = resolve(
         spec,
         items,
         settings,
         catalogue=catalogue,
+        datasets=datasets,
         source=_source(loaded),
         simulated=simulated,
     )
@@ -155,22 +156,27 @@ def prepared_again(plan: Plan, items: tuple[Item, ...], settings: Settings, base
     return Prepared(plan, items, settings, _longest(plan, items), base)
 
 
-def _items(spec: Experiment, settings: Settings, base: Path) -> list[Item]:
-    from crucible_ray.datasets import load_items
+def _items(
+    spec: Experiment, settings: Settings, base: Path
+) -> tuple[tuple[Item, ...], tuple[DatasetPlan, ...]]:
+    from crucible_ray.datasets import combine, load_items
 
+    given = settings.datasets
+    cache = None if given.cache_dir is None else Path(given.cache_dir).expanduser()
     try:
-        found = load_items(base=base, **dataset_arguments(spec, settings))
+        loaded = [
+            load_items(base=base, cache=cache, versions=given.versions, **arguments)
+            for arguments in all_dataset_arguments(spec, settings)
+        ]
+        if len(loaded) > 1:
+            loaded = combine(loaded, [each.name for each in datasets_of(spec)])
     except DatasetError as error:
         raise SpecError((str(error),)) from error
-    wanted = settings.datasets.versions.get(found.name)
-    if wanted not in (None, found.version):
-        raise SpecError(
-            (
-                f"Dataset {found.name!r} has version {found.version!r}, and [datasets] versions wants {wanted!r}: "
-                "get that version, or correct the setting.",
-            )
-        )
-    return found.items
+    plans = [
+        DatasetPlan(name=each.name, version=each.version, checksum=each.checksum, items=len(each.items))
+        for each in loaded
+    ]
+    return tuple(item for each in loaded for item in each.items), tuple(plans)
 
 
 def _source(loaded: Loaded | None) -> str | None:

@@ -9,7 +9,16 @@ from typing import Any, get_type_hints
 import msgspec
 
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.spec import Analysis, Budget, Ensemble, Experiment, Model, condition_name
+from crucible_ray.experiment.spec import (
+    Analysis,
+    Budget,
+    Dataset,
+    Ensemble,
+    Experiment,
+    Model,
+    condition_name,
+    has_several,
+)
 from crucible_ray.settings import did_you_mean, explain
 
 _PARTS: dict[str, type] = {"budget": Budget, "analysis": Analysis}
@@ -30,9 +39,18 @@ def override(
     """
     given = {"sample_size": sample_size, "repeat": repeat, "seed": seed}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if sample_size is not None:
+        changes["dataset"] = _without_sizes(experiment.dataset)
     if max_cost is not None:
         changes["budget"] = replace(experiment.budget or Budget(), max_total=max_cost, abort_on_exceed=True)
     return replace(experiment, **changes)
+
+
+def _without_sizes(dataset: Any) -> Any:
+    """The same without a dataset's own size of sample, which would win over the experiment's."""
+    if has_several(dataset):
+        return [_without_sizes(each) for each in dataset]
+    return replace(dataset, sample_size=None) if isinstance(dataset, Dataset) else dataset
 
 
 def set_fields(experiment: Experiment, values: Mapping[str, str]) -> Experiment:

@@ -49,13 +49,22 @@ def _experiment(content: Mapping[str, Any], problems: list[str]) -> Experiment:
     for name, kind in (("budget", Budget), ("analysis", Analysis)):
         if name in values:
             values[name] = _table(values[name], kind, name, problems)
-    if isinstance(values.get("dataset"), dict):
-        values["dataset"] = _table(values["dataset"], Dataset, "dataset", problems)
+    if "dataset" in values:
+        values["dataset"] = _dataset(values["dataset"], "dataset", problems)
     if "hypotheses" in values:
         values["hypotheses"] = _each(values["hypotheses"], "hypotheses", _hypothesis, problems)
     made = _make(Experiment, values, "", problems)
     assert isinstance(made, Experiment)
     return made
+
+
+def _dataset(content: Any, where: str, problems: list[str]) -> Any:
+    """A name, a table, a list of both, or a list of records: these have no `source`."""
+    if isinstance(content, dict):
+        return _table(content, Dataset, where, problems)
+    if isinstance(content, list) and any(isinstance(each, str) or "source" in each for each in content):
+        return _each(content, where, _dataset, problems)
+    return content
 
 
 def _each(content: Any, name: str, read: Any, problems: list[str]) -> Any:

@@ -6,7 +6,11 @@ rooms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from json import dumps
 from typing import Final
+
+from crucible_ray.records import Item
 
 DEFAULT_TEMPLATE: Final = "{{ input }}"
 """The user's turn for an item without choices."""
@@ -17,6 +21,9 @@ DEFAULT_CHOICE_TEMPLATE: Final = (
     "Answer with the letter of the correct choice only."
 )
 """The user's turn for an item with choices."""
+
+DEFAULT_NUMBER_TEMPLATE: Final = "{{ input }}\n\nEnd your reply with the answer as a number."
+"""The user's turn for an item of a dataset whose answers are numbers."""
 
 PARSE_KINDS: Final = ("choice", "number", "text", "first_letter")
 NORMALIZE_KINDS: Final = ("none", "lowercase_trim")
@@ -30,14 +37,90 @@ METRIC_NAMES: Final = (
     "cost_per_query",
     "consensus",
 )
-DATASET_NAMES: Final = ("demo", "mmlu", "mmlu_stem")
+BY_ITEM: Final = "by_item"
+"""Each item's replies are read in its own way: what several datasets of different kinds come to."""
+DATASET_NAMES: Final = ("demo", "science", "test_dataset", "gsm8k", "mmlu", "mmlu_stem")
+MMLU_SUBJECTS: Final = (
+    "abstract_algebra",
+    "anatomy",
+    "astronomy",
+    "business_ethics",
+    "clinical_knowledge",
+    "college_biology",
+    "college_chemistry",
+    "college_computer_science",
+    "college_mathematics",
+    "college_medicine",
+    "college_physics",
+    "computer_security",
+    "conceptual_physics",
+    "econometrics",
+    "electrical_engineering",
+    "elementary_mathematics",
+    "formal_logic",
+    "global_facts",
+    "high_school_biology",
+    "high_school_chemistry",
+    "high_school_computer_science",
+    "high_school_european_history",
+    "high_school_geography",
+    "high_school_government_and_politics",
+    "high_school_macroeconomics",
+    "high_school_mathematics",
+    "high_school_microeconomics",
+    "high_school_physics",
+    "high_school_psychology",
+    "high_school_statistics",
+    "high_school_us_history",
+    "high_school_world_history",
+    "human_aging",
+    "human_sexuality",
+    "international_law",
+    "jurisprudence",
+    "logical_fallacies",
+    "machine_learning",
+    "management",
+    "marketing",
+    "medical_genetics",
+    "miscellaneous",
+    "moral_disputes",
+    "moral_scenarios",
+    "nutrition",
+    "philosophy",
+    "prehistory",
+    "professional_accounting",
+    "professional_law",
+    "professional_medicine",
+    "professional_psychology",
+    "public_relations",
+    "security_studies",
+    "sociology",
+    "us_foreign_policy",
+    "virology",
+    "world_religions",
+)
+"""The 57 subjects that MMLU was published with."""
 
 
-def default_template(*, has_choices: bool) -> str:
-    """The template of a condition that brings none."""
-    return DEFAULT_CHOICE_TEMPLATE if has_choices else DEFAULT_TEMPLATE
+def parse_of(item: Item) -> str:
+    """How replies to an item are read where nobody says: as its dataset says, `choice` where there are choices."""
+    return item.parse or ("choice" if item.choices else "text")
 
 
-def default_parse(*, has_choices: bool) -> str:
-    """How replies are read where neither experiment nor condition says: `choice` where items have choices."""
-    return "choice" if has_choices else "text"
+def default_parse(items: Sequence[Item]) -> str:
+    """How replies are read where neither experiment nor condition says; `by_item` where items differ."""
+    kinds = {parse_of(item) for item in items}
+    return kinds.pop() if len(kinds) == 1 else BY_ITEM
+
+
+def default_template(items: Sequence[Item]) -> str:
+    """The template of a condition that brings none; it branches by dataset where these differ in kind."""
+    kinds = {item.dataset or "": parse_of(item) for item in items}
+    if len(set(kinds.values())) == 1:
+        return _template(next(iter(kinds.values())))
+    branches = [f"{{% if dataset == {dumps(name)} %}}{_template(kind)}" for name, kind in kinds.items()]
+    return "{% else %}".join(branches) + "{% endif %}" * len(branches)
+
+
+def _template(kind: str) -> str:
+    return {"choice": DEFAULT_CHOICE_TEMPLATE, "number": DEFAULT_NUMBER_TEMPLATE}.get(kind, DEFAULT_TEMPLATE)

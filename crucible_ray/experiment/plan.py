@@ -81,6 +81,17 @@ class AnalysisPlan(Struct, frozen=True, kw_only=True):
     """A condition's name; None: the first."""
 
 
+class DatasetPlan(Struct, frozen=True, kw_only=True):
+    """Where some of the items are from; they stand together, in the order of the datasets."""
+
+    name: str
+    version: str
+    """What was read, before filter and sample."""
+    checksum: str
+    """SHA-256 of the items used."""
+    items: int
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """The whole resolved experiment. `trial = (item * repeats + repeat) * len(conditions) + condition`."""
 
@@ -93,6 +104,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """How the experiment names its dataset."""
     dataset_checksum: str
     """SHA-256 of the items used, in canonical order."""
+    datasets: tuple[DatasetPlan, ...] = ()
+    """More than one: the dataset is a factor, and each is reported apart."""
     items: int
     """How many items are used."""
     repeats: int

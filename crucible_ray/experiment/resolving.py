@@ -17,6 +17,7 @@ from crucible_ray.experiment.plan import (
     BudgetPlan,
     CallPlan,
     ConditionPlan,
+    DatasetPlan,
     HypothesisPlan,
     Plan,
     PromptPlan,
@@ -29,6 +30,8 @@ from crucible_ray.experiment.spec import (
     Experiment,
     Model,
     condition_name,
+    datasets_of,
+    has_several,
 )
 from crucible_ray.experiment.validation import Catalogue, referenced_models, validate
 from crucible_ray.records import Item, Limits, ModelRef
@@ -43,18 +46,20 @@ def resolve(
     settings: Settings,
     *,
     catalogue: Catalogue,
+    datasets: Sequence[DatasetPlan] = (),
     source: str | None = None,
     simulated: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan of an experiment over these items.
 
     catalogue: how models are found: `models.resolve_model`, or `models.resolve_simulated` for `--simulate`.
+    datasets: where the items are from, in their order.
     source: the experiment's file as it was named. simulated: settings of the simulator that the run itself
     starts for simulated models, beside what their tables say.
     Raises SpecError with every fault.
     """
     validate(experiment, settings, catalogue=catalogue)
-    has_choices = _has_choices(experiment, items)
+    _check_items(experiment, items)
     refs = {name: catalogue(name, settings) for name in referenced_models(experiment)}
     hypotheses = tuple(plan_hypothesis(each) for each in experiment.hypotheses)
     run, ensemble = settings.run, settings.ensemble
@@ -67,10 +72,11 @@ def resolve(
             hypotheses=hypotheses,
             dataset=_dataset_name(experiment.dataset),
             dataset_checksum=dataset_checksum(items),
+            datasets=tuple(datasets),
             items=len(items),
-            repeats=experiment.repeat,
+            repeats=1 if experiment.dataset is None else experiment.repeat,
             conditions=tuple(
-                _condition(each, experiment, refs, settings, has_choices) for each in experiment.conditions
+                _condition(each, experiment, refs, settings, items) for each in experiment.conditions
             ),
             metrics=_metrics(experiment, hypotheses),
             randomize=experiment.randomize,
@@ -95,34 +101,61 @@ def seed_of(experiment: Experiment, settings: Settings) -> int:
 
 
 def dataset_arguments(experiment: Experiment, settings: Settings) -> dict[str, Any]:
-    """What `datasets.load_items` is asked for, beside the folder that paths start from."""
-    given = experiment.dataset
-    dataset = given if isinstance(given, Dataset) else Dataset(given)
-    return {
-        "source": dataset.source,
-        "sample_size": _first(experiment.sample_size, dataset.sample_size),
-        "seed": _or(dataset.seed, seed_of(experiment, settings)),
-        "fields": dataset.fields,
-        "path": dataset.path,
-    }
+    """What `datasets.load_items` is asked for, beside folders: the first of `all_dataset_arguments`."""
+    return all_dataset_arguments(experiment, settings)[0]
 
 
-def _has_choices(experiment: Experiment, items: Sequence[Item]) -> bool:
-    """Whether the items have choices; refuses what cannot be asked about them."""
-    with_choices = [bool(item.choices) for item in items]
+def all_dataset_arguments(experiment: Experiment, settings: Settings) -> list[dict[str, Any]]:
+    """By dataset of the experiment, what `datasets.load_items` is asked for, beside folders."""
+    return [
+        {
+            "source": dataset.source,
+            "sample_size": _first(dataset.sample_size, experiment.sample_size),
+            "seed": _or(dataset.seed, seed_of(experiment, settings)),
+            "fields": dataset.fields,
+            "path": dataset.path,
+            "split": dataset.split,
+            "filter": dataset.filter,
+            "repeat": experiment.repeat,
+        }
+        for dataset in datasets_of(experiment)
+    ]
+
+
+def _check_items(experiment: Experiment, items: Sequence[Item]) -> None:
+    """Refuses what cannot be asked about these items."""
     problems = [] if items else ["The dataset holds no items."]
+    mixed = _mixed(items)
     for condition in experiment.conditions:
         parse = _first(condition.parse, experiment.parse)
         template = _first(condition.prompt, experiment.prompt)
         where = f"Condition {condition_name(condition)!r}"
-        if any(with_choices) and not all(with_choices) and (parse is None or template is None):
+        if mixed and (parse is None or template is None):
             problems.append(f"{where}: some items have choices and some not: set prompt and parse.")
-        if parse == "choice" and not all(with_choices):
-            item = items[with_choices.index(False)]
-            problems.append(f"{where}: parse = 'choice' needs choices; item {item.id!r} has none.")
+        bare = next((item for item in items if not item.choices), None)
+        if parse == "choice" and bare is not None:
+            problems.append(f"{where}: parse = 'choice' needs choices; item {bare.id!r} has none.")
+        if experiment.dataset is None:
+            problems += _empty_problems(where, template)
     if problems:
         raise SpecError(tuple(problems))
-    return all(with_choices)
+
+
+def _mixed(items: Sequence[Item]) -> bool:
+    """Whether one dataset holds items with choices and items without: more likely a fault than a wish."""
+    return len({(item.dataset, bool(item.choices)) for item in items}) > len({item.dataset for item in items})
+
+
+def _empty_problems(where: str, template: str | None) -> list[str]:
+    """Without a dataset there is nothing for a template to show."""
+    if template is None:
+        return [f"{where}: without a dataset there is nothing to ask: set prompt, or dataset."]
+    from jinja2 import Environment, meta
+
+    used = meta.find_undeclared_variables(Environment().parse(template)) & {"input", "choices", "options"}
+    return [
+        f"{where}: its prompt uses {name}, and there is no dataset to take it from." for name in sorted(used)
+    ]
 
 
 def _condition(
@@ -130,7 +163,7 @@ def _condition(
     experiment: Experiment,
     refs: Mapping[str, ModelRef],
     settings: Settings,
-    has_choices: bool,
+    items: Sequence[Item],
 ) -> ConditionPlan:
     members: Sequence[Model] = (condition,) if isinstance(condition, Model) else _members(condition)
     is_ensemble = isinstance(condition, Ensemble)
@@ -145,10 +178,10 @@ def _condition(
         kind="ensemble" if is_ensemble else "model",
         calls=tuple(calls),
         prompt=PromptPlan(
-            template=_or(template, default_template(has_choices=has_choices)),
+            template=_or(template, default_template(items)),
             system=_first(condition.system, experiment.system),
         ),
-        parse=_or(_first(condition.parse, experiment.parse), default_parse(has_choices=has_choices)),
+        parse=_or(_first(condition.parse, experiment.parse), default_parse(items)),
         normalize=_or(normalize, settings.ensemble.default_normalization),
         vote=_or(condition.vote, settings.ensemble.default_vote) if isinstance(condition, Ensemble) else None,
         quorum=_quorum(condition),
@@ -236,6 +269,10 @@ def _simulated(
 
 
 def _dataset_name(dataset: Any) -> str:
+    if has_several(dataset):
+        return ", ".join(_dataset_name(each) for each in dataset)
+    if isinstance(dataset, Dataset) and dataset.name is not None:
+        return dataset.name
     source = dataset.source if isinstance(dataset, Dataset) else dataset
     if source is None:
         return "none"

@@ -45,7 +45,6 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
     "Ensemble": frozenset(
         {"confidence", "few_shot", "hedge_delay_s", "messages", "normalization", "threshold", "weights"}
     ),
-    "Dataset": frozenset({"filter", "split"}),
     "Analysis": frozenset({"cluster", "effect_sizes", "pairs"}),
 }
 """Options of the contract that a later version brings."""
@@ -170,14 +169,20 @@ class Dataset:
     """What is asked about, where a name or a path does not say enough."""
 
     source: Any
-    """A shipped name, a path relative to the experiment's file, or a list of mappings or Items."""
+    """A name, a path relative to the experiment's file, a list of mappings or Items, a pandas or Arrow table."""
     path: str | PurePath | None = None
     """The local folder of a named dataset."""
+    split: Text | None = None
+    """Which part of a dataset that has several; default: `test`."""
+    filter: Any = None
+    """A field to the wanted value or values, or a function of the item: which items there are to sample from."""
     fields: Mapping[str, str] | None = None
     """A field of ours to the source's name for it."""
     sample_size: Count | None = None
     seed: int | None = None
     """Of the sample; default: the experiment's."""
+    name: Text | None = None
+    """What it is called beside other datasets; default: its source's name."""
 
 
 @_value
@@ -186,7 +191,7 @@ class Experiment:
 
     name: Text
     dataset: Any = None
-    """A name, a path, a list of mappings or Items, or a Dataset; None: one empty item."""
+    """A name, a path, a list of mappings or Items, a table, or a Dataset; several of them; None: an empty item a repeat."""
     conditions: Sequence[Model | Ensemble] = ()
     metrics: Sequence[str] = ("accuracy",)
     hypotheses: Sequence[str | Hypothesis] = ()
@@ -221,6 +226,21 @@ class Experiment:
 Condition = Model | Ensemble
 Source = str | PurePath | Sequence[Mapping[str, Any] | Item] | Dataset | None
 """What an experiment's dataset may be."""
+
+
+def datasets_of(experiment: Experiment) -> list[Dataset]:
+    """The datasets that an experiment asks; a list of records is one."""
+    given = experiment.dataset
+    parts = given if has_several(given) else [given]
+    return [each if isinstance(each, Dataset) else Dataset(each) for each in parts]
+
+
+def has_several(dataset: object) -> bool:
+    """Whether it is a list of datasets, and not of records."""
+    return isinstance(dataset, list | tuple) and any(
+        isinstance(each, str | PurePath | Dataset | list | tuple) or hasattr(each, "columns")
+        for each in dataset
+    )
 
 
 def condition_name(condition: Condition) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.defaults import PARSE_KINDS
+from crucible_ray.experiment.defaults import BY_ITEM, PARSE_KINDS, parse_of
 from crucible_ray.prompts.choice import letters_of, read_choice
 from crucible_ray.prompts.numerals import read_number
 from crucible_ray.records import Item
@@ -29,6 +29,7 @@ def answer_key(kind: str, item: Item) -> str | None:
 
     `#### 1,000` and `1000.0` are one number. What the parser cannot read stays as it is; None stays None.
     """
+    kind = parse_of(item) if kind == BY_ITEM else kind
     if item.expected is None or kind == "choice":
         return item.expected
     read = parser(kind)(item.expected, item)
@@ -64,9 +65,14 @@ def answer_part(text: str) -> str:
     return rest if closed else text.partition("<think>")[0]
 
 
+def _by_item(text: str, item: Item) -> str | None:
+    return _KINDS[parse_of(item)](text, item)
+
+
 _KINDS: dict[str, Parser] = {
     "choice": _choice,
     "number": _number,
     "text": _text,
     "first_letter": _first_letter,
+    BY_ITEM: _by_item,
 }

@@ -2,7 +2,7 @@
 
 A template sees `id, input, choices, options, topic, difficulty, metadata` and each metadata field whose name
 is an identifier; `options` are (letter, text) pairs. `expected` is not among them: no prompt can give the
-answer away.
+answer away. With several datasets there is `dataset`, the name of the item's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from msgspec import UNSET
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.plan import PromptPlan
@@ -98,4 +99,6 @@ def _fields(item: Item) -> dict[str, Any]:
         difficulty=item.difficulty,
         metadata=item.metadata,
     )
+    if item.dataset is not UNSET:
+        fields["dataset"] = item.dataset
     return fields

@@ -91,8 +91,8 @@ def test_a_path_is_relative_to_the_experiment(tmp_path: Path) -> None:
     assert load(Path("data/items.jsonl"), tmp_path).name == "data/items.jsonl"
 
 
-def test_no_dataset_is_one_empty_item() -> None:
-    assert load(None).items == [Item(id="0", input="")]
+def test_no_dataset_is_one_empty_item_for_each_repeat() -> None:
+    assert load(None, repeat=2).items == [Item(id="0", input=""), Item(id="1", input="")]
 
 
 def test_an_item_without_an_id_takes_its_row_number() -> None:
@@ -173,8 +173,8 @@ def test_fields_say_what_a_source_calls_them() -> None:
         ([{"input": "?", "choices": "x, y"}], "JSON list"),
         ([{"input": "?", "difficulty": 1.5}], "between 0"),
         (["?"], "item 0: it is a str"),
-        ({"input": "?"}, "it must be a name, a path or a list"),
-        (7, "it must be a name, a path or a list"),
+        ({"input": "?"}, "it must be a name, a path, a list of mappings"),
+        (7, "it must be a name, a path, a list of mappings"),
         ("dmo", "Did you mean 'demo'"),
         ("nosuch.jsonl", "does not exist. A dataset's path is relative"),
         ("mmlu_stem", "path=FOLDER"),

@@ -35,7 +35,7 @@ def test_all_subjects_of_a_folder_come_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("question,answer\n?,0\n", "line 1: the header must be"),
+        ("question,answer\n?,0\n", "line 1: a row holds question, four choices and answer; here are 2"),
         (HEADER + "?,w,x,y,z,E\n", "line 2: the answer is 'E'"),
     ],
 )

@@ -9,7 +9,12 @@ import pytest
 
 from crucible_ray.datasets import checksum
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.defaults import DEFAULT_CHOICE_TEMPLATE, DEFAULT_TEMPLATE
+from crucible_ray.experiment.adjusting import override
+from crucible_ray.experiment.defaults import (
+    DEFAULT_CHOICE_TEMPLATE,
+    DEFAULT_NUMBER_TEMPLATE,
+    DEFAULT_TEMPLATE,
+)
 from crucible_ray.experiment.identity import dataset_checksum, experiment_id
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.resolving import dataset_arguments, seed_of
@@ -152,6 +157,9 @@ def test_the_dataset_is_asked_for_by_the_experiments_seed_unless_it_has_its_own(
         "seed": 4,
         "fields": None,
         "path": None,
+        "split": None,
+        "filter": None,
+        "repeat": 1,
     }
     own = Experiment(name="x", dataset=Dataset("mmlu", path="p", sample_size=5, seed=9), seed=4)
     arguments = dataset_arguments(own, Settings())
@@ -229,3 +237,27 @@ def test_what_cannot_change_an_answer_leaves_the_id(changes: dict[str, Any]) -> 
 def test_a_simulator_counts_by_its_settings() -> None:
     first, second = (plan_of(catalogue=resolve_simulated, simulated={"seed": seed}) for seed in (1, 2))
     assert first.experiment_id != second.experiment_id != plan_of().experiment_id
+
+
+def test_a_dataset_may_say_how_its_replies_are_read() -> None:
+    numbers = plan_of(items=[Item(id="0", input="2 + 2?", expected="4", parse="number")]).conditions[0]
+    assert (numbers.parse, numbers.prompt.template) == ("number", DEFAULT_NUMBER_TEMPLATE)
+
+
+def test_without_a_dataset_each_repeat_is_an_item_of_its_own_and_the_prompt_must_ask_something() -> None:
+    def plan(prompt: str | None) -> Plan:
+        empty = [Item(id=str(number), input="") for number in range(4)]
+        return plan_of(items=empty, dataset=None, repeat=4, prompt=prompt)
+
+    asked = plan("Name a prime number.")
+    assert (asked.items, asked.repeats, asked.trials) == (4, 1, 8)
+    with pytest.raises(SpecError, match="without a dataset there is nothing to ask: set prompt, or dataset"):
+        plan(None)
+    with pytest.raises(SpecError, match="its prompt uses input, and there is no dataset to take it from"):
+        plan("Answer: {{ input }}")
+
+
+def test_a_sample_size_on_the_command_line_wins_over_a_datasets_own() -> None:
+    own = Experiment(name="x", dataset=Dataset("mmlu", sample_size=5), sample_size=7)
+    assert dataset_arguments(own, Settings())["sample_size"] == 5
+    assert dataset_arguments(override(own, sample_size=9), Settings())["sample_size"] == 9

@@ -36,7 +36,6 @@ def test_an_option_of_a_later_version_is_refused_by_name() -> None:
         (lambda **o: Ensemble(["a"], **o), "hedge_delay_s"),
         (lambda **o: Experiment(name="x", **o), "few_shot"),
         (lambda **o: Model("m", **o), "fallback"),
-        (lambda **o: Dataset("m", **o), "filter"),
     ):
         with pytest.raises(SpecError, match=f"option '{option}' is not supported by this version"):
             make(**{option: 1})
