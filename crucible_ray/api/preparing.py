@@ -15,7 +15,7 @@ from crucible_ray.estimate import Assumptions, Estimate
 from crucible_ray.estimate import estimate as forecast
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, Plan
-from crucible_ray.experiment.resolving import all_dataset_arguments, resolve
+from crucible_ray.experiment.resolving import dataset_arguments, resolve
 from crucible_ray.experiment.spec import Experiment, datasets_of
 from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
 from crucible_ray.models.endpoint import Endpoint
@@ -166,7 +166,7 @@ def _items(
     try:
         loaded = [
             load_items(base=base, cache=cache, versions=given.versions, **arguments)
-            for arguments in all_dataset_arguments(spec, settings)
+            for arguments in dataset_arguments(spec, settings)
         ]
         if len(loaded) > 1:
             loaded = combine(loaded, [each.name for each in datasets_of(spec)])

@@ -100,12 +100,7 @@ def seed_of(experiment: Experiment, settings: Settings) -> int:
     return _or(_first(experiment.seed, settings.run.seed), 0)
 
 
-def dataset_arguments(experiment: Experiment, settings: Settings) -> dict[str, Any]:
-    """What `datasets.load_items` is asked for, beside folders: the first of `all_dataset_arguments`."""
-    return all_dataset_arguments(experiment, settings)[0]
-
-
-def all_dataset_arguments(experiment: Experiment, settings: Settings) -> list[dict[str, Any]]:
+def dataset_arguments(experiment: Experiment, settings: Settings) -> list[dict[str, Any]]:
     """By dataset of the experiment, what `datasets.load_items` is asked for, beside folders."""
     return [
         {

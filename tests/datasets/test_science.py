@@ -106,7 +106,7 @@ def _offspring(count: str, one: str, other: str, sign: str) -> Fraction:
 
 
 def _ions(low: str, high: str) -> int:
-    return round(10 ** -int(low) / 10 ** -int(high))
+    return round(float(10 ** -int(low)) / float(10 ** -int(high)))
 
 
 def _bases(share: str, given: str, asked: str) -> Fraction:

@@ -151,7 +151,7 @@ def test_one_simulated_model_cannot_behave_in_two_ways() -> None:
 
 def test_the_dataset_is_asked_for_by_the_experiments_seed_unless_it_has_its_own() -> None:
     plain = Experiment(name="x", dataset="demo", sample_size=3, seed=4)
-    assert dataset_arguments(plain, Settings()) == {
+    assert dataset_arguments(plain, Settings())[0] == {
         "source": "demo",
         "sample_size": 3,
         "seed": 4,
@@ -162,7 +162,7 @@ def test_the_dataset_is_asked_for_by_the_experiments_seed_unless_it_has_its_own(
         "repeat": 1,
     }
     own = Experiment(name="x", dataset=Dataset("mmlu", path="p", sample_size=5, seed=9), seed=4)
-    arguments = dataset_arguments(own, Settings())
+    (arguments,) = dataset_arguments(own, Settings())
     assert (arguments["sample_size"], arguments["seed"], arguments["path"]) == (5, 9, "p")
     assert seed_of(Experiment(name="x"), Settings()) == 0
 
@@ -259,5 +259,5 @@ def test_without_a_dataset_each_repeat_is_an_item_of_its_own_and_the_prompt_must
 
 def test_a_sample_size_on_the_command_line_wins_over_a_datasets_own() -> None:
     own = Experiment(name="x", dataset=Dataset("mmlu", sample_size=5), sample_size=7)
-    assert dataset_arguments(own, Settings())["sample_size"] == 5
-    assert dataset_arguments(override(own, sample_size=9), Settings())["sample_size"] == 9
+    assert dataset_arguments(own, Settings())[0]["sample_size"] == 5
+    assert dataset_arguments(override(own, sample_size=9), Settings())[0]["sample_size"] == 9
