@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.finishing import finish, read_config
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
+from crucible_ray.api.gating import Gates, gates_of
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
@@ -210,6 +211,7 @@ def _options(choices: Mapping[str, Any]) -> Options:
 
 
 async def _session(prepared: Prepared, options: Options, folder: Path | None = None) -> RunResult:
+    prepared, gates = await _gated(prepared, options)
     plan = prepared.plan
     formats = check_formats(options.formats or prepared.settings.run.report_formats)
     prepared.keys()
@@ -233,6 +235,7 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
         planted=_planted(prepared),
         runtime=options.runtime,
     )
+    result = gates.judged(result, [item.id for item in prepared.items])
     if session.cancelled:
         raise asyncio.CancelledError
     if session.status != "interrupted":
@@ -242,6 +245,16 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
             error.result = result
             raise
     return result
+
+
+async def _gated(prepared: Prepared, options: Options) -> tuple[Prepared, Gates]:
+    """What the run is judged by, checked before it costs anything. Raises UsageError."""
+    if options.baseline is None:
+        return gates_of(prepared, options.fail_if, None)
+    folder = find_results(options.baseline, options.output_dir)
+    plan, items = read_config(folder)
+    earlier = await read_result(plan, items, folder, _store(plan, folder))
+    return gates_of(prepared, options.fail_if, (folder.name, earlier, tuple(item.id for item in items)))
 
 
 async def _run(prepared: Prepared, options: Options, folder: Path, store: BlockingLog) -> Session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,3 +78,7 @@ class Options:
     kill_client_at: float | None = field(default=None)
     """Kill client 0 on purpose at this share of the trials: the demo's way to show that nothing is lost."""
     handle_signals: bool = True
+    fail_if: Sequence[str] = ()
+    """Gates, `accuracy[a] < 0.8` each: how they come out is `result.gates`."""
+    baseline: str | Path | None = None
+    """An earlier run's folder or id: this one is judged against it, paired by item id and repeat."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crucible_ray.errors import UsageError
+from msgspec import to_builtins
+
+from crucible_ray.errors import StorageFailed, UsageError
 from crucible_ray.reduction.analysis import Completeness, Condition, HypothesisResult, Member, Metric, Spend
 from crucible_ray.settings import did_you_mean
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from crucible_ray.experiment.plan import Plan
     from crucible_ray.reduction import Analysis
     from crucible_ray.reduction.analysis import Comparison
+    from crucible_ray.reduction.gates import GateResult
     from crucible_ray.reports import RunFacts
 
 _BATCH = 1024
@@ -95,8 +98,8 @@ class RunResult:
     """How the session went; None for a folder that was loaded."""
     tables: Path | None = None
     """The folder of `results.parquet` and `calls.parquet`, where that is not `results_dir`."""
-    keep: object = field(default=None, compare=False)
-    """What has to live as long as the result: the temporary folder that `tables` may be."""
+    gates: tuple[GateResult, ...] = ()
+    """How what was asked by `fail_if` and `baseline` came out."""
 
     @property
     def facts(self) -> RunFacts:
@@ -114,6 +117,7 @@ class RunResult:
     @cached_property
     def summary(self) -> Mapping[str, Any]:
         """What `run --json` prints."""
+        gates = {"gates": [to_builtins(gate) for gate in self.gates]} if self.gates else {}
         return {
             "experiment_id": self.experiment_id,
             "results_dir": str(self.results_dir),
@@ -126,6 +130,7 @@ class RunResult:
             "cost_usd": self.cost_usd,
             "duration_s": self.duration_s,
             "reports": {name: str(path) for name, path in self.reports.items()},
+            **gates,
         }
 
     @property
@@ -144,17 +149,17 @@ class RunResult:
 
     def trials(self) -> Iterator[dict[str, Any]]:
         """The rows of `results.parquet` one by one, in memory that does not grow."""
-        return _rows(self._table("results.parquet"))
+        return _rows(self.table("results.parquet"))
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """The rows of `calls.parquet` one by one: every attempt at every call."""
-        return _rows(self._table("calls.parquet"))
+        return _rows(self.table("calls.parquet"))
 
     def to_pandas(self) -> pd.DataFrame:
         """`results.parquet` as a table, one row per trial."""
         import pandas as pd
 
-        return pd.read_parquet(self._table("results.parquet"))
+        return pd.read_parquet(self.table("results.parquet"))
 
     def compare(self, a: str, b: str, metric: str = "accuracy") -> Comparison:
         """a - b, paired by item and repeat, decided as the report decides; also for pairs that it does not list.
@@ -168,10 +173,21 @@ class RunResult:
             if name not in self.analysis.conditions:
                 near = did_you_mean(name, self.analysis.conditions)
                 raise UsageError(f"no condition is called {name!r}: {near}")
-        table = stored_table(self.plan, self._table("results.parquet"))
+        table = stored_table(self.plan, self.table("results.parquet"))
         return compare_two(self.plan, table, metric, a, b)
 
-    def _table(self, name: str) -> Path:
+    def write_junit(self, path: str | Path) -> None:
+        """JUnit XML: a test case for each gate, hypothesis and condition. Raises StorageFailed."""
+        from crucible_ray.reports.junit import junit_xml
+
+        text = junit_xml(self.summary, self.analysis, self.gates, max_failed=self.plan.max_failed)
+        try:
+            Path(path).write_bytes(text)
+        except OSError as error:
+            raise StorageFailed(str(path), error.strerror or str(error)) from error
+
+    def table(self, name: str) -> Path:
+        """Where `results.parquet` or `calls.parquet` lies. Raises UsageError where it does not."""
         path = (self.tables or self.results_dir) / name
         if not path.is_file():
             raise UsageError(f"{path} is missing: resume writes it again.")

@@ -34,6 +34,9 @@ def report(terminal: Terminal, result: RunResult) -> int:
 
 def conclude(terminal: Terminal, result: RunResult) -> int:
     """Say what is amiss with a result, where anything is; returns its exit code."""
+    for gate in result.gates:
+        if not gate.passed:
+            complain(f"a gate failed: {gate.text}: {gate.detail}")
     if result.status == "interrupted":
         complain(f"interrupted with {result.pending:,} trials pending. {go_on(result.results_dir)}")
         return INTERRUPTED
@@ -50,4 +53,4 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
             f"Run them again with: crucible-ray retry {result.results_dir}"
         )
         return 1
-    return 0
+    return 0 if all(gate.passed for gate in result.gates) else 1

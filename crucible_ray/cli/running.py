@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crucible_ray.cli import words
 from crucible_ray.cli.ending import report
-from crucible_ray.cli.experiments import asked_formats, load
+from crucible_ray.cli.experiments import asked, asked_formats, load
 from crucible_ray.cli.session import attend, confirm, ray_ahead, standing_of
 from crucible_ray.cli.terminal import Terminal
-from crucible_ray.errors import UsageError
+from crucible_ray.errors import CrucibleError, UsageError
+
+if TYPE_CHECKING:
+    from crucible_ray.api import Prepared, RunResult
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    experiment: words.Exp,
+    experiment: words.ExpOrNone = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,
     output_dir: words.OutputDir = None,
     formats: words.Formats = None,
@@ -53,18 +58,28 @@ def run(
     params: words.Params = None,
     profile: words.Profile = None,
     simulate: words.Simulate = False,
+    dataset: words.Source = None,
+    model: words.Models = None,
+    prompt: words.Prompt = None,
+    metric: words.Metrics = None,
+    fail_if: words.FailIf = None,
+    baseline: words.Baseline = None,
+    junit: words.Junit = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
     """Estimate, confirm, run, analyse, report; or go on where an earlier run of the same experiment stopped."""
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    terminal.say(f"Loading {experiment} ...")
+    terminal.say(f"Loading {experiment or dataset} ...")
     wanted = asked_formats(formats)
+    what = asked(experiment, dataset, model, prompt, metric)
+    if junit is not None and not junit.parent.is_dir():
+        raise UsageError(f"--junit {junit}: there is no folder {junit.parent}.")
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
 
         prepared = load(
-            experiment,
+            what,
             sample_size=sample_size,
             repeat=repeat,
             seed=seed,
@@ -76,6 +91,7 @@ def run(
         settings = prepared.settings.run
         parent = output_dir or Path(settings.results_dir)
         folder = parent / prepared.plan.experiment_id
+        check_gates(prepared, fail_if or (), baseline, parent)
         confirm(terminal, prepared, standing_of(folder), yes=yes, force=force)
         options = api.Options(
             output_dir=parent,
@@ -86,9 +102,15 @@ def run(
             force=force,
             formats=wanted,
             resume=force or (settings.auto_resume and not no_resume),
+            fail_if=fail_if or (),
+            baseline=baseline,
             ray=ray,
         )
-        result = attend(terminal, lambda heard: api.run(prepared, options=heard), options, settings, folder)
+        with written_junit(junit) as leave:
+            result = attend(
+                terminal, lambda heard: api.run(prepared, options=heard), options, settings, folder
+            )
+            leave(result)
         return report(terminal, result)
 
 
@@ -179,6 +201,32 @@ def _again(
             folder,
         )
         return report(terminal, result)
+
+
+def check_gates(prepared: Prepared, fail_if: Sequence[str], baseline: str | None, parent: Path) -> None:
+    """Find faults of gates before the question whether to go on. Raises UsageError."""
+    from crucible_ray.api import find_results
+    from crucible_ray.reduction.gates import parse_gates
+
+    parse_gates(fail_if, prepared.plan)
+    if baseline is not None:
+        find_results(baseline, parent)
+
+
+@contextmanager
+def written_junit(path: Path | None) -> Iterator[Callable[[RunResult], None]]:
+    """Write the file (if any) of the result that is left here, or of what a run left that ended in an error."""
+
+    def leave(result: RunResult) -> None:
+        if path is not None:
+            result.write_junit(path)
+
+    try:
+        yield leave
+    except CrucibleError as error:
+        if error.result is not None:
+            leave(error.result)
+        raise
 
 
 def checkpoint_number(name: str) -> int:

@@ -15,6 +15,58 @@ Exp = Annotated[
         show_default=False,
     ),
 ]
+ExpOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[EXP]",
+        help="file.py, file.py:name, package.module:name or file.toml; without it --dataset and --model.",
+        show_default=False,
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME_OR_FILE",
+        help="What to ask about, where there is no EXP.",
+        show_default=False,
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="MODEL", help="A condition, where there is no EXP. May be repeated."),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt", metavar="TEMPLATE", help="A jinja2 template, where there is no EXP.", show_default=False
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", metavar="NAME", help="A metric, where there is no EXP. May be repeated."),
+]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if", metavar="GATE", help="Exit 1 if it holds: 'accuracy[a] < 0.8'. May be repeated."
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="DIR",
+        help="Exit 1 if this run is worse than that one beyond the interval.",
+        show_default=False,
+    ),
+]
+Junit = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit", metavar="FILE", help="Gates, verdicts and completeness as JUnit XML.", show_default=False
+    ),
+]
 IdOrDir = Annotated[
     str,
     typer.Argument(metavar="ID_OR_DIR", help="An experiment's id or its results folder.", show_default=False),

@@ -246,3 +246,56 @@ def test_a_refused_run_prints_its_facts_once_and_says_why(
     facts = json.loads(out)
     assert (facts["status"], facts["trials"], facts["pending"]) == ("refused", 5, 5)
     assert err.count("Error: ") == 1
+
+
+def test_gates_decide_the_exit_code_and_stand_in_facts_and_junit(here: Path, capsys: Capture) -> None:
+    words = ("run", "exp.py", "--in-process", "--junit", "out.xml")
+    facts = _facts(capsys, 0, *words, "--fail-if", "accuracy[quick] < 0.1")
+    assert [gate["passed"] for gate in facts["gates"]] == [True]
+    again = ("--fail-if", "accuracy[quick] < 0.1", "--fail-if", "latency_p50[other] > 0", "--json")
+    assert main([*words, *again]) == 1
+    out, err = capsys.readouterr()
+    assert [gate["passed"] for gate in json.loads(out)["gates"]] == [True, False]
+    assert "Error: a gate failed: latency_p50[other] > 0: it is " in err
+    assert 'classname="gates" name="latency_p50[other] &gt; 0"' in (here / "out.xml").read_text()
+
+
+def test_a_faulty_gate_is_told_before_anything_runs(here: Path, capsys: Capture) -> None:
+    assert main(["run", "exp.py", "--in-process", "--fail-if", "acuracy[quick] < 1"]) == 2
+    assert "did you mean 'accuracy'?" in capsys.readouterr().err
+    assert main(["run", "exp.py", "--in-process", "--baseline", "nowhere"]) == 2
+    assert not (here / "results").exists()
+
+
+def test_a_run_is_held_against_an_earlier_one(here: Path, capsys: Capture) -> None:
+    first = _facts(capsys, 0, "run", "exp.py", "--in-process", "-P", "n=40")
+    same = _facts(
+        capsys, 0, "run", "exp.py", "--in-process", "-P", "n=40", "--baseline", first["results_dir"]
+    )
+    assert [gate["value"] for gate in same["gates"]] == [0.0, 0.0]
+    settings = (here / "crucible.toml").read_text().replace("accuracy = 0.8", "accuracy = 0.1")
+    (here / "crucible.toml").write_text(settings)
+    worse = _facts(
+        capsys, 1, "run", "exp.py", "--in-process", "-P", "n=40", "--baseline", first["results_dir"]
+    )
+    quick = next(gate for gate in worse["gates"] if "[quick]" in gate["text"])
+    assert not quick["passed"]
+    assert quick["value"] < -0.3
+    assert "40 items in both" in quick["detail"]
+
+
+def test_a_dataset_and_models_are_enough(here: Path, capsys: Capture) -> None:
+    (here / "items.csv").write_text(
+        "id,input,expected\n" + "".join(f"{n},{n} + {n}?,{2 * n}\n" for n in range(6))
+    )
+    words = ("--dataset", "items.csv", "--model", "quick", "--model", "slow", "--prompt", "Say {{ input }}")
+    facts = _facts(capsys, 0, "run", *words, "--in-process", "--metric", "accuracy")
+    assert (facts["trials"], facts["completed"]) == (12, 12)
+    plan = json.loads((Path(facts["results_dir"]) / "config.json").read_text())
+    assert [condition["name"] for condition in plan["conditions"]] == ["quick", "slow"]
+    assert plan["metrics"] == ["accuracy"]
+    assert plan["conditions"][0]["prompt"]["template"] == "Say {{ input }}"
+    assert main(["run", "--dataset", "items.csv"]) == 2
+    assert "--dataset FILE --model NAME" in capsys.readouterr().err
+    assert main(["run", "exp.py", "--model", "quick"]) == 2
+    assert "leave one out" in capsys.readouterr().err
