@@ -42,6 +42,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    """Of the input tokens, those that the provider's cache held."""
+    cache_write_tokens: int | None = None
+    """Of the input tokens, those that went into the cache, where that has a price of its own."""
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -110,6 +113,10 @@ class ModelRef(Struct, frozen=True, kw_only=True):
     input_price: float | None = None
     """US dollars per million tokens; None: unknown, never zero."""
     output_price: float | None = None
+    cached_price: float | None = None
+    """Of input tokens that the provider's cache held; None: as any other input."""
+    cache_write_price: float | None = None
+    """Of input tokens that go into the cache; None: as any other input."""
     price_date: str | None = None
     max_output_tokens: int | None = None
     """The catalogue's largest output, for a bound on cost where `max_tokens` is not set."""
@@ -142,6 +149,9 @@ class Call(Struct, frozen=True, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    confidence: float | None = None
+    """Geometric mean probability of the answer's tokens, where the provider says."""
     cost_usd: float | None = None
     """None: no price is known, or nothing was charged for a failure that never left."""
     cost_estimated: bool = False

@@ -35,6 +35,8 @@ CALL_FIELDS: dict[str, pa.DataType] = {
     "input_tokens": _INT,
     "output_tokens": _INT,
     "reasoning_tokens": _INT,
+    "cached_tokens": _INT,
+    "confidence": pa.float64(),
     "cost_usd": _MONEY,
     "cost_estimated": pa.bool_(),
     "quota_wait_us": _INT,

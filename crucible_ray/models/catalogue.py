@@ -1,7 +1,7 @@
 """From a model's name to where it is served, how it is called, what it costs.
 
-A name is an alias (no slash) of `crucible.toml` or of this file, or `provider/model-id`. This version speaks
-OpenAI's wire format, so `ModelRef.provider` is `openai` (they or any compatible server) or `simulated`.
+A name is an alias (no slash) of `crucible.toml` or of this file, or `provider/model-id`. `ModelRef.provider` is the
+wire format: `openai` (they or any compatible server), `anthropic`, `google`, or `simulated`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ ALIASES: Final[dict[str, str]] = {
 
 SERVERS: Final[dict[str, str | None]] = {
     "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
     "openrouter": "https://openrouter.ai/api/v1",
     "groq": "https://api.groq.com/openai/v1",
     "together": "https://api.together.xyz/v1",
@@ -52,11 +54,16 @@ SERVERS: Final[dict[str, str | None]] = {
     "ollama": "http://127.0.0.1:11434/v1",
     "vllm": "http://127.0.0.1:8000/v1",
 }
-"""Base URLs of servers that speak OpenAI's format; None: each user's own. `<NAME>_BASE_URL` overrides."""
+"""Base URLs, by the habit of each one's own client; None: each user's own. `<NAME>_BASE_URL` overrides.
 
-_FOREIGN: Final = ("anthropic", "google")
+All but Anthropic and Google speak OpenAI's format.
+"""
+
+_OWN_FORMAT: Final = ("anthropic", "google")
+_VARIABLES: Final = {"google": "GEMINI"}
+"""How variables call a provider, where it is not by its name."""
 _LATER: Final = ("local", "replay")
-_PROVIDERS: Final = (*SERVERS, *_FOREIGN, *_LATER, "simulated")
+_PROVIDERS: Final = (*SERVERS, *_LATER, "simulated")
 
 
 class _Target(Struct, frozen=True, kw_only=True):
@@ -83,9 +90,13 @@ def resolve_model(name: str, settings: Settings) -> ModelRef:
         problems.append(f'Model {name!r}: {", ".join(said)} needs provider = "simulated".')
     if problems:
         raise SpecError(tuple(problems))
-    key_env = None if is_loopback(base_url) else f"{target.provider.upper()}_API_KEY"
+    key_env = None if is_loopback(base_url) else f"{_variable(target.provider)}_API_KEY"
     return _ref(
-        target, settings, provider="openai", base_url=base_url, key_env=target.table.api_key_env or key_env
+        target,
+        settings,
+        provider=target.provider if target.provider in _OWN_FORMAT else "openai",
+        base_url=base_url,
+        key_env=target.table.api_key_env or key_env,
     )
 
 
@@ -143,23 +154,22 @@ def _target(name: str, settings: Settings) -> _Target:
 
 def _format_problems(target: _Target) -> list[str]:
     name, provider = target.name, target.provider
-    if provider in _FOREIGN:
-        table = f'[models."{name}"]' if "/" in name else f"[models.{name}]"
-        return [
-            f"Model {name!r}: {provider}'s own format is not supported by this version. A server that speaks "
-            f'the OpenAI format works: in crucible.toml, {table} with provider = "openai" and its base_url.'
-        ]
     if provider in _LATER:
         return [f"Model {name!r}: provider {provider!r} is not supported by this version."]
     return []
 
 
 def _server(provider: str, settings: Settings) -> str | None:
-    return settings.env.get(f"{provider.upper()}_BASE_URL") or SERVERS.get(provider)
+    return settings.env.get(f"{_variable(provider)}_BASE_URL") or SERVERS.get(provider)
+
+
+def _variable(provider: str) -> str:
+    """The beginning of its variables' names."""
+    return _VARIABLES.get(provider, provider.upper())
 
 
 def _address_problems(target: _Target, base_url: str) -> list[str]:
-    name, prefix = f"Model {target.name!r}", target.provider.upper()
+    name, prefix = f"Model {target.name!r}", _variable(target.provider)
     parts = urlsplit(base_url)
     if not base_url:
         return [f"{name}: {target.provider} has no common address: set {prefix}_BASE_URL or its base_url."]
@@ -199,6 +209,9 @@ def _ref(
         max_concurrency=table.max_concurrency,
         input_price=_first(table.input_price, listed.input_price if listed else None),
         output_price=_first(table.output_price, listed.output_price if listed else None),
+        # A price of one's own for input is that of all input.
+        cached_price=listed.cached_price if listed and table.input_price is None else None,
+        cache_write_price=listed.cache_write_price if listed and table.input_price is None else None,
         price_date=listed.date if listed is not None and not overridden else None,
         max_output_tokens=table.max_output_tokens or max_output_tokens(target.model),
     )

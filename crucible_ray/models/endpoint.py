@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Final
 
-import msgspec
-
-from crucible_ray.errors import RefusedKey
+from crucible_ray.errors import RefusedKey, SpecError
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models import openai
+from crucible_ray.models import anthropic, google, openai
 from crucible_ray.models.transport import Response
+from crucible_ray.models.wire import Wire
 from crucible_ray.records import Limits, Message, Reply, Usage
 
 _MESSAGE_TOKENS = 8
@@ -20,7 +19,13 @@ _MESSAGE_TOKENS = 8
 _BYTES_A_TOKEN = 4
 _MILLION = 1e6
 
-_encoder = msgspec.json.Encoder()
+WIRES: Final[dict[str, Wire]] = {
+    "openai": openai,
+    "anthropic": anthropic,
+    "google": google,
+    "simulated": openai,
+}
+"""The format that each `ModelRef.provider` speaks."""
 
 
 class Endpoint:
@@ -38,21 +43,23 @@ class Endpoint:
                 "it is empty, or holds a space, a line break or a character outside ASCII",
             )
         self.call, self._key, self._clock = call, key, clock
-        self.url = openai.url(call.model.base_url)
-        self.headers = openai.headers(key, call.model.base_url)
-        self._head, self._tail = openai.frame(call)
-        self._input_usd, self._output_usd = (
-            _per_token(call.model.input_price),
-            _per_token(call.model.output_price),
-        )
-        self._largest_output = _largest_output(call)
+        model = call.model
+        self._wire = wire = _wire(model.provider)
+        self.url = wire.url(model.base_url, model.model)
+        self.headers = wire.headers(key, model.base_url)
+        self._head, self._tail = wire.frame(call)
+        self._turns = wire.turns
+        self._input_usd, self._output_usd = _per_token(model.input_price), _per_token(model.output_price)
+        self._cached_usd = _per_token(_first(model.cached_price, model.input_price))
+        self._written_usd = _per_token(_first(model.cache_write_price, model.input_price))
+        self._largest_output = wire.largest_output(call)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.call.model.name!r}, {self.url!r})"
 
     def body(self, messages: Sequence[Message]) -> bytes:
         """The request: the same bytes for the same messages."""
-        return b"".join((self._head, _encoder.encode(messages), self._tail))
+        return b"".join((self._head, self._turns(messages), self._tail))
 
     def request_hash(self, body: bytes) -> str:
         """BLAKE2b-128 of the body, 32 hexadecimal digits."""
@@ -60,11 +67,11 @@ class Endpoint:
 
     def read(self, response: Response) -> Reply:
         """The reply. Raises the ModelError that the response stands for."""
-        return openai.decode(response, now_s=self._clock(), key=self._key)
+        return self._wire.decode(response, now_s=self._clock(), key=self._key)
 
     def limits_from(self, response: Response) -> Limits:
-        """What the response's headers teach about limits a minute."""
-        return openai.limits_from(response.headers)
+        """What the response teaches about limits a minute."""
+        return self._wire.limits_from(response)
 
     def prompt_tokens_bound(self, messages: Sequence[Message]) -> int:
         """At least as many tokens as the provider can count: no tokenizer makes more tokens than bytes."""
@@ -74,7 +81,10 @@ class Endpoint:
         """The most one attempt can cost, US dollars; None where a price or the largest output is unknown."""
         if self._input_usd is None or self._output_usd is None or self._largest_output is None:
             return None
-        return self.prompt_tokens_bound(messages) * self._input_usd + self._largest_output * self._output_usd
+        input_usd = self._input_usd
+        if "cache_control" in self.call.extra and self._written_usd is not None:
+            input_usd = max(input_usd, self._written_usd)  # what goes into a cache costs more
+        return self.prompt_tokens_bound(messages) * input_usd + self._largest_output * self._output_usd
 
     def cost_estimate_usd(self, messages: Sequence[Message]) -> float | None:
         """What an attempt of unknown outcome cost at least: its prompt, 4 bytes a token; None: no price."""
@@ -83,25 +93,34 @@ class Endpoint:
         return sum(_size(each.content) for each in messages) / _BYTES_A_TOKEN * self._input_usd
 
     def cost_usd(self, usage: Usage) -> float | None:
-        """A reply's price, US dollars, cached tokens at full price; None where price or count is unknown."""
+        """A reply's price, US dollars; None where a price or a count is unknown.
+
+        Tokens from or for a cache have their own price where the catalogue knows one, else the full price.
+        """
         if self._input_usd is None or self._output_usd is None:
             return None
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
-        return usage.input_tokens * self._input_usd + usage.output_tokens * self._output_usd
+        cost = usage.input_tokens * self._input_usd + usage.output_tokens * self._output_usd
+        if usage.cached_tokens and self._cached_usd is not None:
+            cost += usage.cached_tokens * (self._cached_usd - self._input_usd)
+        if usage.cache_write_tokens and self._written_usd is not None:
+            cost += usage.cache_write_tokens * (self._written_usd - self._input_usd)
+        return cost
+
+
+def _wire(provider: str) -> Wire:
+    if provider not in WIRES:
+        raise SpecError((f"There is no format for the provider {provider!r}: {', '.join(WIRES)}.",))
+    return WIRES[provider]
+
+
+def _first(own: float | None, other: float | None) -> float | None:
+    return other if own is None else own
 
 
 def _per_token(price: float | None) -> float | None:
     return price / _MILLION if price is not None else None
-
-
-def _largest_output(call: CallPlan) -> int | None:
-    """Tokens, over all the completions that the request asks for."""
-    named: list[Any] = [call.extra.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    limits = [each for each in (call.max_tokens, *named) if isinstance(each, int)]
-    largest = max(limits) if limits else call.model.max_output_tokens
-    count = call.extra.get("n", 1)
-    return largest * count if largest is not None and isinstance(count, int) else None
 
 
 def _size(text: str) -> int:

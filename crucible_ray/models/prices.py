@@ -22,6 +22,10 @@ class Price(Struct, frozen=True, kw_only=True):
     input_price: float
     """US dollars per million tokens; of the first tier, where the price rises with the prompt's length."""
     output_price: float
+    cached_price: float | None = None
+    """Of input tokens that the provider's cache held; None where the table does not say."""
+    cache_write_price: float | None = None
+    """Of input tokens that go into the cache for minutes; None where the table does not say."""
     date: str | None
     """ISO date of the newest change of price that the table knows: the table is at least as young."""
     max_output_tokens: int | None
@@ -42,6 +46,8 @@ def price_of(provider: str, model: str, *, at: datetime | None = None) -> Price 
     return Price(
         input_price=input_price,
         output_price=output_price,
+        cached_price=_usd(prices, "cache_read_mtok"),
+        cache_write_price=_usd(prices, "cache_write_mtok"),
         date=_newest_change(at.date()),
         max_output_tokens=max_output_tokens(model),
     )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
+import msgspec
 from msgspec import Struct
 
 from crucible_ray.errors import (
@@ -23,8 +24,11 @@ from crucible_ray.errors import (
     Refused,
     ServerError,
 )
+from crucible_ray.models.transport import Response
 
 DETAIL_CHARS = 300
+_READ = 2000
+"""Bytes of an error body that is not JSON."""
 
 _MEANINGS: dict[type[ModelError], str] = {
     Authentication: """invalid_api_key invalid_authentication authentication_error permission_error
@@ -37,8 +41,8 @@ _MEANINGS: dict[type[ModelError], str] = {
     RateLimited: """rate_limit_exceeded rate_limit_error rate_limit_reached resource_exhausted
         too_many_requests""",
     Refused: """unsupported_parameter unsupported_value unknown_parameter unsupported_model model_not_found
-        model_not_supported invalid_model deploymentnotfound unknown_url""",
-    ServerError: "server_error api_error internal_error internal_server_error",
+        model_not_supported invalid_model deploymentnotfound unknown_url failed_precondition""",
+    ServerError: "server_error api_error internal_error internal_server_error timeout_error deadline_exceeded",
 }
 _CODES = {code: kind for kind, codes in _MEANINGS.items() for code in codes.split()}
 _STATUSES: dict[int, type[ModelError]] = {
@@ -50,13 +54,20 @@ _STATUSES: dict[int, type[ModelError]] = {
     529: Overloaded,
 }
 _SPENT = frozenset(
-    {"insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "billing_not_active"}
+    {
+        "insufficient_quota",
+        "insufficient_balance",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "billing_error",
+    }
 )
+_NO_CREDIT = re.compile(r"credit balance is too low|insufficient (credit|balance|funds)", re.I)
 _OF_THE_REQUEST = frozenset({"badrequesterror", "invalid_request_error", "invalid_argument"})
 _AUTHENTICATION = re.compile(r"api key not valid|(invalid|incorrect) api.?key", re.I)
 _TOO_LONG = re.compile(
     r"context (length|window)|maximum context|(prompt|input) is too long|too many (input )?tokens"
-    r"|request too large",
+    r"|request too large|exceed context limit|exceeds the maximum number of tokens",
     re.I,
 )
 _FILTERED = re.compile(r"content (management )?(filter|policy)|flagged|moderation", re.I)
@@ -64,11 +75,12 @@ _OF_ANY_ITEM = re.compile(
     r"model\b.{0,80}\b(not found|does not exist|not exist|not a valid|not supported|unknown|unavailable)"
     r"|(invalid|unknown|unsupported) model|not a valid model"
     r"|(unsupported|unrecognized|unknown|unexpected) (parameter|argument|request argument|field|value|key)"
-    r"|extra inputs are not permitted|(parameter|argument|temperature|max_tokens)\b.{0,80}\bnot supported"
+    r"|unknown name\b|extra inputs are not permitted|cannot both be specified|may only be set"
+    r"|(parameter|argument|temperature|max_tokens)\b.{0,80}\bnot supported"
     r"|does not support",
     re.I | re.S,
 )
-_OF_THE_ITEM = ("messages", "prompt", "input")
+_OF_THE_ITEM = ("messages", "prompt", "input", "contents")
 
 
 class Complaint(Struct, frozen=True):
@@ -87,7 +99,7 @@ def classify(status: int, said: Complaint) -> tuple[type[ModelError], str]:
         status = int(said.code)  # an error inside a success often brings the status that it should have had
     names = [name.lower() for name in (said.code, said.kind) if name]
     message = said.message.strip() or f"status {status}, without a word"
-    if status == 402 or _SPENT.intersection(names):
+    if status == 402 or _SPENT.intersection(names) or (status == 400 and _NO_CREDIT.search(message)):
         return Refused, f"the account has no quota or credit left: {message}"
     if 300 <= status < 400:
         return Refused, f"the address redirects elsewhere ({status}): correct base_url"
@@ -128,6 +140,38 @@ def _of_request(status: int, said: Complaint) -> type[ModelError]:
     if said.param:
         return BadRequest if said.param.startswith(_OF_THE_ITEM) else Refused
     return Refused if _OF_ANY_ITEM.search(said.message) else BadRequest
+
+
+def failure(response: Response, said: Complaint, now_s: float, key: str | None) -> ModelError:
+    """The error that a response stands for; `key` is never shown, even if the server repeats it."""
+    kind, detail = classify(response.status, said)
+    return kind(shorten(detail, key), response.status, retry_after_s(response.headers, now_s))
+
+
+def complaint(body: bytes) -> Complaint:
+    """An error body of whatever shape: OpenAI's object, a string, FastAPI's `detail`, Google's list, HTML."""
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Complaint(message=body[:_READ].decode("utf-8", "replace"))
+    if isinstance(whole, list) and whole:
+        whole = whole[0]
+    if not isinstance(whole, dict):
+        return Complaint(message=str(whole))
+    error = whole.get("error") or whole
+    if not isinstance(error, dict):
+        return Complaint(message=str(error))
+    detail = error.get("detail")
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        place = [str(each) for each in detail[0].get("loc", []) if each != "body"]
+        return Complaint(message=str(detail[0].get("msg", "")), param=".".join(place) or None)
+    code, kind, param = error.get("code"), error.get("type") or error.get("status"), error.get("param")
+    return Complaint(
+        message=str(error.get("message") or detail or error),
+        code=str(code) if code is not None else None,
+        kind=str(kind) if kind is not None else None,
+        param=str(param) if param is not None else None,
+    )
 
 
 def shorten(text: str, key: str | None) -> str:

@@ -431,6 +431,8 @@ class _Attempt:
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
             reasoning_tokens=usage.reasoning_tokens if usage else None,
+            cached_tokens=usage.cached_tokens if usage else None,
+            confidence=None if reply is None else reply.confidence,
             cost_usd=cost_usd,
             cost_estimated=estimated,
             quota_wait_us=round(quota_wait_s * 1e6),

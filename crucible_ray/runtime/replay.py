@@ -42,11 +42,13 @@ class ReplayCaller:
             input_tokens=last.input_tokens,
             output_tokens=last.output_tokens,
             reasoning_tokens=last.reasoning_tokens,
+            cached_tokens=last.cached_tokens,
         )
         reply = Reply(
             text=last.text or "",
             finish_reason=last.finish_reason,
             usage=usage,
             model_version=last.model_version,
+            confidence=last.confidence,
         )
         return CallResult(reply, None, attempts)

@@ -22,6 +22,13 @@ from crucible_ray.simulator.faults import KINDS
 from crucible_ray.simulator.recorded import load_replies
 from crucible_ray.simulator.server import serve
 
+_EPILOG = """\
+Base URLs, of what is printed as http://127.0.0.1:PORT/v1:
+  OPENAI_BASE_URL=http://127.0.0.1:PORT/v1    chat completions
+  ANTHROPIC_BASE_URL=http://127.0.0.1:PORT    messages
+  GEMINI_BASE_URL=http://127.0.0.1:PORT       generateContent
+
+Example: crucible-ray simulate --items items.jsonl --rpm 600 --fault 429=0.02"""
 _PARENT_GONE = "SIGUSR1"
 _PR_SET_PDEATHSIG = 1
 
@@ -201,8 +208,9 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="crucible-ray simulate",
-        description="A simulated provider in OpenAI's format: prints its URL, serves until it is stopped.",
-        epilog="Example: crucible-ray simulate --items items.jsonl --rpm 600 --fault 429=0.02",
+        description="A simulated provider in three formats at one address: prints its URL, serves until it is stopped.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1")

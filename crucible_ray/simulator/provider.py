@@ -7,7 +7,6 @@ meanwhile. Only the limit looks at the clock, and what it refuses counts as no r
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,7 +17,6 @@ import msgspec
 from msgspec import Struct
 
 from crucible_ray.records import Item
-from crucible_ray.simulator import wire
 from crucible_ray.simulator.answers import AnswerKey
 from crucible_ray.simulator.config import SimulatedModel, SimulatorConfig
 from crucible_ray.simulator.draws import FAULT, body_key, draws
@@ -26,8 +24,16 @@ from crucible_ray.simulator.faults import STATUS, FaultMix
 from crucible_ray.simulator.limits import Arrivals, Limits
 from crucible_ray.simulator.population import Answer, Population, latency_s
 from crucible_ray.simulator.recorded import RecordedReply, Recordings
+from crucible_ray.simulator.wire import Request, Said, Trouble, Wire
 
 _LOG_FLUSH_S = 1.0
+_TROUBLES: dict[int, tuple[Trouble, str]] = {
+    401: ("refused_key", "this key is refused"),
+    400: ("refused_parameter", "this parameter is not supported"),
+    500: ("failed", "the server failed"),
+    529: ("overloaded", "overloaded"),
+}
+"""What a fault that is an answer of its own says, by its status."""
 
 
 class Planned(Struct):
@@ -123,26 +129,30 @@ class Provider:
         """The models served, sorted; any name is served where it is empty."""
         return sorted({*self._models, *self._recordings.models})
 
-    def chat(self, body: bytes, authorization: str, *, now_s: float) -> Planned:
-        """The answer to one request for a completion that arrived at `now_s`."""
+    def answer(self, wire: Wire, body: bytes, payer: str, *, now_s: float, model: str = "") -> Planned:
+        """The answer to one request for a completion that arrived at `now_s`.
+
+        payer: the header that holds the key. model: the one that the path names, if any.
+        """
         self._requests += 1
         self._total.add(now_s)
+        whole = model.encode() + body
         try:
-            request = wire.read_chat(body)
+            model, request = wire.read(body, model)
         except ValueError as error:  # msgspec's DecodeError and ValidationError are ValueErrors
-            return Planned(400, wire.error(f"not a chat request: {error}", "invalid_request_error"))
-        self._model_counts[request.model] += 1
-        refused, headers = self._limit(request.model, authorization, now_s)
+            return _troubled(wire, "bad_request", f"not a request for a completion: {error}")
+        self._model_counts[model] += 1
+        refused, headers = self._limit(wire, model, payer, now_s)
         if refused is not None:
-            self._record(now_s, authorization, request.model, None, None, refused)
+            self._record(now_s, payer, model, None, None, refused)
             return refused
         self._admitted.add(now_s)
-        key = body_key(self._config.seed, body)
+        key = body_key(self._config.seed, whole)
         nth = self._seen.get(key, 0)
         self._seen[key] = nth + 1
-        planned, item = self._answer(request, key, nth)
+        planned, item = self._answer(wire, model, request, key, nth)
         planned.headers += headers
-        self._record(now_s, authorization, request.model, item, nth, planned)
+        self._record(now_s, payer, model, item, nth, planned)
         return planned
 
     def stats(self, *, arrivals: bool = False) -> Stats:
@@ -167,67 +177,53 @@ class Provider:
             admitted_times=self._admitted.times.tolist() if arrivals else None,
         )
 
-    def _limit(self, model: str, authorization: str, now_s: float) -> tuple[Planned | None, str]:
+    def _limit(self, wire: Wire, model: str, payer: str, now_s: float) -> tuple[Planned | None, str]:
         """The refusal by the limit or None, and the headers that tell about it."""
         if self._limits is None:
             return None, ""
-        scope = self._config.limit_per
-        who = "" if scope == "global" else authorization if scope == "key" else f"{authorization}\n{model}"
+        scope, rpm = self._config.limit_per, self._limits.rpm
+        who = "" if scope == "global" else payer if scope == "key" else f"{payer}\n{model}"
         limit = self._limits.of(who)
         wait_s = limit.admit(now_s)
-        headers = (
-            f"x-ratelimit-limit-requests: {self._limits.rpm:g}\r\n"
-            f"x-ratelimit-remaining-requests: {limit.remaining(now_s)}\r\n"
-        )
+        headers = wire.limit_headers(rpm, limit.remaining(now_s))
         if wait_s <= 0.0:
             return None, headers
         self._limited += 1
-        if self._config.limit_retry_after:
-            headers += _retry_after(math.ceil(wait_s), wait_s)
-        return Planned(429, _rate_error(), headers), headers
+        status, body, after = wire.refusal(wait_s if self._config.limit_retry_after else None, rpm)
+        return Planned(status, body, headers + after), headers
 
-    def _answer(self, request: wire.ChatRequest, key: bytes, nth: int) -> tuple[Planned, str | None]:
+    def _answer(
+        self, wire: Wire, name: str, request: Request, key: bytes, nth: int
+    ) -> tuple[Planned, str | None]:
         """What is said and what goes wrong, and the id of the item that was asked about."""
         u = draws(key, nth)
         fault = self._faults.draw(u[FAULT])
         if fault is not None:
             self._fault_counts[fault] += 1
             if fault in STATUS:
-                return self._refusal(fault), None
-        if request.stream or request.n not in (None, 1):
-            return _unsupported("stream" if request.stream else "n"), None
+                return self._refusal(wire, fault), None
+        if (param := request.unsupported()) is not None:
+            return _troubled(wire, "refused_parameter", f"{param} is not supported here", param), None
         question = self._key.find(request.asked())
-        model = self._model(request.model)
+        model = self._model(name)
         said: Answer | None = None
-        if request.model in self._recordings.models:
-            text = self._recordings.reply(request.model, question.id, nth)
+        if name in self._recordings.models:
+            text = self._recordings.reply(name, question.id, nth)
             if text is not None:
                 said = Answer(text, False, max(1, len(text) // 4))
         elif model is not None:
             said = self.population.answer(model, question, u, max_tokens=request.cap())
         if said is None or model is None:
-            return _unknown(request.model, known=request.model in self._recordings.models), question.id
-        planned = Planned(200, self._body(request, said, fault, key, nth), "", latency_s(model, u), fault)
-        if fault == "truncated":
-            planned.body = planned.body[: len(planned.body) * 2 // 3]
-        return planned, question.id
-
-    def _body(
-        self, request: wire.ChatRequest, said: Answer, fault: str | None, key: bytes, nth: int
-    ) -> bytes:
-        if fault == "error-200":
-            return wire.error("the server failed inside a success", "server_error", code="server_error")
-        text, tokens, finish_reason = said.text, said.output_tokens, "stop"
-        if fault == "empty":
-            text, tokens, finish_reason = "", request.cap() or tokens, "length"
-        return wire.completion(
-            f"chatcmpl-simulated-{key[:6].hex()}-{nth}",
-            request.model,
-            text,
-            input_tokens=request.input_tokens(),
-            output_tokens=tokens,
-            finish_reason=finish_reason,
+            return _unknown(wire, name, known=name in self._recordings.models), question.id
+        whole = Said(
+            f"simulated-{key[:6].hex()}-{nth}",
+            name,
+            said.text,
+            request.input_tokens(),
+            said.output_tokens,
+            "stop",
         )
+        return Planned(200, _body(wire, request, whole, fault), "", latency_s(model, u), fault), question.id
 
     def _model(self, name: str) -> SimulatedModel | None:
         """Who plays a name: its model; the default for recordings or where none are named; or nobody."""
@@ -238,23 +234,15 @@ class Provider:
             return self._config.default
         return model
 
-    def _refusal(self, fault: str) -> Planned:
-        status = STATUS[fault]
-        if status == 429:
-            wait_s = self._config.fault_retry_after_s
-            headers = "" if fault == "429-bare" else _retry_after(wait_s, wait_s)
-            return Planned(429, _rate_error(), headers, 0.0, fault)
-        body = {
-            401: wire.error("this key is refused", "invalid_request_error", code="invalid_api_key"),
-            400: wire.error(
-                "this parameter is not supported",
-                "invalid_request_error",
-                param="temperature",
-                code="unsupported_parameter",
-            ),
-            500: wire.error("the server failed", "server_error"),
-            529: wire.error("overloaded", "overloaded_error"),
-        }[status]
+    def _refusal(self, wire: Wire, fault: str) -> Planned:
+        if STATUS[fault] == 429:
+            wait_s = None if fault == "429-bare" else self._config.fault_retry_after_s
+            status, body, headers = wire.refusal(wait_s, None)
+            return Planned(status, body, headers, 0.0, fault)
+        trouble, message = _TROUBLES[STATUS[fault]]
+        status, body = wire.error(
+            trouble, message, param="temperature" if trouble == "refused_parameter" else None
+        )
         return Planned(status, body, "", 0.0, fault)
 
     def _record(
@@ -285,24 +273,21 @@ def _key_name(authorization: str) -> str:
     return blake2b(authorization.encode(), digest_size=4).hexdigest()
 
 
-def _retry_after(seconds: float, exact_s: float) -> str:
-    return f"retry-after: {seconds:g}\r\nretry-after-ms: {math.ceil(exact_s * 1000)}\r\n"
+def _body(wire: Wire, request: Request, said: Said, fault: str | None) -> bytes:
+    if fault == "error-200":
+        return wire.error("failed_inside", "the server failed inside a success")[1]
+    if fault == "empty":
+        said.text, said.finish_reason = "", "length"
+        said.output_tokens = request.cap() or said.output_tokens
+    body = wire.completion(said)
+    return body[: len(body) * 2 // 3] if fault == "truncated" else body
 
 
-def _rate_error() -> bytes:
-    return wire.error("rate limit reached", "requests", code="rate_limit_exceeded")
+def _troubled(wire: Wire, trouble: Trouble, message: str, param: str | None = None) -> Planned:
+    return Planned(*wire.error(trouble, message, param=param))
 
 
-def _unsupported(param: str) -> Planned:
-    body = wire.error(
-        f"{param} is not supported here", "invalid_request_error", param=param, code="unsupported_parameter"
-    )
-    return Planned(400, body)
-
-
-def _unknown(model: str, *, known: bool) -> Planned:
+def _unknown(wire: Wire, model: str, *, known: bool) -> Planned:
     if known:
-        message = f"no reply of {model} to this item was recorded"
-        return Planned(404, wire.error(message, "invalid_request_error", code="reply_not_recorded"))
-    message = f"the model {model} does not exist"
-    return Planned(404, wire.error(message, "invalid_request_error", param="model", code="model_not_found"))
+        return _troubled(wire, "not_recorded", f"no reply of {model} to this item was recorded")
+    return _troubled(wire, "unknown_model", f"the model {model} does not exist", "model")

@@ -21,15 +21,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import IO, cast
+from urllib.parse import unquote
 
 import msgspec
 
 from crucible_ray.records import Item
-from crucible_ray.simulator import wire
+from crucible_ray.simulator import anthropic, google, openai
 from crucible_ray.simulator.config import SimulatorConfig
 from crucible_ray.simulator.population import Population
 from crucible_ray.simulator.provider import Planned, Provider, Stats
 from crucible_ray.simulator.recorded import RecordedReply
+from crucible_ray.simulator.wire import Trouble, Wire
 
 _MAX_HEAD = 64 * 1024
 _MAX_BODY = 16 * 1024 * 1024
@@ -38,9 +40,13 @@ _DROPS = 20
 _RESET_AFTER_S = 0.02
 """Long enough for half a body to be read before its connection is reset."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n")
-_AUTHORIZATION = re.compile(rb"\r\nauthorization:[ \t]*([^\r]*)\r\n", re.IGNORECASE)
+_KEY = re.compile(rb"\r\n(?:authorization|x-api-key|x-goog-api-key):[ \t]*([^\r]*)\r\n", re.IGNORECASE)
 _CHAT = frozenset((b"/v1/chat/completions", b"/chat/completions"))
-_MODELS = frozenset((b"/v1/models", b"/models"))
+_MESSAGES = frozenset((b"/v1/messages",))
+_GENERATE = re.compile(rb"/v1(?:beta)?/models/([^/:]+):(\w+)")
+_ANTHROPIC = re.compile(rb"\r\nanthropic-version:", re.IGNORECASE)
+_GOOGLE = re.compile(rb"\r\nx-goog-api-(?:key|client):", re.IGNORECASE)
+_MODELS = frozenset((b"/v1/models", b"/models", b"/v1beta/models"))
 _STATS = frozenset((b"/v1/stats", b"/stats"))
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
 
@@ -62,7 +68,7 @@ class Simulator:
         self._server: asyncio.Server | None = None
         self.connections: set[_Connection] = set()
         self.url = ""
-        """Ends in `/v1`, as `OPENAI_BASE_URL` does; empty until started."""
+        """Ends in `/v1`, as `OPENAI_BASE_URL` does; Anthropic's and Google's clients want it without. Empty until started."""
 
     @property
     def population(self) -> Population:
@@ -207,23 +213,22 @@ class _Connection(asyncio.Protocol):
     def _route(self, method: bytes, target: bytes, head: bytes, body: bytes) -> None:
         path, _, query = target.partition(b"?")
         provider = self._owner.provider
-        if path in _CHAT and method == b"POST":
-            found = _AUTHORIZATION.search(head)
-            key = found[1].decode("latin-1") if found else ""
-            self._answer(provider.chat(body, key, now_s=self._owner.now_s()))
+        asked = _asked(path)
+        if asked is not None and method == b"POST":
+            found = _KEY.search(head)
+            payer = found[1].decode("latin-1") if found else ""
+            wire, model = asked
+            self._answer(provider.answer(wire, body, payer, now_s=self._owner.now_s(), model=model))
             return
-        if method != b"GET":
-            known = path in _CHAT or path in _MODELS or path in _STATS
-            self._finish(
-                self._packed(Planned(405 if known else 404, wire.error("no such call", "not_found")))
-            )
-        elif path in _MODELS:
-            self._finish(self._packed(Planned(200, wire.model_list(provider.names()))))
-        elif path in _STATS:
+        wire = _wire_of(path, head)
+        if method == b"GET" and path in _MODELS:
+            self._finish(self._packed(Planned(200, wire.models(provider.names()))))
+        elif method == b"GET" and path in _STATS:
             said = msgspec.json.encode(provider.stats(arrivals=b"arrivals=1" in query))
             self._finish(self._packed(Planned(200, said)))
         else:
-            self._finish(self._packed(Planned(404, wire.error("no such page", "not_found"))))
+            known = asked is not None or path in _MODELS or path in _STATS
+            self._finish(self._packed(_troubled(wire, "no_such_call", "no such call", 405 if known else 404)))
 
     def _answer(self, planned: Planned) -> None:
         provider = self._owner.provider
@@ -302,7 +307,7 @@ class _Connection(asyncio.Protocol):
         """Answer what is no request we read, and close."""
         self._buffer, self._close = b"", True
         self._finish(
-            self._packed(Planned(status, wire.error("not a request that is read here", "bad_request")))
+            self._packed(_troubled(openai, "bad_request", "not a request that is read here", status))
         )
 
     def _write(self, data: bytes) -> None:
@@ -317,3 +322,26 @@ class _Connection(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+
+def _asked(path: bytes) -> tuple[Wire, str] | None:
+    """The format in which a path asks for a completion, with the model that it names, if any."""
+    if path in _CHAT:
+        return openai, ""
+    if path in _MESSAGES:
+        return anthropic, ""
+    found = _GENERATE.fullmatch(path)
+    if found and found[2] == b"generateContent":
+        return google, unquote(found[1].decode("latin-1"))
+    return None
+
+
+def _wire_of(path: bytes, head: bytes) -> Wire:
+    """Whose words a page is written in: three providers list their models at one path."""
+    if path.startswith(b"/v1beta/") or _GENERATE.fullmatch(path) or _GOOGLE.search(head):
+        return google
+    return anthropic if path in _MESSAGES or _ANTHROPIC.search(head) else openai
+
+
+def _troubled(wire: Wire, trouble: Trouble, message: str, status: int) -> Planned:
+    return Planned(status, wire.error(trouble, message)[1])

@@ -1,113 +1,99 @@
-"""OpenAI's chat completions as the simulator reads and writes them, each marked as simulated."""
+"""What the simulator needs of a wire format; `openai`, `anthropic` and `google` beside this file are the three.
+
+What goes wrong is one `Trouble`, which each format puts into its provider's words.
+"""
 
 from __future__ import annotations
 
-import msgspec
+import math
+from typing import Literal, Protocol
+
 from msgspec import Struct
 
 FINGERPRINT = "simulated"
+WORDS = "Simulated: "
+"""How every error begins."""
+
+Trouble = Literal[
+    "bad_request",
+    "refused_key",
+    "refused_parameter",
+    "unknown_model",
+    "not_recorded",
+    "no_such_call",
+    "failed",
+    "failed_inside",
+    "overloaded",
+    "rate",
+]
 
 
-class TextPart(Struct):
-    """One part of a message; only text is looked at."""
+class Said(Struct):
+    """An answer, before it is put into a format."""
 
-    type: str
-    text: str = ""
-
-
-class ChatMessage(Struct):
-    """One turn of a request."""
-
-    role: str
-    content: str | list[TextPart] | None = None
-
-    def text(self) -> str:
-        """The turn's text, parts joined by line ends."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if part.type == "text")
-        return self.content or ""
-
-
-class ChatRequest(Struct):
-    """The fields of a request that the simulator heeds."""
-
+    name: str
+    """Tells this answer from every other."""
     model: str
-    messages: list[ChatMessage]
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    stream: bool | None = None
-    n: int | None = None
+    text: str
+    input_tokens: int
+    output_tokens: int
+    finish_reason: str
+    """`stop` or `length`."""
+
+
+class Request(Protocol):
+    """One request for a completion."""
 
     def asked(self) -> str:
         """The last user turn."""
-        return next((turn.text() for turn in reversed(self.messages) if turn.role == "user"), "")
+        ...
 
     def cap(self) -> int | None:
         """The most tokens that the answer may have."""
-        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        ...
 
     def input_tokens(self) -> int:
         """About what a tokenizer would count: four characters a token, and four for each turn's frame."""
-        return sum(len(turn.text()) // 4 + 4 for turn in self.messages)
+        ...
+
+    def unsupported(self) -> str | None:
+        """A parameter that is not played here."""
+        ...
 
 
-class _Said(Struct):
-    content: str
-    role: str = "assistant"
+class Wire(Protocol):
+    """One provider's way to be asked and to answer."""
+
+    def read(self, body: bytes, model: str) -> tuple[str, Request]:
+        """(model, request); `model` is the one that the path names, if any. Raises ValueError (msgspec's)."""
+        ...
+
+    def completion(self, said: Said) -> bytes:
+        """The body of a completion."""
+        ...
+
+    def error(self, trouble: Trouble, message: str, *, param: str | None = None) -> tuple[int, bytes]:
+        """Status and body of an error."""
+        ...
+
+    def refusal(self, wait_s: float | None, rpm: float | None) -> tuple[int, bytes, str]:
+        """Status, body and header lines of a refusal by rate: when to come back, and the limit, where known."""
+        ...
+
+    def limit_headers(self, rpm: float, remaining: int) -> str:
+        """Header lines that tell about the limit, each ended by CRLF."""
+        ...
+
+    def models(self, names: list[str]) -> bytes:
+        """The list of models."""
+        ...
 
 
-class _Choice(Struct):
-    message: _Said
-    finish_reason: str
-    index: int = 0
+def frame_tokens(texts: list[str]) -> int:
+    """Tokens of turns, each in its frame."""
+    return sum(len(text) // 4 + 4 for text in texts)
 
 
-class _Usage(Struct):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class _Completion(Struct):
-    id: str
-    model: str
-    choices: tuple[_Choice]
-    usage: _Usage
-    object: str = "chat.completion"
-    created: int = 0
-    system_fingerprint: str = FINGERPRINT
-
-
-class _Error(Struct):
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(ChatRequest).decode
-
-
-def read_chat(body: bytes) -> ChatRequest:
-    """The request in a body; raises ValueError (msgspec's) where it is none."""
-    return _decode(body)
-
-
-def completion(
-    name: str, model: str, text: str, *, input_tokens: int, output_tokens: int, finish_reason: str
-) -> bytes:
-    """The body of a chat completion."""
-    usage = _Usage(input_tokens, output_tokens, input_tokens + output_tokens)
-    return _encode(_Completion(name, f"simulated/{model}", (_Choice(_Said(text), finish_reason),), usage))
-
-
-def error(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> bytes:
-    """The body of an error."""
-    return _encode({"error": _Error(f"Simulated: {message}", kind, param, code)})
-
-
-def model_list(names: list[str]) -> bytes:
-    """The body of `GET /v1/models`."""
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "simulated"} for name in names]
-    return _encode({"object": "list", "data": data})
+def retry_after(wait_s: float) -> str:
+    """The header line; whole seconds, as providers have them, where it is not less than one."""
+    return f"retry-after: {math.ceil(wait_s) if wait_s > 1.0 else wait_s:g}\r\n"

@@ -3,9 +3,9 @@
     python examples/mmlu_stem_recorded/run.py --data ../shared/data
 
 GPT-4o alone stands against the majority of Gemini 1.5 Flash, GPT-4o and Claude 3 Opus, over every STEM
-question of MMLU for which their answers were recorded. The answers come over real HTTP from a server of this
-machine that plays recordings; so accuracies and verdicts are real, costs are what the prompts would weigh at
-list prices, and latencies say something about this machine alone.
+question of MMLU for which their answers were recorded. The answers come over real HTTP, each model's in its
+provider's own wire format, from a server of this machine that plays recordings; so accuracies and verdicts are
+real, costs are what the prompts would weigh at list prices, and latencies say something about this machine alone.
 
 `--data` names a folder with `mmlu/test/<subject>_test.csv` (question, choice0 to choice3, answer as 0 to
 3) and `recorded/mmlu_helm10.jsonl`, of which a line is `{"subject", "index", "answer", "preds": {model:
@@ -117,12 +117,17 @@ def play(
     replies.write_bytes(msgspec.json.Encoder().encode_lines(_replies(recorded)))
     with SimulatorProcess(SimulatorConfig(), items=items, replies=replies, port=port) as server:
         # The same three names would reach their providers if these tables were not there.
-        served = ModelTable(provider="openai", base_url=server.url)
         settings = msgspec.structs.replace(
-            load_settings(work, os.environ), models=dict.fromkeys(VOTERS, served)
+            load_settings(work, os.environ), models={name: _served(name, server.url) for name in VOTERS}
         )
         prepared = api.prepare(experiment(recorded), settings=settings)
         return api.run(prepared, runtime=runtime, output_dir=work / "results", on_progress=on_progress)
+
+
+def _served(name: str, url: str) -> ModelTable:
+    """Each model in its provider's own format; only OpenAI's addresses end in /v1."""
+    provider = name.partition("/")[0]
+    return ModelTable(provider=provider, base_url=url if provider == "openai" else url.removesuffix("/v1"))
 
 
 def _replies(recorded: Sequence[Recorded]) -> list[RecordedReply]:

@@ -11,7 +11,7 @@ from crucible_ray.errors import SpecError
 from crucible_ray.models.catalogue import ALIASES, rebase, resolve_model, resolve_simulated, with_base_url
 from crucible_ray.models.prices import max_output_tokens, price_of
 from crucible_ray.records import Limits
-from crucible_ray.settings import Environment, ModelTable, RunSettings, Settings
+from crucible_ray.settings import Environment, ModelTable, RunSettings, Settings, find_key
 from tests.experiment.plans import plan_of
 
 
@@ -83,14 +83,65 @@ def test_a_table_without_a_provider_is_a_compatible_server() -> None:
     assert "its id is missing" in problems("own", settings(own=ModelTable(base_url="https://x/v1")))
 
 
-def test_foreign_formats_are_refused_by_name_and_work_behind_a_compatible_server() -> None:
-    text = problems("anthropic_haiku", settings())
-    assert "anthropic's own format is not supported by this version" in text
-    assert "[models.anthropic_haiku]" in text
+@pytest.mark.parametrize(
+    ("name", "provider", "model", "base_url", "key"),
+    [
+        (
+            "anthropic_haiku",
+            "anthropic",
+            "claude-haiku-4-5-20251001",
+            "https://api.anthropic.com",
+            "ANTHROPIC_API_KEY",
+        ),
+        (
+            "gemini_flash",
+            "google",
+            "gemini-2.5-flash",
+            "https://generativelanguage.googleapis.com",
+            "GEMINI_API_KEY",
+        ),
+        (
+            "google/gemini-x",
+            "google",
+            "gemini-x",
+            "https://generativelanguage.googleapis.com",
+            "GEMINI_API_KEY",
+        ),
+    ],
+)
+def test_anthropics_and_googles_models_are_called_in_their_own_formats(
+    name: str, provider: str, model: str, base_url: str, key: str
+) -> None:
+    ref = resolve_model(name, settings())
+    assert (ref.provider, ref.model, ref.base_url, ref.api_key_env) == (provider, model, base_url, key)
+
+
+def test_each_provider_has_its_own_variable_for_its_address() -> None:
+    env = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "GEMINI_BASE_URL": "https://gateway.example"}
+    claude, gemini = (resolve_model(name, settings(env)) for name in ("claude_haiku", "gemini_pro"))
+    assert (claude.base_url, claude.api_key_env) == ("http://127.0.0.1:9", None)
+    assert (gemini.base_url, gemini.api_key_env) == ("https://gateway.example", "GEMINI_API_KEY")
+
+
+def test_googles_key_is_found_under_both_of_its_names() -> None:
+    ref = resolve_model("gemini_flash", settings())
+    assert find_key(ref, {"GOOGLE_API_KEY": "g"}) == "g"
+    assert find_key(ref, {"GOOGLE_API_KEY": "g", "GEMINI_API_KEY": "own"}) == "own"
+
+
+def test_a_provider_with_a_format_of_its_own_works_behind_a_compatible_server() -> None:
     table = ModelTable(provider="openai", base_url="https://gateway.example/v1")
     ref = resolve_model("anthropic_haiku", settings(anthropic_haiku=table))
     assert (ref.provider, ref.model) == ("openai", "claude-haiku-4-5-20251001")
     assert ref.input_price == 1.0
+
+
+def test_tokens_of_a_cache_have_the_price_that_the_table_knows() -> None:
+    ref = resolve_model("anthropic_haiku", settings())
+    assert (ref.cached_price, ref.cache_write_price) == (0.1, 1.25)
+    assert resolve_model("openai_gpt35_turbo", settings()).cached_price is None
+    own = resolve_model("anthropic_haiku", settings(anthropic_haiku=ModelTable(input_price=2.0)))
+    assert (own.cached_price, own.cache_write_price) == (None, None)
 
 
 @pytest.mark.parametrize(

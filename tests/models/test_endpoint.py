@@ -39,7 +39,8 @@ def test_it_sends_what_the_wire_format_encodes() -> None:
     prepared = endpoint(plan={"temperature": 0.0, "max_tokens": 5, "extra": {"top_p": 1}})
     assert prepared.url == "http://127.0.0.1:8000/v1/chat/completions"
     assert prepared.headers["Authorization"] == f"Bearer {KEY}"
-    assert prepared.body(QUESTION) == openai.encode(prepared.call, QUESTION)
+    head, tail = openai.frame(prepared.call)
+    assert prepared.body(QUESTION) == head + openai.turns(QUESTION) + tail
 
 
 def test_a_request_is_named_by_the_hash_of_its_body() -> None:
@@ -120,6 +121,21 @@ def test_a_bound_on_what_is_unknown_is_unknown_and_not_zero(unknown: dict[str, A
 def test_a_reply_costs_its_tokens() -> None:
     usage = Usage(input_tokens=1000, output_tokens=100, reasoning_tokens=90, cached_tokens=500)
     assert endpoint().cost_usd(usage) == pytest.approx(0.003)
+
+
+def test_tokens_of_a_cache_cost_what_the_catalogue_says_of_them_else_the_full_price() -> None:
+    usage = Usage(input_tokens=1000, output_tokens=100, cached_tokens=500, cache_write_tokens=200)
+    known = endpoint(cached_price=0.2, cache_write_price=2.5)
+    assert known.cost_usd(usage) == pytest.approx(300 * 2e-6 + 500 * 0.2e-6 + 200 * 2.5e-6 + 100 * 1e-5)
+    assert endpoint().cost_usd(usage) == pytest.approx(0.003)
+
+
+def test_what_goes_into_a_cache_is_bounded_at_its_own_price() -> None:
+    dear: dict[str, Any] = {"cache_write_price": 2.5, "max_output_tokens": 10}
+    tokens = endpoint().prompt_tokens_bound(QUESTION)
+    asked = endpoint(plan={"extra": {"cache_control": {"type": "ephemeral"}}}, **dear)
+    assert asked.cost_bound_usd(QUESTION) == pytest.approx(tokens * 2.5e-6 + 10 * 1e-5)
+    assert endpoint(**dear).cost_bound_usd(QUESTION) == pytest.approx(tokens * 2e-6 + 10 * 1e-5)
 
 
 @pytest.mark.parametrize("usage", [Usage(), Usage(input_tokens=1), Usage(output_tokens=1)])

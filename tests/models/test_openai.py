@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +37,11 @@ def call(model: str = "m-1", base_url: str = LOCAL, **options: Any) -> CallPlan:
     return CallPlan(model=ref, timeout_s=60.0, attempt_timeout_s=30.0, **options)
 
 
+def encode(plan: CallPlan, messages: Sequence[Message]) -> bytes:
+    head, tail = openai.frame(plan)
+    return head + openai.turns(messages) + tail
+
+
 def response(body: Any, status: int = 200, **headers: str) -> Response:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
@@ -56,7 +62,7 @@ def failure(body: Any, status: int = 200, key: str | None = None, **headers: str
 
 
 def test_options_that_are_not_set_are_not_sent() -> None:
-    assert msgspec.json.decode(openai.encode(call(), QUESTION)) == {
+    assert msgspec.json.decode(encode(call(), QUESTION)) == {
         "model": "m-1",
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2 = ?"}],
     }
@@ -64,7 +70,7 @@ def test_options_that_are_not_set_are_not_sent() -> None:
 
 def test_options_that_are_set_are_sent_and_extra_wins() -> None:
     plan = call(temperature=0.0, max_tokens=5, extra={"top_p": 0.5, "max_tokens": 7})
-    body = msgspec.json.decode(openai.encode(plan, QUESTION))
+    body = msgspec.json.decode(encode(plan, QUESTION))
     assert {name: value for name, value in body.items() if name not in ("model", "messages")} == {
         "temperature": 0.0,
         "max_tokens": 7,
@@ -75,13 +81,13 @@ def test_options_that_are_set_are_sent_and_extra_wins() -> None:
 def test_the_order_of_extra_does_not_change_the_body() -> None:
     one = call(extra={"a": 1, "b": {"x": 1, "y": 2}})
     other = call(extra={"b": {"y": 2, "x": 1}, "a": 1})
-    assert openai.encode(one, QUESTION) == openai.encode(other, QUESTION)
+    assert encode(one, QUESTION) == encode(other, QUESTION)
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "stream"])
 def test_extra_cannot_hold_what_the_format_needs_for_itself(name: str) -> None:
     with pytest.raises(SpecError, match=name):
-        openai.encode(call(extra={name: True}), QUESTION)
+        encode(call(extra={name: True}), QUESTION)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_extra_cannot_hold_what_the_format_needs_for_itself(name: str) -> None:
     ],
 )
 def test_max_tokens_goes_under_the_name_that_the_model_accepts(model: str, base_url: str, name: str) -> None:
-    body = msgspec.json.decode(openai.encode(call(model, base_url, max_tokens=9), QUESTION))
+    body = msgspec.json.decode(encode(call(model, base_url, max_tokens=9), QUESTION))
     assert body[name] == 9
     assert len({"max_tokens", "max_completion_tokens"} & body.keys()) == 1
 
@@ -341,4 +347,4 @@ def test_a_key_cut_by_shortening_is_not_shown() -> None:
     ],
 )
 def test_headers_teach_limits_a_minute_and_no_others(headers: dict[str, str], limits: Limits) -> None:
-    assert openai.limits_from(headers) == limits
+    assert openai.limits_from(Response(429, headers, b"")) == limits
