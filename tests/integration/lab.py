@@ -44,10 +44,9 @@ def _settings_text(url: str | Mapping[str, str], options: Mapping[str, object]) 
     tables = ["[ensemble]", "retry_delay_s = 0.05"]
     for name in MODELS:
         address = url if isinstance(url, str) else url[name]
-        tables += [f"[models.{name}]", 'provider = "openai"', f'model = "{name}"', f'base_url = "{address}"']
-        tables += [
-            f"{key} = {_toml(value)}" for key, value in {**PRICES, **options}.items() if value is not None
-        ]
+        tables += [f"[models.{name}]", f'model = "{name}"', f'base_url = "{address}"']
+        every = {"provider": "openai", **PRICES, **options}
+        tables += [f"{key} = {_toml(value)}" for key, value in every.items() if value is not None]
     return "\n".join(tables) + "\n"
 
 
