@@ -503,16 +503,26 @@ def _folders(start: Path) -> tuple[Path, ...]:
     return (folder, *folder.parents)
 
 
+def find_file(start: Path) -> Path | None:
+    """The configuration file that holds in a folder: the nearest one, there or above. Raises SettingsError."""
+    for folder in _folders(start):
+        own, project = folder / "crucible.toml", folder / "pyproject.toml"
+        if own.is_file():
+            return own
+        if project.is_file() and "crucible" in _toml(project).get("tool", {}):
+            return project
+    return None
+
+
 def _read_file(start: Path) -> tuple[str, Any]:
     """The nearest configuration file's name and tables; empty where there is none."""
-    for folder in _folders(start):
-        own = folder / "crucible.toml"
-        if own.is_file():
-            return str(own), _toml(own)
-        project = folder / "pyproject.toml"
-        if project.is_file() and "crucible" in (tool := _toml(project).get("tool", {})):
-            return f"{project}: [tool.crucible]", tool["crucible"]
-    return "", {}
+    path = find_file(start)
+    if path is None:
+        return "", {}
+    content = _toml(path)
+    if path.name == "crucible.toml":
+        return str(path), content
+    return f"{path}: [tool.crucible]", content["tool"]["crucible"]
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import typer
 from crucible_ray.cli import words
 from crucible_ray.cli.ending import report
 from crucible_ray.cli.experiments import asked, asked_formats, load
-from crucible_ray.cli.session import attend, confirm, ray_ahead, standing_of
+from crucible_ray.cli.session import attend, cluster, confirm, ray_ahead, standing_of
 from crucible_ray.cli.terminal import Terminal
 from crucible_ray.errors import CrucibleError, UsageError
 
@@ -75,6 +75,7 @@ def run(
     what = asked(experiment, dataset, model, prompt, metric)
     if junit is not None and not junit.parent.is_dir():
         raise UsageError(f"--junit {junit}: there is no folder {junit.parent}.")
+    address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
 
@@ -179,6 +180,7 @@ def _again(
     max_cost: float | None = None,
     retry: bool = False,
 ) -> int:
+    address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
         from crucible_ray.settings import load_settings

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 _RESUMABLE = (CannotContinue, ParameterRefused, RefusedKey)
 
 
+def cluster(address: str | None) -> str | None:
+    """The Ray cluster to join: the one that is named, else the configured one; None: a private Ray."""
+    from crucible_ray.settings import load_settings
+
+    return address or load_settings(Path.cwd(), os.environ).run.address
+
+
 @contextmanager
 def ray_ahead(address: str | None, *, in_process: bool) -> Iterator[RayThread | None]:
     """A Ray that starts beside whatever the block begins with; None with `in_process`."""
@@ -38,9 +45,8 @@ def ray_ahead(address: str | None, *, in_process: bool) -> Iterator[RayThread | 
         yield None
         return
     from crucible_ray.actors.cluster import RayThread
-    from crucible_ray.settings import load_settings
 
-    ray = RayThread(address or load_settings(Path.cwd(), os.environ).run.address)
+    ray = RayThread(address)
     ray.start()
     try:
         yield ray

@@ -42,6 +42,10 @@ def live_client(
     return core
 
 
+SPARE_FILES = 200
+"""What a process has open beside its connections."""
+
+
 def raise_file_limit() -> int:
     """Every connection is an open file: raise the soft limit to the hard one; returns it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
