@@ -21,7 +21,7 @@ from crucible_ray.journal.rows import warm_up
 from crucible_ray.ports import Client, ClientLost, Limiter
 from crucible_ray.records import Exchange, Report
 from crucible_ray.runtime.client import ClientCore, Setup
-from crucible_ray.runtime.live import live_client, raise_file_limit
+from crucible_ray.runtime.live import check_files, live_client
 
 _BEAT = "beat"
 
@@ -36,7 +36,7 @@ class ClientActor:
 
     async def start(self, setup: Setup, keys: Mapping[str, str], state_dir: str, seed: int) -> int:
         """Build the core on this process's loop; returns the process id."""
-        raise_file_limit()
+        check_files(setup)
 
         limiters: list[Limiter] = []
 

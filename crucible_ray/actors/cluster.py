@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from crucible_ray.actors.joining import join_problem
 from crucible_ray.errors import RayUnavailable
 
 NAMESPACE = "crucible"
@@ -39,6 +40,8 @@ class RayThread:
         """Wait so long at most; whether actors can be made now. Raises RayUnavailable."""
         if not self._ready.wait(timeout_s):
             return False
+        if isinstance(self._failure, RayUnavailable):
+            raise self._failure
         if self._failure is not None:
             raise RayUnavailable(f"Ray could not be started: {_first_line(self._failure)}") from self._failure
         return True
@@ -60,6 +63,8 @@ class RayThread:
         ray.shutdown()
 
     def _started(self) -> Any:
+        if self._address is not None and (problem := join_problem(self._address, os.environ)) is not None:
+            raise RayUnavailable(f"the cluster at {self._address} cannot be joined: {problem}.")
         os.environ.update(_environment(os.environ, private=self._address is None))
         import ray
         from ray._private import worker

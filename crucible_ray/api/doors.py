@@ -126,7 +126,7 @@ async def aresume(
     plan, items = read_config(folder)
     if max_cost is not None:
         plan = replace(plan, budget=replace(plan.budget, max_total=max_cost, abort_on_exceed=True))
-    prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), folder)
+    prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), None)
     return await _session(prepared, options, folder)
 
 

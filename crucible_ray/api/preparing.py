@@ -36,8 +36,8 @@ class Prepared:
     settings: Settings
     longest: tuple[tuple[Message, ...], ...]
     """By condition: its longest prompt."""
-    base: Path
-    """The experiment's folder."""
+    base: Path | None
+    """The experiment's folder; None: not known, since the run is gone on with from its record alone."""
 
     def keys(self) -> dict[str, str]:
         """Every key that the plan's models need. Raises MissingKey for the first that is not there."""
@@ -151,7 +151,7 @@ def prepare(
     return Prepared(plan, items, settings, _longest(plan, items), base)
 
 
-def prepared_again(plan: Plan, items: tuple[Item, ...], settings: Settings, base: Path) -> Prepared:
+def prepared_again(plan: Plan, items: tuple[Item, ...], settings: Settings, base: Path | None) -> Prepared:
     """The same from a results folder, where plan and items are already resolved."""
     return Prepared(plan, items, settings, _longest(plan, items), base)
 

@@ -69,6 +69,11 @@ def note_line(note: Note) -> str:
             return f"client {facts['client']} is silent and will be replaced"
         case "budget_warning":
             return f"${facts['spent_usd']:.4g} of the budget of ${facts['max_total']:.4g} are spent"
+        case "window_lowered":
+            return (
+                f"only {facts['open_files']:,} files may be open: {facts['to']:,} trials in flight instead of "
+                f"{facts['from']:,} (raise the limit: ulimit -Hn)"
+            )
         case "stopping":
             return (
                 f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"

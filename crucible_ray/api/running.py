@@ -42,6 +42,7 @@ from crucible_ray.runtime.client import Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.lanes import lanes_of
+from crucible_ray.runtime.live import fitted, raise_file_limit
 
 KILL_GRACE_S = 10.0
 
@@ -142,7 +143,12 @@ async def run_session(
     try:
         state = await _state(journal, prepared.plan, options)
         await asyncio.to_thread(
-            write_inputs, folder, plan=prepared.plan, items=prepared.items, settings=_public(prepared)
+            write_inputs,
+            folder,
+            plan=prepared.plan,
+            items=prepared.items,
+            settings=_public(prepared),
+            experiment_folder=prepared.base,
         )
         with RunLog(
             folder,
@@ -242,7 +248,7 @@ async def _drive(
         watch.tell("starting", None)
         nodes = await fleet.ready()
         clients = session.clients = options.clients or prepared.settings.run.clients or nodes
-        windows = _windows(options, plan, clients, len(lanes))
+        windows = _fitted(prepared, options, clients, watch)
         setup = Setup(
             plan=live_plan,
             items=prepared.items,
@@ -293,6 +299,21 @@ async def _to_the_end(driver: Driver, watch: _Watch, session: Session) -> str:
         watch.note("stopping", {"signal": "cancelled"})
         driver.stop("interrupted")
         return await running
+
+
+def _fitted(prepared: Prepared, options: Options, clients: int, watch: _Watch) -> tuple[int, ...]:
+    """By lane: trials in flight of one client, fewer where this machine allows too few open files."""
+    plan = prepared.plan
+    lanes = lanes_of(plan.conditions)
+    wanted = _windows(options, plan, clients, len(lanes))
+    if options.address or prepared.settings.run.address:
+        return wanted  # other machines have limits of their own, which clients look at when they start
+    files = raise_file_limit() // (clients if options.runtime == "in-process" else 1)
+    windows = fitted(plan, lanes, wanted, files)
+    if windows != wanted:
+        facts = {"from": clients * sum(wanted), "to": clients * sum(windows), "open_files": files}
+        watch.note("window_lowered", dict(facts))
+    return windows
 
 
 def _windows(options: Options, plan: Plan, clients: int, lanes: int) -> tuple[int, ...]:

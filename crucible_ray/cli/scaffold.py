@@ -88,8 +88,8 @@ def _settings() -> str:
 def _line(key: Key) -> str:
     variable = f" ({key.env})" if key.env else ""
     # TOML has no word for unset.
-    value = "" if key.default is None else f"{_toml(key.default)}   "
-    return f"# {key.name} = {value}# {key.meaning}{variable}"
+    value = "" if key.default is None else _toml(key.default)
+    return f"# {key.name} = {value}   # {key.meaning}{variable}"
 
 
 def _toml(value: Any) -> str:

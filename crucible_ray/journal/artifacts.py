@@ -27,13 +27,23 @@ _STALE_S = 3600.0
 
 
 def write_inputs(
-    folder: Path, *, plan: Plan, items: Sequence[Item], settings: Mapping[str, Any] | None = None
+    folder: Path,
+    *,
+    plan: Plan,
+    items: Sequence[Item],
+    settings: Mapping[str, Any] | None = None,
+    experiment_folder: Path | None = None,
 ) -> None:
-    """`config.json` (the plan, and `settings` without secrets) and `dataset.jsonl`. Raises StorageFailed."""
+    """`config.json` (the plan, and `settings` without secrets) and `dataset.jsonl`. Raises StorageFailed.
+
+    experiment_folder: whose git commit is noted in a first `environment.json`, for whoever resumes the run.
+    """
     found = {**msgspec.to_builtins(plan), "settings": settings or {}}
-    config = msgspec.json.format(msgspec.json.encode(found, order="sorted"), indent=2)
     with written_aside(folder) as aside:
-        (aside / "config.json").write_bytes(config + b"\n")
+        (aside / "config.json").write_bytes(_pretty(found))
+        if experiment_folder is not None and _earlier(folder) is None:
+            facts = environment(experiment_folder=experiment_folder, model_versions={})
+            (aside / "environment.json").write_bytes(_pretty(facts))
         with (aside / "dataset.jsonl").open("wb") as file:
             for item in items:
                 file.write(msgspec.json.encode(item) + b"\n")
@@ -57,9 +67,19 @@ def write_results(
     grid = Grid(plan, items, positions)
     with written_aside(folder) as aside, tempfile.TemporaryDirectory(dir=aside) as scratch:
         versions = write_tables(aside, grid=grid, log=log, state=state, scratch=Path(scratch))
-        facts = environment(experiment_folder=experiment_folder, model_versions=versions)
-        encoded = msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=2)
-        (aside / "environment.json").write_bytes(encoded + b"\n")
+        facts = environment(
+            experiment_folder=experiment_folder, model_versions=versions, earlier=_earlier(folder)
+        )
+        (aside / "environment.json").write_bytes(_pretty(facts))
+
+
+def _earlier(folder: Path) -> dict[str, Any] | None:
+    path = folder / "environment.json"
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if path.is_file() else None
+
+
+def _pretty(facts: Mapping[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=2) + b"\n"
 
 
 @contextmanager

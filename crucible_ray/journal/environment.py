@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,24 @@ from typing import Any
 _PACKAGE = "crucible-ray"
 
 
-def environment(*, experiment_folder: Path | None, model_versions: dict[str, list[str]]) -> dict[str, Any]:
-    """Package, Python, system, dependencies, the experiment's git commit, the models' reported versions."""
+def environment(
+    *,
+    experiment_folder: Path | None,
+    model_versions: dict[str, list[str]],
+    earlier: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Package, Python, system, dependencies, the experiment's git commit, the models' reported versions.
+
+    earlier: what was noted when the run began: its commit stands where the experiment's folder is not known now.
+    """
+    git = (earlier or {}).get("git") if experiment_folder is None else _git(experiment_folder)
     return {
         "package": {"name": _PACKAGE, "version": _version(_PACKAGE)},
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
         "os": {"system": platform.system(), "release": platform.release(), "machine": platform.machine()},
         "ray": _version("ray"),
         "dependencies": _dependencies(),
-        "git": None if experiment_folder is None else _git(experiment_folder),
+        "git": git,
         "model_versions": model_versions,
     }
 

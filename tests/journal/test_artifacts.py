@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import random
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,19 @@ def test_config_dataset_and_environment_say_what_ran(tmp_path: Path) -> None:
     assert facts["model_versions"] == {"m": ["m-2026-01-01"]}
     assert facts["dependencies"]["pyarrow"]
     assert str(tmp_path) not in json.dumps(facts)
+
+
+def test_a_run_that_is_gone_on_with_keeps_the_commit_that_it_began_with(tmp_path: Path) -> None:
+    repository, results = tmp_path / "study", tmp_path / "results"
+    repository.mkdir()
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(repository), *who, *words], check=True)
+    write_inputs(results, plan=plan(items=2), items=items(2), experiment_folder=repository)
+    began = json.loads((results / "environment.json").read_text())["git"]
+    assert len(began["commit"]) == 40
+    written(results, log_of([row(0)]))
+    assert json.loads((results / "environment.json").read_text())["git"] == began
 
 
 def test_results_are_made_from_a_log_on_disk_as_from_any(tmp_path: Path) -> None:
