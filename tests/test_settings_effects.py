@@ -98,7 +98,10 @@ def forecast(text: str = "", **changes: Any) -> Estimate:
 
 def ran(text: str = "", **options: Any) -> RunResult:
     configured(text)
-    conditions = [Model("quick", name="one"), Ensemble(["quick", "quick", "quick"], name="three")]
+    conditions: list[Model | Ensemble] = [
+        Model("quick", name="one"),
+        Ensemble(["quick", "quick", "quick"], name="three"),
+    ]
     experiment = Experiment(
         name="Effects", dataset="demo", sample_size=4, max_tokens=20, conditions=conditions
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def test_a_folder_that_cannot_be_written_to_is_to_mend(
 def test_open_files_are_held_against_the_calls_in_flight(
     here: Path, monkeypatch: pytest.MonkeyPatch, allowed: int, window: int | None, ok: bool
 ) -> None:
-    monkeypatch.setattr(doctoring.resource, "getrlimit", lambda _which: (256, allowed))
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (256, allowed))
     (here / "crucible.toml").write_text(f"[run]\nmax_concurrent_queries = {window}\n" if window else "")
     (found,) = [each for each in doctoring.examine(here, {}) if each.name == "open files"]
     assert found.ok is ok
