@@ -17,6 +17,7 @@ from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, Plan
 from crucible_ray.experiment.resolving import dataset_arguments, resolve
 from crucible_ray.experiment.spec import Experiment, datasets_of
+from crucible_ray.experiment.validation import validate
 from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.prompts import Renderer
@@ -138,6 +139,7 @@ def prepare(
     base = loaded.path.parent if loaded is not None else Path.cwd()
     settings = settings or load_settings(Path.cwd(), os.environ, profile)
     catalogue = resolve_simulated if simulate else resolve_model
+    validate(spec, settings, catalogue=catalogue)
     items, datasets = _items(spec, settings, base)
     plan = resolve(
         spec,

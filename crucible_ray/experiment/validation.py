@@ -24,7 +24,7 @@ from crucible_ray.experiment.spec import (
     condition_name,
     has_several,
 )
-from crucible_ray.records import ModelRef
+from crucible_ray.records import Item, ModelRef
 from crucible_ray.settings import Settings, did_you_mean, explain
 
 Catalogue = Callable[[str, Settings], ModelRef]
@@ -168,7 +168,13 @@ def _dataset_problems(dataset: Any) -> list[str]:
         return nested + _value_problems(dataset, "dataset.", skip=("source", "path", "filter"))
     if not has_several(dataset):
         return []
-    return ["dataset: several datasets in one experiment are not supported by this version."]
+    if any(isinstance(each, Mapping | Item) or each is None for each in dataset):
+        return ["dataset: a list holds either records or datasets, not both."]
+    return [
+        problem.replace("dataset", f"dataset[{number}]", 1)
+        for number, each in enumerate(dataset)
+        for problem in _dataset_problems(each)
+    ]
 
 
 def _part_problems(experiment: Experiment) -> list[str]:

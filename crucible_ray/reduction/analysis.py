@@ -124,6 +124,15 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """No declared hypothesis asks for it."""
 
 
+class DatasetResult(Struct, frozen=True, kw_only=True):
+    """One of several datasets by itself."""
+
+    items: int
+    conditions: dict[str, Condition]
+    comparisons: tuple[Comparison, ...]
+    """Exploratory all: a hypothesis is about all datasets together."""
+
+
 class HypothesisResult(Struct, frozen=True, kw_only=True):
     """The verdict on one declared hypothesis."""
 
@@ -160,13 +169,15 @@ class Analysis(Struct, frozen=True, kw_only=True):
     conditions: dict[str, Condition]
     comparisons: tuple[Comparison, ...]
     hypotheses: tuple[HypothesisResult, ...]
+    datasets: dict[str, DatasetResult] = {}
+    """By name, where an experiment asks several."""
     custom: dict[str, Any] = {}
 
 
 def encode(analysis: Analysis) -> bytes:
     """`analysis.json`: a condition's metrics beside its completeness, twelve significant digits."""
     tree = msgspec.to_builtins(analysis)
-    for condition in tree["conditions"].values():
+    for condition in _conditions(tree):
         metrics = condition.pop("metrics")
         rest = dict(condition)
         condition.clear()
@@ -177,10 +188,16 @@ def encode(analysis: Analysis) -> bytes:
 def decode(text: bytes) -> Analysis:
     """What `encode` wrote. Raises msgspec.DecodeError."""
     tree = msgspec.json.decode(text)
-    for condition in tree["conditions"].values():
+    for condition in _conditions(tree):
         metrics = {name: condition.pop(name) for name in list(condition) if name not in _OF_CONDITION}
         condition["metrics"] = metrics
     return msgspec.convert(tree, Analysis)
+
+
+def _conditions(tree: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the whole and of every dataset."""
+    places = [tree, *tree.get("datasets", {}).values()]
+    return [condition for place in places for condition in place["conditions"].values()]
 
 
 def _rounded(value: Any) -> Any:

@@ -35,6 +35,20 @@ class _Pair:
 
 def compare(plan: Plan, table: Table) -> tuple[tuple[Comparison, ...], tuple[HypothesisResult, ...]]:
     """All comparisons with the baseline, those that hypotheses ask for, and the verdicts."""
+    asked, pairs = _pairs(plan)
+    alpha = round(1 - plan.analysis.confidence, 12)
+    found = {pair: _comparison(plan, table, pair, alpha, exploratory=pair not in asked) for pair in pairs}
+    return tuple(found.values()), _verdicts(plan, table, asked, found)
+
+
+def compare_part(plan: Plan, table: Table) -> tuple[Comparison, ...]:
+    """The same comparisons over some of the items; exploratory, since hypotheses are about all of them."""
+    alpha = round(1 - plan.analysis.confidence, 12)
+    return tuple(_comparison(plan, table, pair, alpha, exploratory=True) for pair in _pairs(plan)[1])
+
+
+def _pairs(plan: Plan) -> tuple[list[_Pair], list[_Pair]]:
+    """What each hypothesis asks for, in their order; and everything that is compared, once."""
     index = {condition.name: position for position, condition in enumerate(plan.conditions)}
     baseline = index[plan.analysis.baseline] if plan.analysis.baseline is not None else 0
     asked = [_Pair(h.metric, index[h.a], index[h.b]) for h in plan.hypotheses]
@@ -45,10 +59,7 @@ def compare(plan: Plan, table: Table) -> tuple[tuple[Comparison, ...], tuple[Hyp
         for other in range(len(plan.conditions))
         if other != baseline and _Pair(name, baseline, other) not in asked
     ]
-    pairs = list(dict.fromkeys([*asked, *pairs]))
-    alpha = round(1 - plan.analysis.confidence, 12)
-    found = {pair: _comparison(plan, table, pair, alpha, exploratory=pair not in asked) for pair in pairs}
-    return tuple(found.values()), _verdicts(plan, table, asked, found)
+    return asked, list(dict.fromkeys([*asked, *pairs]))
 
 
 def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparison:
@@ -65,7 +76,11 @@ def _decide(table: Table, pair: _Pair, alpha: float) -> PairedDecision:
         raise StatsError("quantiles of latency are not compared by this version; compare latency_mean")
     control, treatment = (table.values(declared.column, index) for index in (pair.b, pair.a))
     return paired_difference(
-        control, treatment, bounded=declared.kind in ("binary", "proportion"), alpha=alpha
+        control,
+        treatment,
+        bounded=declared.kind in ("binary", "proportion"),
+        alpha=alpha,
+        strata=table.strata,
     )
 
 

@@ -84,7 +84,7 @@ def _quantile(latency_IR: Floats, q: float, alpha: float) -> Metric:
 
 def _completeness(table: Table, index: int) -> Completeness:
     answered, failed = int(table.answered(index).sum()), int(table.failed(index).sum())
-    errors = dict(sorted(table.errors[index].items()))
+    errors = table.errors(index)
     unreadable = errors.pop("parse_failed", 0)
     right = float(np.nansum(table.values("correct", index)))
     scored = int((~np.isnan(table.values("correct", index))).sum()) + failed

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MemberScore = Callable[[int, int, str], int]
 """(condition, item, reply's text) -> 1 or 0: what it would have scored alone; unreadable scores 0."""
 
+_ALL = slice(None)
+
 
 class Members:
     """Per ensemble and member, whether each answer was right: one number per member's call."""
@@ -61,7 +63,7 @@ class Members:
                 score = seen[key] = self._score(index, *key)
             correct[block, position] = score
 
-    def of(self, index: int, alpha: float) -> tuple[dict[str, Member], str | None]:
+    def of(self, index: int, alpha: float, items: slice = _ALL) -> tuple[dict[str, Member], str | None]:
         """The members of one condition by name, and which is the most accurate (the first among equals)."""
         if index not in self._correct:
             return {}, None
@@ -70,7 +72,7 @@ class Members:
         found = {
             name: Member(
                 model=call.model.model,
-                accuracy=proportion(self._correct[index][:, position].reshape(shape), alpha),
+                accuracy=proportion(self._correct[index][:, position].reshape(shape)[items], alpha),
             )
             for position, (name, call) in enumerate(zip(_names(condition), condition.calls, strict=True))
         }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crucible_ray.metrics.registry import metric
-from crucible_ray.reduction.analysis import Analysis
-from crucible_ray.reduction.comparisons import compare
+from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
+from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
 from crucible_ray.reduction.table import Table
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crucible_ray.experiment.plan import Plan
-    from crucible_ray.reduction.members import MemberScore
+    from crucible_ray.reduction.members import Members, MemberScore
+
+_ALL = slice(None)
 
 
 def reduce(
@@ -41,13 +43,6 @@ def reduce(
         if members is not None:
             members.add(batch)
     alpha = round(1 - plan.analysis.confidence, 12)
-    conditions = {}
-    for index, declared in enumerate(plan.conditions):
-        result = condition(table, index, plan.metrics, alpha)
-        if members is not None:
-            found, best = members.of(index, alpha)
-            result = msgspec.structs.replace(result, members=found, best_member=best)
-        conditions[declared.name] = result
     comparisons, hypotheses = compare(plan, table)
     return Analysis(
         experiment_id=plan.experiment_id,
@@ -58,7 +53,36 @@ def reduce(
         confidence=plan.analysis.confidence,
         correction=plan.analysis.correction,
         baseline=plan.analysis.baseline or plan.conditions[0].name,
-        conditions=conditions,
+        conditions=_conditions(plan, table, members, alpha),
         comparisons=comparisons,
         hypotheses=hypotheses,
+        datasets=_datasets(plan, table, members, alpha) if len(plan.datasets) > 1 else {},
     )
+
+
+def _conditions(
+    plan: Plan, table: Table, members: Members | None, alpha: float, items: slice = _ALL
+) -> dict[str, Condition]:
+    """By name. items: which of the members' items `table` holds."""
+    conditions = {}
+    for index, declared in enumerate(plan.conditions):
+        result = condition(table, index, plan.metrics, alpha)
+        if members is not None:
+            found, best = members.of(index, alpha, items)
+            result = msgspec.structs.replace(result, members=found, best_member=best)
+        conditions[declared.name] = result
+    return conditions
+
+
+def _datasets(plan: Plan, table: Table, members: Members | None, alpha: float) -> dict[str, DatasetResult]:
+    """Each dataset by itself: its items stand together."""
+    results, first = {}, 0
+    for each in plan.datasets:
+        part = table.part(first, each.items)
+        results[each.name] = DatasetResult(
+            items=each.items,
+            conditions=_conditions(plan, part, members, alpha, slice(first, first + each.items)),
+            comparisons=compare_part(plan, part),
+        )
+        first += each.items
+    return results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +29,23 @@ class Table:
         self._conditions = len(plan.conditions)
         self._shape = (plan.items, plan.repeats, self._conditions)
         self._state = np.zeros(plan.trials, np.int8)
-        self._timed_out = np.zeros(plan.trials, np.bool_)
+        self._kind = np.zeros(plan.trials, np.int16)
+        self._kinds: list[str | None] = [None]
+        self.strata = _strata(plan)
+        """By item the number of its dataset, shape [items]; None where there is one dataset."""
         self._columns = {
             name: np.full(plan.trials, np.nan) for name in ("correct", "latency_ms", "cost_usd", "consensus")
         }
-        self.errors = [Counter[str]() for _ in plan.conditions]
-        """By condition: rows with an error, by class, `parse_failed` among them."""
+
+    def part(self, first: int, count: int) -> Table:
+        """The same of `count` items from the number `first` on; what is added to one does not reach the other."""
+        per_item = self._shape[1] * self._conditions
+        inside = slice(first * per_item, (first + count) * per_item)
+        found = copy(self)
+        found._shape, found.strata = (count, *self._shape[1:]), None
+        found._state, found._kind = self._state[inside], self._kind[inside]
+        found._columns = {name: values[inside] for name, values in self._columns.items()}
+        return found
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take one batch of kept rows, in any order."""
@@ -44,10 +55,11 @@ class Table:
         with_error = np.flatnonzero(errors.is_valid().to_numpy(zero_copy_only=False))
         kinds = errors.take(_indices(with_error)).to_pylist()
         for row, kind in zip(with_error, kinds, strict=True):
-            self.errors[trials[row] % self._conditions][kind] += 1
+            if kind not in self._kinds:
+                self._kinds.append(kind)
+            self._kind[trials[row]] = self._kinds.index(kind)
             if kind != _PARSE_FAILED:
                 state[row] = _FAILED
-            self._timed_out[trials[row]] = kind == _TIMEOUT
         self._state[trials] = state
         failed = state == _FAILED
         for name, source in (
@@ -67,7 +79,7 @@ class Table:
 
     def latencies(self, condition: int) -> Floats:
         """Milliseconds, shape [items, repeats]; +inf where the trial timed out: slower than any answer."""
-        timed_out = self._timed_out.reshape(self._shape)[:, :, condition]
+        timed_out = self._of_kind(_TIMEOUT, condition)
         return np.where(timed_out, np.inf, self.values("latency_ms", condition))
 
     def costs(self, condition: int) -> Floats:
@@ -87,9 +99,26 @@ class Table:
         begun: Bools = (self._state.reshape(self._shape) != _PENDING).any(axis=2)
         return begun & ~self.answered(condition)
 
+    def errors(self, condition: int) -> dict[str, int]:
+        """Rows with an error, by class in alphabetical order, `parse_failed` among them."""
+        known = sorted(kind for kind in self._kinds if kind is not None)
+        counts = {kind: int(self._of_kind(kind, condition).sum()) for kind in known}
+        return {kind: count for kind, count in counts.items() if count}
+
+    def _of_kind(self, kind: str, condition: int) -> Bools:
+        code = self._kinds.index(kind) if kind in self._kinds else -1
+        inside: Bools = self._kind.reshape(self._shape)[:, :, condition] == code
+        return inside
+
     def _in_state(self, state: np.int8, condition: int) -> Bools:
         inside: Bools = self._state.reshape(self._shape)[:, :, condition] == state
         return inside
+
+
+def _strata(plan: Plan) -> NDArray[np.int64] | None:
+    if len(plan.datasets) < 2:
+        return None
+    return np.repeat(np.arange(len(plan.datasets)), [each.items for each in plan.datasets])
 
 
 def _floats(batch: pa.RecordBatch, column: str) -> Floats:

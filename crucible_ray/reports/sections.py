@@ -10,6 +10,7 @@ from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis, Comparison
 from crucible_ray.reports import drawn, words
+from crucible_ray.reports.factor import by_dataset
 from crucible_ray.reports.facts import RunFacts
 from crucible_ray.reports.page import (
     Block,
@@ -431,6 +432,7 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _finding,
     _hypotheses,
     _conditions,
+    lambda source: by_dataset(source.plan, source.analysis),
     _comparisons,
     _completeness,
     _cost,

@@ -6,6 +6,7 @@
 | 0/1, every item difference -1, 0 or 1 | McNemar's score test and its dual, Tango's interval |
 | bounded by 0 and 1, fewer than 20 items differ | adjusted Wald test with two pseudo-items, so labelled |
 | anything else | t on item differences |
+| several strata, and either 20 items differ or bounded=False | t on differences within strata, by item share |
 
 With too few differing items no split of them could reject: then there is no verdict, only the interval.
 """
@@ -15,12 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.paired import adjusted_difference, clustered_difference, item_means, mcnemar_counts
 from crucible_ray.stats.result import Floats, TestResult
 from crucible_ray.stats.single import welch_t
+from crucible_ray.stats.strata import stratified_difference
 
 FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""
@@ -46,13 +48,20 @@ class PairedDecision:
 
 
 def paired_difference(
-    control_IR: ArrayLike, treatment_IR: ArrayLike, *, bounded: bool = True, alpha: float = 0.05
+    control_IR: ArrayLike,
+    treatment_IR: ArrayLike,
+    *,
+    bounded: bool = True,
+    alpha: float = 0.05,
+    strata: NDArray[np.int64] | None = None,
 ) -> PairedDecision:
     """Decide on the mean of treatment minus control over items, by the table above.
 
     control_IR, treatment_IR: one row per item in the same order, shape [items, repeats] or [items]; NaN where
     a trial has no value. bounded: outcomes lie between 0 and 1 (declared, never guessed: a cost in dollars
-    does so too). An item counts when both conditions have a value for it, with the mean over the values it
+    does so too). strata: one label per item, shape [items]; where they cannot be kept apart (few differing items,
+    a stratum of one) the items are pooled, which counts what lies between strata as noise: the cautious side. An
+    item counts when both conditions have a value for it, with the mean over the values it
     has. Raises StatsError on different numbers of items, on values outside what `bounded` says, or with fewer
     than two complete items.
     """
@@ -60,6 +69,7 @@ def paired_difference(
     if len(control) != len(treatment):
         raise StatsError(f"pairs need the same items; control has {len(control)}, treatment {len(treatment)}")
     diff = item_means(treatment) - item_means(control)
+    labels = None if strata is None else strata[~np.isnan(diff)]
     diff = diff[~np.isnan(diff)]
     if len(diff) < 2:
         raise StatsError(
@@ -69,7 +79,11 @@ def paired_difference(
     informative = repeats > 1 and (_varies(control) or _varies(treatment))
     if bounded and not _within(control, treatment, binary=False):
         raise StatsError("bounded outcomes lie between 0 and 1; ask for bounded=False")
-    result, why = _decide(diff, control, treatment, bounded=bounded, alpha=alpha)
+    if labels is not None and _separable(diff, labels, bounded=bounded):
+        result, why = stratified_difference(diff, labels, alpha=alpha), _STRATIFIED
+    else:
+        result, why = _decide(diff, control, treatment, bounded=bounded, alpha=alpha)
+        why += "" if labels is None or np.ptp(labels) == 0 else _POOLED
     differing = int(np.count_nonzero(diff))
     decidable = not bounded or differing >= fewest_decidable(alpha)
     few = FEW_DISCORDANT if result.test == "mcnemar_score" else FEW_DIFFERING
@@ -104,6 +118,16 @@ _ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pse
 _ADJUSTED_ALIKE = "all by the same amount, so the adjusted Wald test with two pseudo-items"
 _T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences"
 _T_CONTINUOUS = "a continuous outcome, so t on item differences"
+_STRATIFIED = "several datasets, so t on differences within each, weighted by their shares of the items"
+_POOLED = "; datasets pooled, which counts what lies between them as noise"
+
+
+def _separable(diff: Floats, labels: NDArray[np.int64], *, bounded: bool) -> bool:
+    """Whether there are strata, and enough in each of them."""
+    counts = np.unique(labels, return_counts=True)[1]
+    enough = not bounded or int(np.count_nonzero(diff)) >= FEW_DIFFERING
+    spread = any(bool(np.ptp(diff[labels == label]) > 0) for label in np.unique(labels))
+    return len(counts) > 1 and int(counts.min()) > 1 and enough and spread
 
 
 def _decide(

@@ -36,3 +36,10 @@ def two_sided_p(statistic: float, df: float | None = None) -> float:
     from scipy.special import ndtr, stdtr
 
     return float(2 * (ndtr(-abs(statistic)) if df is None else stdtr(df, -abs(statistic))))
+
+
+def chi_square_p(statistic: float, df: int) -> float:
+    """The upper tail of a chi-square statistic."""
+    from scipy.special import chdtrc
+
+    return float(chdtrc(df, statistic))

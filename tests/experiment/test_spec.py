@@ -156,7 +156,7 @@ def _problems(**options: Any) -> str:
         ({"metrics": "accuracy"}, "expected array"),
         ({"hypotheses": "accuracy: a > b"}, "must be a list"),
         ({"hypotheses": [3]}, "write a text"),
-        ({"dataset": ["a.csv", "b.csv"]}, "several datasets"),
+        ({"dataset": ["a.csv", {"input": "?"}]}, "either records or datasets"),
         ({"dataset": Dataset(Dataset("x"))}, "no Dataset"),
     ],
 )

@@ -1,0 +1,79 @@
+"""A mean paired difference over fixed strata (datasets, subjects), each with a share of the items that does not vary."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crucible_ray.errors import StatsError
+from crucible_ray.stats.distributions import chi_square_p, critical, two_sided_p
+from crucible_ray.stats.result import Floats, TestResult, format_p
+
+Labels = NDArray[np.int64]
+
+
+def stratified_difference(diff_I: Floats, strata_I: Labels, *, alpha: float = 0.05) -> TestResult:
+    """The mean of differences within strata, weighted by their shares of the items, with a stratified variance.
+
+    The estimate is the mean over all items. Its variance is the sum over strata of share^2 s^2/n, so that what
+    lies between strata does not count; t has Satterthwaite's degrees of freedom (Cochran 1977, Sampling
+    Techniques, 5.4). Whether the strata differ is told by Cochran's Q. diff_I, strata_I: one difference and
+    one label per item, shape [items], no NaN. Raises StatsError where a stratum has fewer than two items.
+    """
+    parts = [diff_I[strata_I == label] for label in np.unique(strata_I)]
+    if any(len(part) < 2 for part in parts):
+        raise StatsError("a stratified difference needs two items or more in each stratum")
+    n = len(diff_I)
+    means = [math.fsum(part) / len(part) for part in parts]
+    squares = [
+        math.fsum((part - mean) ** 2) / (len(part) - 1) for part, mean in zip(parts, means, strict=True)
+    ]
+    estimate = math.fsum(diff_I) / n
+    terms = [(len(part) / n) ** 2 * square / len(part) for part, square in zip(parts, squares, strict=True)]
+    variance = math.fsum(terms)
+    assumptions = (
+        "items are independent of one another",
+        "strata are fixed, as are their shares of the items",
+    )
+    if variance == 0.0:
+        return TestResult(
+            test="stratified_t",
+            statistic=None,
+            df=None,
+            p_value=None,
+            estimate=estimate,
+            ci_low=None,
+            ci_high=None,
+            n=n,
+            assumptions=assumptions,
+            notes=("every item of a stratum has the same difference: nothing to estimate a spread from",),
+            alpha=alpha,
+        )
+    df = variance**2 / math.fsum(term**2 / (len(part) - 1) for term, part in zip(terms, parts, strict=True))
+    half = critical(alpha, df) * math.sqrt(variance)
+    return TestResult(
+        test="stratified_t",
+        statistic=estimate / math.sqrt(variance),
+        df=df,
+        p_value=two_sided_p(estimate / math.sqrt(variance), df),
+        estimate=estimate,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        n=n,
+        assumptions=assumptions,
+        notes=_heterogeneity(means, [s / len(part) for s, part in zip(squares, parts, strict=True)]),
+        alpha=alpha,
+    )
+
+
+def _heterogeneity(means: list[float], variances: list[float]) -> tuple[str, ...]:
+    """Cochran's Q in words; nothing where a stratum has no spread, which leaves Q undefined."""
+    if min(variances) == 0.0:
+        return ()
+    weights = [1 / variance for variance in variances]
+    centre = math.fsum(w * mean for w, mean in zip(weights, means, strict=True)) / math.fsum(weights)
+    q = math.fsum(w * (mean - centre) ** 2 for w, mean in zip(weights, means, strict=True))
+    p_value = chi_square_p(q, len(means) - 1)
+    return (f"differences between strata: Cochran's Q({len(means) - 1}) = {q:.2f}, {format_p(p_value)}",)

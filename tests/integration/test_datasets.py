@@ -1,0 +1,155 @@
+"""Several datasets in one experiment: a factor of the design, from the prompt to the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crucible_ray import api
+from crucible_ray.api import RunResult
+from crucible_ray.api.checking import show
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.declarative import read_toml
+from crucible_ray.experiment.spec import Dataset, Experiment, Model
+from crucible_ray.reduction import decode
+
+CITIES = [{"input": f"Which city is number {n}?", "expected": f"city {n}"} for n in range(8)]
+EXPERIMENT = Experiment(
+    name="Three datasets",
+    dataset=["science", Dataset("test_dataset", sample_size=10), Dataset(CITIES, name="cities")],
+    sample_size=20,
+    repeat=2,
+    conditions=[Model("openai_gpt4o_mini", name="mini"), Model("openai_gpt4o", name="full")],
+    hypotheses=["accuracy: full > mini"],
+    metrics=["accuracy", "latency_p50"],
+    seed=3,
+)
+
+
+def prepare(experiment: Experiment = EXPERIMENT, **changes: Any) -> api.Prepared:
+    return api.prepare(replace(experiment, **changes), simulate=True)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    folder = tmp_path_factory.mktemp("results")
+    return api.run(EXPERIMENT, simulate=True, runtime="in-process", output_dir=folder, progress=False)
+
+
+def rows(result: RunResult) -> list[dict[str, str]]:
+    with (result.results_dir / "results.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_dataset_has_its_own_prompt_and_its_own_way_to_read_replies() -> None:
+    prepared = prepare()
+    shown = {each.item.partition(":")[0]: each for each in show(prepared, len(prepared.items))}
+    assert (
+        shown["science"].messages[-1].content.endswith("Answer with the letter of the correct choice only.")
+    )
+    assert shown["test_dataset"].messages[-1].content.endswith("End your reply with the answer as a number.")
+    assert shown["cities"].messages[-1].content.startswith("Which city is number ")
+    assert all(each.correct == 1 for each in shown.values())
+
+
+def test_ids_stay_those_of_the_dataset_behind_its_name_and_so_do_samples() -> None:
+    prepared = prepare()
+    assert [(each.name, each.items) for each in prepared.plan.datasets] == [
+        ("science", 20),
+        ("test_dataset", 10),
+        ("cities", 8),
+    ]
+    alone = api.prepare(replace(EXPERIMENT, dataset="science"), simulate=True)
+    together = [item for item in prepared.items if item.dataset == "science"]
+    assert [item.id for item in together] == [f"science:{item.id}" for item in alone.items]
+    assert {item.dataset for item in alone.items} != {"science"}
+
+
+def test_a_dataset_of_another_content_is_another_experiment() -> None:
+    other = [*CITIES[:-1], {**CITIES[-1], "expected": "elsewhere"}]
+    dataset = [*EXPERIMENT.dataset[:2], Dataset(other, name="cities")]
+    assert prepare(dataset=dataset).plan.experiment_id != prepare().plan.experiment_id
+    assert prepare(metrics=["accuracy"]).plan.experiment_id == prepare().plan.experiment_id
+
+
+def test_every_dataset_is_reported_apart_and_all_of_them_by_their_shares_of_the_items(
+    result: RunResult,
+) -> None:
+    assert (result.status, result.summary["trials"], result.summary["failed"]) == ("complete", 38 * 2 * 2, 0)
+    analysis = decode((result.results_dir / "analysis.json").read_bytes())
+    assert list(analysis.datasets) == ["science", "test_dataset", "cities"]
+    found = rows(result)
+    for name, part in analysis.datasets.items():
+        for condition in ("mini", "full"):
+            scores = [
+                float(row["correct"])
+                for row in found
+                if row["condition"] == condition and row["item_id"].startswith(f"{name}:")
+            ]
+            accuracy = part.conditions[condition].metrics["accuracy"]
+            assert accuracy.value == pytest.approx(sum(scores) / len(scores))
+            assert accuracy.n == len(scores) == 2 * part.items
+        (comparison,) = [each for each in part.comparisons if each.metric == "accuracy"]
+        assert comparison.exploratory
+    by_share = sum(
+        part.items / 38 * (part.comparisons[0].estimate or 0.0) for part in analysis.datasets.values()
+    )
+    assert analysis.comparisons[0].estimate == pytest.approx(by_share)
+    assert analysis.hypotheses[0].estimate == pytest.approx(by_share)
+
+
+def test_the_report_has_a_table_of_datasets_and_the_record_replays(result: RunResult) -> None:
+    report = (result.results_dir / "report.md").read_text(encoding="utf-8")
+    assert "## Datasets" in report
+    assert "| cities | 8 | full |" in report
+    assert api.reproduce(result.results_dir).same
+    lines = (result.results_dir / "dataset.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["dataset"] for line in lines].count("cities") == 8
+    config = json.loads((result.results_dir / "config.json").read_text(encoding="utf-8"))
+    assert [each["version"] for each in config["datasets"]][:2] == ["science-1", "test_dataset-1"]
+
+
+def test_toml_says_the_same(tmp_path: Path) -> None:
+    (tmp_path / "cities.jsonl").write_text("\n".join(map(json.dumps, CITIES)))
+    text = """
+        name = "x"
+        dataset = ["science", {source = "cities.jsonl", sample_size = 5, filter = {expected = ["city 1", "city 2"]}}]
+        sample_size = 3
+        [[conditions]]
+        model = "openai_gpt4o"
+    """
+    (tmp_path / "x.toml").write_text(text)
+    dataset = read_toml(tmp_path / "x.toml").dataset
+    own = Dataset("cities.jsonl", sample_size=5, filter={"expected": ["city 1", "city 2"]})
+    assert dataset == ["science", own]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (["demo", {"input": "?"}], "a list holds either records or datasets"),
+        (["demo", "demo"], "Two datasets are called 'demo': give each a name of its own"),
+        ([CITIES, CITIES], "Two datasets are called 'inline'"),
+        (["demo", Dataset("science", sample_size=0)], r"dataset\[1\]\.sample_size = 0"),
+        (["demo", "nosuch.jsonl"], "nosuch.jsonl does not exist"),
+    ],
+)
+def test_a_list_that_cannot_be_datasets_is_refused(dataset: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        prepare(dataset=dataset)
+
+
+def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "items.jsonl"
+        path.write_text("\n".join(map(json.dumps, CITIES)))
+        paths.append(str(path))
+    assert [each.name for each in prepare(dataset=paths).plan.datasets] == paths
+    assert [each.name for each in prepare(dataset=[paths[0], "demo"]).plan.datasets] == ["items", "demo"]
