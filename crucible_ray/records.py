@@ -231,6 +231,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
     """Start nothing more; hand back what has not started."""
     abandon: bool = False
     """Cut short what is in flight as well; it is handed back."""
+    known: bytes = b""
+    """Arrow IPC stream of `trial` and `calls`: what is paid for already of the trials granted here; empty: nothing."""
 
 
 class Fatal(Struct, frozen=True, kw_only=True):

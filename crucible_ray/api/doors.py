@@ -14,18 +14,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from crucible_ray.api.finishing import finish, read_config
+from crucible_ray.api.finishing import finish
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
 from crucible_ray.api.gating import Gates, gates_of
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress
+from crucible_ray.api.places import journal_store, read_config
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.progress import showing
 from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import Session, journal_store, raise_fatal, run_session
+from crucible_ray.api.running import Session, raise_fatal, run_session
 from crucible_ray.api.waiting import wait
 from crucible_ray.errors import AlreadyRunning, CannotContinue, CredentialError, CrucibleError, UsageError
 from crucible_ray.estimate import Estimate, estimate_lines

@@ -14,7 +14,6 @@ from crucible_ray.api.reporting import FACTS, read_facts, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, order_of
 from crucible_ray.ensemble import normalizer
-from crucible_ray.errors import UsageError
 from crucible_ray.experiment.formats import FORMATS
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import write_results, written_aside
@@ -29,7 +28,8 @@ from crucible_ray.reports import KillFact, RunFacts
 
 _COLUMNS = [
     "trial", "error", "prediction", "correct", "latency_us", "cost_usd", "input_tokens", "output_tokens",
-    "reasoning_tokens", "finish_reason", "retries", "hedges", "hedge_wins", "consensus", "votes", "calls",
+    "reasoning_tokens", "finish_reason", "retries", "hedges", "hedge_wins", "unsent", "saved_usd", "consensus", "votes",
+    "calls",
 ]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ async def finish(
     analysis = analyse(plan, items, log, state, scratch=folder)
     facts = _facts(plan, analysis, folder, state, session, priced, estimated_usd, planted, runtime)
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
-    told = facts if session.calls else read_facts(folder) or facts
+    told = facts if session.calls or session.reused else read_facts(folder) or facts
     with written_aside(folder) as aside:
         (aside / "analysis.json").write_bytes(encode(analysis))
         (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
@@ -202,16 +202,3 @@ def bound_by(session: Session) -> str:
     if session.client_cpu_s > 0.8 * session.duration_s * max(1, session.clients):
         return "our CPU: more clients would help"
     return "calls in flight and how long each takes"
-
-
-def read_config(folder: Path) -> tuple[Plan, tuple[Item, ...]]:
-    """Plan and items of a results folder. Raises UsageError."""
-    try:
-        plan = msgspec.json.decode((folder / "config.json").read_bytes(), type=Plan)
-        lines = (folder / "dataset.jsonl").read_bytes().splitlines()
-        items = tuple(msgspec.json.decode(line, type=Item) for line in lines if line)
-    except FileNotFoundError as error:
-        raise UsageError(f"{folder} is no results folder: {Path(error.filename).name} is missing.") from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{folder}: config.json or dataset.jsonl cannot be read: {error}.") from error
-    return plan, items

@@ -65,6 +65,9 @@ class Options:
     """Run the failed trials again."""
     formats: tuple[str, ...] | None = None
     """Reports to write: `markdown`, `html`; None: the settings'."""
+    reuse: str | Path | None = None
+    """Take every reply already paid for whose request and repeat are the same: from a results folder, a folder of
+    them, or `auto` (all under the same output folder); None: none."""
     confirm: Callable[[Plan, Estimate], bool] | bool = False
     """Asked before any money is spent; True: the terminal is asked; False: go on."""
     progress: Callable[[Progress], None] | bool | str = "auto"

@@ -9,7 +9,7 @@ import html
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -74,6 +74,8 @@ def note_line(note: Note) -> str:
                 f"only {facts['open_files']:,} files may be open: {facts['to']:,} trials in flight instead of "
                 f"{facts['from']:,} (raise the limit: ulimit -Hn)"
             )
+        case "reused":
+            return _reused(facts)
         case "stopping":
             return (
                 f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"
@@ -83,6 +85,16 @@ def note_line(note: Note) -> str:
         case _:
             told = ", ".join(f"{name} {value}" for name, value in facts.items())
             return printable(f"{note.name.replace('_', ' ')}: {told}")
+
+
+def _reused(facts: Mapping[str, Any]) -> str:
+    """What `--reuse` found."""
+    line = (
+        f"reused: {facts['calls']:,} calls that are paid for, {facts['trials']:,} trials whole "
+        f"(looked at {facts['folders']:,} results folders, {facts['matching']:,} of them with the same models)"
+    )
+    unreadable = [printable(each) for each in facts["unreadable"]]
+    return "; could not be read: ".join([line, *unreadable])
 
 
 def clock(seconds: float) -> str:

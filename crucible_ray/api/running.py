@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import time
 import uuid
@@ -17,23 +18,22 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import to_builtins
 
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
+from crucible_ray.api.reusing import AUTO, reuse_replies, sources
 from crucible_ray.api.simulating import served
 from crucible_ray.api.waiting import WAITING
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.errors import CrucibleError, ParameterRefused, RefusedKey, UsageError
 from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import Plan
-from crucible_ray.journal.artifacts import write_inputs
-from crucible_ray.journal.disk import DiskLog
+from crucible_ray.journal.artifacts import SCRATCH, write_inputs
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
@@ -41,6 +41,7 @@ from crucible_ray.records import Fatal
 from crucible_ray.runtime.client import Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
+from crucible_ray.runtime.known import Known
 from crucible_ray.runtime.lanes import lanes_of
 from crucible_ray.runtime.live import fitted, raise_file_limit
 
@@ -64,47 +65,11 @@ class Session:
     deaths: int = 0
     killed_at: float | None = None
     handed_back: int = 0
+    reused: int = 0
+    """Calls that earlier runs had paid for."""
     fatal: Fatal | None = None
     cancelled: bool = False
     """The task was cancelled: it stopped in good order, and the cancellation goes on when the results are written."""
-
-
-def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) -> BlockingLog:
-    """Where the entries of a run are: its own folder, `CHECKPOINT_DIR`, or a bucket.
-
-    A run that began keeps its place, whatever the settings say today: its paid work is there.
-    """
-    checkpoint_dir = recorded_checkpoint_dir(folder, otherwise=checkpoint_dir)
-    if checkpoint_dir is None:
-        return DiskLog(folder / "checkpoints")
-    if "://" in checkpoint_dir:
-        from crucible_ray.journal.cloud import ObjectLog
-
-        return ObjectLog(f"{checkpoint_dir.rstrip('/')}/{experiment_id}")
-    return DiskLog(Path(checkpoint_dir) / experiment_id)
-
-
-class _Place(Struct, frozen=True):
-    checkpoint_dir: str | None = None
-
-
-class _Settings(Struct, frozen=True):
-    run: _Place = _Place()
-
-
-class _Config(Struct, frozen=True):
-    settings: _Settings = _Settings()
-
-
-def recorded_checkpoint_dir(folder: Path, *, otherwise: str | None) -> str | None:
-    """Where a results folder says that its journal is; `otherwise` where nothing ran yet."""
-    config = folder / "config.json"
-    if not config.is_file():
-        return otherwise
-    try:
-        return msgspec.json.decode(config.read_bytes(), type=_Config).settings.run.checkpoint_dir
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{config} cannot be read: {error}.") from error
 
 
 def _public(prepared: Prepared) -> dict[str, Any]:
@@ -150,20 +115,52 @@ async def run_session(
             settings=_public(prepared),
             experiment_folder=prepared.base,
         )
-        with RunLog(
-            folder,
-            settings=prepared.settings.logging,
-            experiment_id=prepared.plan.experiment_id,
-            secrets=keys.values(),
-        ) as log:
+        with (
+            RunLog(
+                folder,
+                settings=prepared.settings.logging,
+                experiment_id=prepared.plan.experiment_id,
+                secrets=keys.values(),
+            ) as log,
+            contextlib.ExitStack() as stack,
+        ):
             log.info("start", **_start_facts(prepared, options, state))
+            known = None
+            if options.reuse is not None and state.kept.count < prepared.plan.trials:
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH)))
+                known = await _reuse(
+                    prepared, log.listening(options), folder, journal, state, scratch, session
+                )
+                state = await read_state(store, conditions=len(prepared.plan.conditions))
             if state.kept.count < prepared.plan.trials:
-                await _drive(prepared, options, fleet, folder, journal, state, keys, bounds, session, log)
+                await _drive(
+                    prepared, options, fleet, folder, journal, state, keys, bounds, session, log, known
+                )
             log.info("end", status=session.status, **_end_facts(session))
     finally:
         session.duration_s = time.monotonic() - began_s
         await _close(journal)
     return session
+
+
+async def _reuse(
+    prepared: Prepared,
+    options: Options,
+    folder: Path,
+    journal: Journal,
+    state: JournalState,
+    scratch: Path,
+    session: Session,
+) -> Known:
+    """Take what earlier runs have paid for."""
+    assert options.reuse is not None
+    found = sources(options.reuse, folder.parent, folder)
+    strict = str(options.reuse) != AUTO
+    facts, known = await reuse_replies(prepared, found, journal, state, scratch, strict=strict)
+    session.reused = facts.calls
+    if options.on_note is not None:
+        options.on_note(Note(name="reused", facts=to_builtins(facts)))
+    return known
 
 
 def _start_facts(prepared: Prepared, options: Options, state: JournalState) -> dict[str, Any]:
@@ -238,6 +235,7 @@ async def _drive(
     bounds: tuple[float, ...],
     session: Session,
     log: RunLog,
+    known: Known | None,
 ) -> None:
     plan = prepared.plan
     options = log.listening(options)
@@ -265,6 +263,7 @@ async def _drive(
             clients=clients,
             windows=windows,
             bounds_usd=bounds,
+            known=known,
             on_event=watch.note,
             on_rows=log.rows(live_plan, prepared.items),
         )

@@ -55,6 +55,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Start anew: earlier rows are voided.")] = False,
     take_over: words.TakeOver = False,
     clients: words.Clients = None,
+    reuse: words.Reuse = None,
     params: words.Params = None,
     profile: words.Profile = None,
     simulate: words.Simulate = False,
@@ -102,6 +103,7 @@ def run(
             take_over=take_over,
             force=force,
             formats=wanted,
+            reuse=reuse,
             resume=force or (settings.auto_resume and not no_resume),
             fail_if=fail_if or (),
             baseline=baseline,
@@ -129,6 +131,7 @@ def resume(
     in_process: words.InProcess = False,
     take_over: words.TakeOver = False,
     clients: words.Clients = None,
+    reuse: words.Reuse = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -146,6 +149,7 @@ def resume(
         in_process,
         take_over,
         clients,
+        reuse,
         checkpoint=number,
         max_cost=max_cost,
     )
@@ -158,13 +162,14 @@ def retry(
     in_process: words.InProcess = False,
     take_over: words.TakeOver = False,
     clients: words.Clients = None,
+    reuse: words.Reuse = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
     """Run again only the trials that failed, and those that never ran."""
     terminal = Terminal(as_json=as_json, quiet=quiet)
     terminal.say(f"Running again what failed in {where} ...")
-    return _again(terminal, where, output_dir, address, in_process, take_over, clients, retry=True)
+    return _again(terminal, where, output_dir, address, in_process, take_over, clients, reuse, retry=True)
 
 
 def _again(
@@ -175,6 +180,7 @@ def _again(
     in_process: bool,
     take_over: bool,
     clients: int | None,
+    reuse: str | None,
     *,
     checkpoint: int | None = None,
     max_cost: float | None = None,
@@ -191,6 +197,7 @@ def _again(
             address=address,
             clients=clients,
             take_over=take_over,
+            reuse=reuse,
             checkpoint=checkpoint,
             retry=retry,
             ray=ray,

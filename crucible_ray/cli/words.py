@@ -146,6 +146,15 @@ Clients = Annotated[
         show_default=False,
     ),
 ]
+Reuse = Annotated[
+    str | None,
+    typer.Option(
+        "--reuse",
+        metavar="DIR|auto",
+        help="Pay no reply twice: take those of a results folder, or of all under the output folder (auto).",
+        show_default=False,
+    ),
+]
 TakeOver = Annotated[
     bool,
     typer.Option("--take-over", help="Go on although another process seems to run this; that one stops."),

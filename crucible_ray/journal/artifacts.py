@@ -21,7 +21,8 @@ from crucible_ray.journal.store import BlockingLog
 from crucible_ray.journal.tables import Grid, Ints, write_tables
 from crucible_ray.records import Item
 
-_SCRATCH = ".scratch_"
+SCRATCH = ".scratch_"
+"""What scratch folders are called; those of killed processes are cleared away by the next writer."""
 _STALE_S = 3600.0
 """Scratch this old was left by a process that was killed: writing results takes minutes at most."""
 
@@ -87,10 +88,10 @@ def written_aside(folder: Path) -> Iterator[Path]:
     """A scratch folder whose files go to `folder`, synced, when the block ends well."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{_SCRATCH}*"):
+        for left in folder.glob(f"{SCRATCH}*"):
             if time.time() - left.stat().st_mtime > _STALE_S:
                 shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
             yield Path(scratch)
             for path in sorted(p for p in Path(scratch).iterdir() if p.is_file()):
                 with path.open("rb") as file:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from crucible_ray.journal.entries import decode_entry
+from crucible_ray.journal.entries import Head, decode_entry
 from crucible_ray.journal.rows import ROW_SCHEMA
 from crucible_ray.journal.spill import BUCKETS, in_batches, sorted_on_disk
 from crucible_ray.journal.state import JournalState
@@ -29,6 +29,13 @@ def kept_tables(
 
     `state` is what `read_state` said of this log. Raises DamagedEntry, StorageFailed.
     """
+    return (table for _, table in kept_entries(log, state, columns))
+
+
+def kept_entries(
+    log: BlockingLog, state: JournalState, columns: list[str] | None = None
+) -> Iterator[tuple[Head, pa.Table]]:
+    """The same, each entry's rows with its head."""
     wanted = ROW_SCHEMA.names if columns is None else columns
     reopened = np.array(sorted(state.reopened), np.int64)
     reopeners = np.array([state.reopened[trial] for trial in reopened.tolist()], np.int64)
@@ -42,7 +49,7 @@ def kept_tables(
         counts = np.flatnonzero(_reopened_at(trials, reopened, reopeners) < number)
         counts = counts[kept.add(trials[counts])]
         table = table.select(wanted)
-        yield table if len(counts) == len(trials) else table.take(pa.array(counts))
+        yield entry.head, table if len(counts) == len(trials) else table.take(pa.array(counts))
 
 
 def kept_rows(

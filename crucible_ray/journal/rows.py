@@ -6,7 +6,7 @@ uses it. Times are integer microseconds, money is US dollars as double.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -162,6 +162,17 @@ def rows_to_records(table: pa.Table | pa.RecordBatch) -> Iterator[Row]:
         values["votes"] = msgspec.json.decode(votes, type=dict[str, int]) if votes is not None else None
         values["calls"] = tuple(Call(**call) for call in values["calls"])
         yield Row(**values)
+
+
+def calls_column(groups: Sequence[Sequence[Call]]) -> pa.Array:
+    """Structs as the column `calls`, one group for each row."""
+    return _nested([[astuple(call) for call in group] for group in groups], CALL_FIELDS)
+
+
+def rows_to_calls(calls: pa.ChunkedArray | pa.Array) -> Iterator[tuple[Call, ...]]:
+    """The column `calls` as structs again."""
+    for values in calls.to_pylist():
+        yield tuple(Call(**call) for call in values)
 
 
 def _batch(rows: list[Row], prompts: list[tuple[str, str] | None]) -> pa.RecordBatch:

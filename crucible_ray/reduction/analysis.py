@@ -50,6 +50,8 @@ class Completeness(Struct, frozen=True, kw_only=True):
     """Accuracy if every failed trial had been wrong."""
     accuracy_high: float | None
     """Accuracy if every failed trial had been right."""
+    unsent: int = 0
+    """Trials with a reply that was not sent for them: taken from an earlier run, or shared with another condition."""
 
 
 class Spend(Struct, frozen=True, kw_only=True):
@@ -59,6 +61,8 @@ class Spend(Struct, frozen=True, kw_only=True):
     failed_usd: float
     unpriced: int
     """Rows without a known price, not in the sums."""
+    unpaid_usd: float = 0.0
+    """Of the sums: what this run did not pay, for replies of earlier runs or shared ones."""
 
 
 class Member(Struct, frozen=True, kw_only=True):

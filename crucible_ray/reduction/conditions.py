@@ -96,6 +96,7 @@ def _completeness(table: Table, index: int) -> Completeness:
         pending=planned - answered - failed,
         parse_failed=unreadable,
         errors=errors,
+        unsent=int(table.unsent(index).sum()),
         accuracy_low=right / scored if scored else None,
         accuracy_high=(right + failed) / scored if scored else None,
     )
@@ -108,4 +109,5 @@ def _spend(table: Table, index: int) -> Spend:
         answered_usd=math.fsum(costs[answered & known]),
         failed_usd=math.fsum(costs[failed & known]),
         unpriced=int(((answered | failed) & ~known).sum()),
+        unpaid_usd=math.fsum(table.unpaid(index)[answered | failed]),
     )

@@ -36,6 +36,7 @@ class Table:
         self._columns = {
             name: np.full(plan.trials, np.nan) for name in ("correct", "latency_ms", "cost_usd", "consensus")
         }
+        self._columns |= {name: np.zeros(plan.trials) for name in ("saved_usd", "unsent")}
 
     def part(self, first: int, count: int) -> Table:
         """The same of `count` items from the number `first` on; what is added to one does not reach the other."""
@@ -71,6 +72,9 @@ class Table:
             values[failed] = np.nan
             self._columns[name][trials] = values / 1000 if source == "latency_us" else values
         self._columns["cost_usd"][trials] = _floats(batch, "cost_usd")
+        # `results.parquet` is read here as well, which leaves these to the calls.
+        for name in {"saved_usd", "unsent"} & set(batch.schema.names):
+            self._columns[name][trials] = np.nan_to_num(_floats(batch, name))
 
     def values(self, column: str, condition: int) -> Floats:
         """One column of one condition's answered trials, shape [items, repeats]; NaN where there is none."""
@@ -85,6 +89,15 @@ class Table:
     def costs(self, condition: int) -> Floats:
         """US dollars of answered and failed trials, shape [items, repeats]."""
         return self._columns["cost_usd"].reshape(self._shape)[:, :, condition]
+
+    def unpaid(self, condition: int) -> Floats:
+        """US dollars of `costs` that this run did not pay, shape [items, repeats]."""
+        return self._columns["saved_usd"].reshape(self._shape)[:, :, condition]
+
+    def unsent(self, condition: int) -> Bools:
+        """Trials with a reply that was not sent for them, shape [items, repeats]."""
+        taken: Bools = self._columns["unsent"].reshape(self._shape)[:, :, condition] > 0
+        return taken
 
     def answered(self, condition: int) -> Bools:
         """Shape [items, repeats]."""

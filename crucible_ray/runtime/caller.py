@@ -30,7 +30,7 @@ from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.transport import Response, Transport
 from crucible_ray.ports import Limiter
 from crucible_ray.records import Call, Fatal, Item, Limits, Reply, Throttled
-from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock
+from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock, recorded_result
 
 _NOTHING = Limits()
 _DETAIL = 300
@@ -221,6 +221,11 @@ class LiveCaller:
 
     async def _call(self, clock: TrialClock, condition: int, index: int, prompt: Prompt) -> CallResult:
         line = self.lines[condition][index]
+        if clock.known is not None:
+            line.prepare(prompt)
+            paid = [c for c in clock.known if c.call == index and c.request == line.request]
+            if paid:
+                return recorded_result(paid)
         patience = Patience(self._policy)
         calls: list[Call] = []
         active_s = 0.0

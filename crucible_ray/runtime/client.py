@@ -26,8 +26,9 @@ from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.rows import RowBuffer
 from crucible_ray.prompts import prompt_text
-from crucible_ray.records import Exchange, Grant, Item, Report
+from crucible_ray.records import Call, Exchange, Grant, Item, Report
 from crucible_ray.runtime.frontier import expand
+from crucible_ray.runtime.known import read_known
 from crucible_ray.runtime.lanes import Lanes
 from crucible_ray.runtime.trial import Caller, CallResult, Condition, HandedBack, Prompt, TrialClock
 
@@ -107,6 +108,7 @@ class ClientCore:
         count = len(plan.conditions)
         self._lane_of = [next(k for k, lane in enumerate(setup.lanes) if c in lane) for c in range(count)]
         self._in_lane = [np.isin(np.arange(count), lane) for lane in setup.lanes]
+        self._known: dict[int, list[Call]] = {}
         self._queues: list[deque[int]] = [deque() for _ in setup.lanes]
         self._in_flight = [0] * len(setup.lanes)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,6 +167,8 @@ class ClientCore:
 
     def _accept(self, message: Exchange) -> None:
         self._message = message
+        if message.known:
+            self._known.update(read_known(message.known))
         for grant in message.grants:
             self._queues[grant.lane].extend(self._expand(grant))
         self._caller.purse.credit(message.allowance_usd)
@@ -212,11 +216,14 @@ class ClientCore:
 
     def _clock_of(self, trial: int) -> TrialClock:
         """The trial's clock; what its first attempts may cost is set aside now, not when they come to ask."""
+        known = self._known.pop(trial, None) if self._known else None
         if not self._setup.bounds_usd:
-            return TrialClock(trial)
+            return TrialClock(trial, known=known)
         condition = trial % len(self._conditions)
         bound = self._setup.bounds_usd[condition]
-        return TrialClock(trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0)
+        return TrialClock(
+            trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0, known=known
+        )
 
     async def _work(self, clock: TrialClock, prompt: Prompt, lane: int) -> None:
         """One place of a lane's window: a trial, and the next as soon as it is over, without a turn of the loop between.

@@ -25,6 +25,7 @@ from crucible_ray.ports import Client, ClientLost, Spawner
 from crucible_ray.records import Exchange, Fatal, Grant, Report, Row
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.granting import Granting
+from crucible_ray.runtime.known import Known
 from crucible_ray.runtime.supervision import RestartBudget, Verdict
 from crucible_ray.runtime.tally import Tally
 from crucible_ray.runtime.trial import CLIENT_DIED
@@ -54,6 +55,7 @@ class Driver:
         bounds_usd: tuple[float, ...] = (),
         restarts: RestartBudget | None = None,
         answer_within_s: float = 0.25,
+        known: Known | None = None,
         on_event: Callable[[str, dict[str, object]], None] | None = None,
         on_rows: Callable[[pa.Table], None] | None = None,
     ) -> None:
@@ -66,7 +68,7 @@ class Driver:
         self._clients: list[Client | None] = [None] * clients
         self._heard_s = [0.0] * clients
         self._restarts = restarts or RestartBudget(max_restarts=10 * clients, window_s=60.0)
-        self._answer_within_s = answer_within_s
+        self._answer_within_s, self._known = answer_within_s, known
         self._on_event = on_event or (lambda _name, _facts: None)
         self._on_rows = on_rows
         self._loop = asyncio.get_running_loop()
@@ -186,6 +188,9 @@ class Driver:
             answer_within_s=self._answer_within_s,
             stop=stop,
             abandon=stop and self._loop.time() > self._stopped_s + GRACE_S,
+            known=self._known.of(self.frontier.trials_of(grants))
+            if self._known is not None and grants
+            else b"",
         )
 
     async def _something_new(self) -> None:

@@ -8,7 +8,7 @@ single trials.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,14 @@ class Frontier:
     def out_with(self, client: int) -> int:
         """The same, for one client."""
         return len(self._out.get(client, ()))
+
+    def trials_of(self, grants: Sequence[Grant]) -> Ints:
+        """The trials of grants, in no set order; shape [n]."""
+        parts = [np.array(grant.trials, np.int64) for grant in grants]
+        for grant in grants:
+            in_lane, width = self._in_lane[grant.lane], len(self.lanes[grant.lane])
+            parts += [expand(self.order, *span, in_lane, width).ravel() for span in grant.spans]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def has_work(self, lane: int) -> bool:
         """Whether this lane has anything left to grant."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from crucible_ray.calls.budget import Purse
 from crucible_ray.errors import CannotContinue
-from crucible_ray.records import Call, Item, Reply, Usage
-from crucible_ray.runtime.trial import CallResult, Gauges, Prompt, TrialClock
+from crucible_ray.records import Call, Item
+from crucible_ray.runtime.trial import CallResult, Gauges, Prompt, TrialClock, recorded_result
 
 
 class ReplayCaller:
@@ -36,19 +36,4 @@ class ReplayCaller:
             raise CannotContinue(
                 f"Trial {clock.trial} was asked another prompt than this experiment renders."
             )
-        if last.outcome != "ok":
-            return CallResult(None, last.outcome, attempts)
-        usage = Usage(
-            input_tokens=last.input_tokens,
-            output_tokens=last.output_tokens,
-            reasoning_tokens=last.reasoning_tokens,
-            cached_tokens=last.cached_tokens,
-        )
-        reply = Reply(
-            text=last.text or "",
-            finish_reason=last.finish_reason,
-            usage=usage,
-            model_version=last.model_version,
-            confidence=last.confidence,
-        )
-        return CallResult(reply, None, attempts)
+        return recorded_result(attempts)

@@ -18,7 +18,7 @@ from crucible_ray.ensemble import Ballot, majority, normalizer
 from crucible_ray.experiment.plan import ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import Renderer, answer_key, parser, prompt_key
-from crucible_ray.records import Call, Fatal, Item, Message, Reply, Row
+from crucible_ray.records import Call, Fatal, Item, Message, Reply, Row, Usage
 
 PARSE_FAILED = "parse_failed"
 TRUNCATED = "truncated"
@@ -35,6 +35,27 @@ class CallResult(Struct, frozen=True):
     error: str | None
     """The last attempt's failure, where there is no reply."""
     calls: list[Call]
+
+
+def recorded_result(attempts: list[Call]) -> CallResult:
+    """What a call came to, read from the record of its attempts, of which there is at least one."""
+    last = attempts[-1]
+    if last.outcome != "ok":
+        return CallResult(None, last.outcome, attempts)
+    usage = Usage(
+        input_tokens=last.input_tokens,
+        output_tokens=last.output_tokens,
+        reasoning_tokens=last.reasoning_tokens,
+        cached_tokens=last.cached_tokens,
+    )
+    reply = Reply(
+        text=last.text or "",
+        finish_reason=last.finish_reason,
+        usage=usage,
+        model_version=last.model_version,
+        confidence=last.confidence,
+    )
+    return CallResult(reply, None, attempts)
 
 
 class Prompt:
@@ -82,10 +103,12 @@ class Caller(Protocol):
 class TrialClock:
     """When the trial first sent something, and the money that was set aside when it started; shared by its calls."""
 
-    __slots__ = ("allowance_usd", "first_s", "open", "trial", "waiting")
+    __slots__ = ("allowance_usd", "first_s", "known", "open", "trial", "waiting")
 
-    def __init__(self, trial: int, allowance_usd: float = 0.0) -> None:
+    def __init__(self, trial: int, allowance_usd: float = 0.0, known: list[Call] | None = None) -> None:
         self.trial = trial
+        self.known = known
+        """Calls of it that are paid for already."""
         self.allowance_usd = allowance_usd
         self.first_s: float | None = None
         self.open = 0

@@ -299,3 +299,14 @@ def test_a_dataset_and_models_are_enough(here: Path, capsys: Capture) -> None:
     assert "--dataset FILE --model NAME" in capsys.readouterr().err
     assert main(["run", "exp.py", "--model", "quick"]) == 2
     assert "leave one out" in capsys.readouterr().err
+
+
+def test_reuse_says_what_it_found_and_makes_no_call_twice(here: Path, capsys: Capture) -> None:
+    first = _facts(capsys, 0, "run", "exp.py", "--in-process")
+    assert main(["run", "exp.py", "--in-process", "-P", "n=15", "--reuse", "auto", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "reused: 40 calls that are paid for, 40 trials whole (looked at 1 results folders" in err
+    facts = json.loads(out)
+    assert (facts["trials"], facts["completed"], facts["calls"]) == (60, 60, 20)
+    assert main(["reproduce", facts["results_dir"]]) == 0
+    assert facts["experiment_id"] != first["experiment_id"]

@@ -1,0 +1,150 @@
+"""Replies that are paid for are not paid again: the server counts what it is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from crucible_ray import api
+from crucible_ray.api import Note, RunResult
+from crucible_ray.errors import UsageError
+from crucible_ray.experiment.spec import Budget, Ensemble, Model
+from tests.conftest import Simulate
+from tests.integration.lab import AT_ONCE, POPULATION, prepared, rows_of
+
+SMALL, MEDIUM = Model("small", name="single"), Model("medium", name="other")
+METRICS = ["accuracy", "latency_mean", "cost_per_query"]
+TRIO = Ensemble(["small", "medium", "large"], name="trio")
+
+
+def run(folder: Path, url: str, *, options: dict[str, Any] | None = None, **changes: Any) -> RunResult:
+    defaults: dict[str, Any] = {"sample_size": 20, "hypotheses": [], "conditions": [SMALL]}
+    ready = prepared(folder, url, **(defaults | changes))
+    return api.run(ready, runtime="in-process", output_dir=folder / "out", **(options or {}))
+
+
+def calls_of(result: RunResult) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(result.results_dir / "calls.parquet").to_pylist()
+    return rows
+
+
+def test_a_larger_run_with_one_more_condition_asks_only_for_what_is_new(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=POPULATION)
+    first = run(tmp_path, provider.url, conditions=[SMALL, TRIO])
+    asked = provider.stats().requests
+    assert asked == 20 * 4
+    second = run(
+        tmp_path, provider.url, conditions=[SMALL, TRIO, MEDIUM], sample_size=60, options={"reuse": "auto"}
+    )
+    # The new condition asks on the first 20 items what the ensemble's member asked there.
+    assert provider.stats().requests - asked == 40 * 5 == second.calls_made
+    assert (second.status, second.completed, second.pending) == ("complete", 180, 0)
+    before = {(row["condition"], row["item_id"]): row for row in rows_of(first.results_dir)}
+    after = {(row["condition"], row["item_id"]): row for row in rows_of(second.results_dir)}
+    own = ("trial", "position")
+    for key, row in before.items():
+        assert {k: v for k, v in after[key].items() if k not in own} == {
+            k: v for k, v in row.items() if k not in own
+        }
+    assert api.reproduce(second.results_dir, clients=2).same
+
+
+def test_a_reused_call_says_where_it_comes_from_and_costs_nothing_now(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=AT_ONCE)
+    first = run(tmp_path, provider.url, metrics=METRICS)
+    notes: list[Note] = []
+    again = run(
+        tmp_path,
+        provider.url,
+        name="Another",
+        metrics=METRICS,
+        options={"reuse": "auto", "on_note": notes.append},
+    )
+    assert provider.stats().requests == 20
+    assert (again.calls_made, again.cost_usd) == (0, 0.0)
+    for call in calls_of(again):
+        assert call["reused_from"] == first.experiment_id
+        assert 0 <= call["reused_age_s"] < 600
+        assert call["model_version"]
+    was, found = (result.analysis.conditions["single"] for result in (first, again))
+    assert found.metrics == was.metrics
+    assert was.spend.unpaid_usd == 0.0
+    assert found.spend.unpaid_usd == found.spend.answered_usd == was.spend.answered_usd > 0.0
+    assert found.completeness.unsent == 20
+    (note,) = [each for each in notes if each.name == "reused"]
+    assert (note.facts["folders"], note.facts["trials"], note.facts["calls"]) == (1, 20, 20)
+
+
+def test_an_age_adds_up_over_runs_and_the_first_payer_is_named(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE)
+    first = run(tmp_path, provider.url)
+    second = run(tmp_path, provider.url, name="Second", options={"reuse": first.results_dir})
+    third = run(tmp_path, provider.url, name="Third", options={"reuse": second.results_dir})
+    assert {call["reused_from"] for call in calls_of(third)} == {first.experiment_id}
+    assert calls_of(third)[0]["reused_age_s"] >= calls_of(second)[0]["reused_age_s"]
+
+
+def test_members_that_are_paid_for_are_not_asked_again_and_new_ones_are(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=POPULATION)
+    first = run(tmp_path, provider.url, repeat=2)
+    second = run(tmp_path, provider.url, conditions=[TRIO], repeat=2, options={"reuse": "auto"})
+    assert provider.stats().requests == 40 + 40 * 2
+    taken = {(c["item_id"], c["repeat"]): c["text"] for c in calls_of(second) if c["reused_from"] is not None}
+    assert taken == {(c["item_id"], c["repeat"]): c["text"] for c in calls_of(first)}
+    assert api.reproduce(second.results_dir, clients=3).same
+
+
+def test_another_temperature_server_or_repeat_is_asked_anew(tmp_path: Path, simulate: Simulate) -> None:
+    provider, other = simulate(models=AT_ONCE), simulate(models=AT_ONCE)
+    run(tmp_path, provider.url)
+    run(tmp_path, provider.url, temperature=0.5, options={"reuse": "auto"})
+    assert provider.stats().requests == 40
+    run(tmp_path, provider.url, repeat=2, options={"reuse": "auto"})
+    assert provider.stats().requests == 60
+    run(tmp_path, other.url, options={"reuse": "auto"})
+    assert (provider.stats().requests, other.stats().requests) == (60, 20)
+
+
+def test_failures_are_never_reused(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE, faults={"500": 0.5})
+    first = run(tmp_path, provider.url, max_retries=0)
+    assert 0 < first.failed < 20
+    asked = provider.stats().requests
+    run(tmp_path, provider.url, name="Another", max_retries=0, options={"reuse": "auto"})
+    assert provider.stats().requests - asked == first.failed
+
+
+def test_one_reply_never_stands_for_two_items_that_ask_the_same(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE)
+    flips = [{"id": f"flip{k}", "input": "Heads or tails?", "expected": "heads"} for k in range(5)]
+    run(tmp_path, provider.url, dataset=flips, sample_size=None)
+    renamed = [{**flip, "id": f"toss{k}"} for k, flip in enumerate(flips * 2)]
+    second = run(tmp_path, provider.url, dataset=renamed, sample_size=None, options={"reuse": "auto"})
+    assert provider.stats().requests == 10
+    assert Counter(call["reused_from"] is None for call in calls_of(second)) == {True: 5, False: 5}
+
+
+def test_reused_trials_need_no_money_of_a_budget(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE)
+    first = run(tmp_path, provider.url)
+    assert first.cost_usd is not None
+    tiny = Budget(max_total=first.cost_usd / 1000, abort_on_exceed=True)
+    again = run(tmp_path, provider.url, name="Another", budget=tiny, options={"reuse": "auto"})
+    assert (again.status, again.completed, again.cost_usd) == ("complete", 20, 0.0)
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE)
+    with pytest.raises(UsageError, match="neither a results folder nor a folder of them"):
+        run(tmp_path, provider.url, options={"reuse": tmp_path / "nothing"})
+    assert provider.stats().requests == 0
