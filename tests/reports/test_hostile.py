@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crucible_ray import RunResult
-from crucible_ray.api.finishing import read_config
+from crucible_ray.api.places import read_config
 from crucible_ray.reports import summary_lines, visible
 from crucible_ray.reports.markdown import code, escape
 from crucible_ray.reports.visible import shortened
