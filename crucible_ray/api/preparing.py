@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
-from crucible_ray.estimate import Assumptions, Estimate
+from crucible_ray.estimate import Assumptions, Estimate, Measured
 from crucible_ray.estimate import estimate as forecast
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, Plan
@@ -20,12 +20,15 @@ from crucible_ray.experiment.spec import Experiment, datasets_of
 from crucible_ray.experiment.validation import validate
 from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
 from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.models.tokens import tokenizer
 from crucible_ray.prompts import Renderer
 from crucible_ray.records import Item, Message
 from crucible_ray.settings import Settings, find_key, is_loopback, load_settings
 from crucible_ray.simulator import SimulatedModel, SimulatorConfig
 
 DEFAULT_CONCURRENCY = 256
+_TOKENIZED_ITEMS = 100
+"""So many prompts tell how many bytes a token has."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ class Prepared:
         concurrency = self.plan.max_concurrent_queries or DEFAULT_CONCURRENCY
         target = self.settings.stats.power.desired
         if self.plan.simulated is None:
-            return Assumptions(concurrency=concurrency, target_power=target)
+            return Assumptions(
+                concurrency=concurrency, target_power=target, measured=measured(self.plan, self.items)
+            )
         config = simulator_config(self.plan)
         models = {model.name: model for model in config.models}
         used = [
@@ -112,6 +117,26 @@ class Prepared:
             output_tokens=sum(tokens) / len(tokens),
             target_power=target,
         )
+
+
+def measured(plan: Plan, items: Sequence[Item]) -> dict[str, Measured]:
+    """By model: what its own tokenizer makes of some of the prompts, where one is at hand."""
+    found: dict[str, Measured] = {}
+    sample = items[:: max(1, len(items) // _TOKENIZED_ITEMS)]
+    for condition in plan.conditions:
+        texts: list[str] = []
+        for call in condition.calls:
+            own = tokenizer(call.model.model) if call.model.name not in found else None
+            if own is None:
+                continue
+            if not texts:
+                renderer = Renderer(condition.prompt)
+                texts = [turn.content for item in sample for turn in renderer.render(item)]
+            tokens = sum(own.count(text) for text in texts)
+            size = sum(len(text.encode()) for text in texts)
+            if tokens:
+                found[call.model.name] = Measured(tokenizer=own.name, bytes_per_token=size / tokens)
+    return found
 
 
 def _mean_latency_s(model: SimulatedModel) -> float:

@@ -16,6 +16,7 @@ from statistics import fmean
 from msgspec import Struct
 
 from crucible_ray.experiment.plan import CallPlan, ConditionPlan, HypothesisPlan, Plan
+from crucible_ray.models.tokens import encoding_of
 from crucible_ray.stats import power, sample_size
 from crucible_ray.stats.verdicts import interval_alpha
 
@@ -29,10 +30,20 @@ _ENVELOPE_TOKENS = 8
 """What roles and separators add to a prompt."""
 
 
+class Measured(Struct, frozen=True, kw_only=True):
+    """What a model's own tokenizer makes of the plan's prompts."""
+
+    tokenizer: str
+    bytes_per_token: float
+
+
 class Assumptions(Struct, frozen=True, kw_only=True):
     """What an estimate rests on where the plan does not say."""
 
     bytes_per_token: float = 4.0
+    """Of models without a tokenizer at hand."""
+    measured: dict[str, Measured] = {}
+    """By model: what its tokenizer makes of these prompts."""
     output_tokens: float | None = None
     """Tokens of one reply; None: by parser."""
     first_token_s: float = 0.5
@@ -180,7 +191,8 @@ def _mean_bytes(plan: Plan, condition: int, prompt_bytes: PromptBytes) -> float:
 def _call_cost(condition: ConditionPlan, call: CallPlan, size: float, assume: Assumptions) -> _CallCost:
     expected = assume.output_tokens or _OUTPUT_TOKENS.get(condition.parse, _OUTPUT_TOKENS["text"])
     output = expected if call.max_tokens is None else min(expected, call.max_tokens)
-    entering = size / assume.bytes_per_token + _ENVELOPE_TOKENS
+    own = assume.measured.get(call.model.name)
+    entering = size / (assume.bytes_per_token if own is None else own.bytes_per_token) + _ENVELOPE_TOKENS
     longest = call.max_tokens if call.max_tokens is not None else call.model.max_output_tokens
     model = call.model
     cost = upper = None
@@ -278,6 +290,23 @@ def _items_for(
     )
 
 
+def _tokens_in_words(plan: Plan, assume: Assumptions) -> str:
+    names = list(dict.fromkeys(call.model.name for each in plan.conditions for call in each.calls))
+    bare = [name for name in names if name not in assume.measured]
+    guessed = f"{assume.bytes_per_token:g} bytes a token of prompt"
+    ids = {call.model.name: call.model.model for each in plan.conditions for call in each.calls}
+    if plan.simulated is None and any(encoding_of(ids[name]) for name in bare):
+        guessed += " (the extra `tokens` would count them)"
+    if len(bare) == len(names):
+        return guessed
+    by: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        if name in assume.measured:
+            by[assume.measured[name].tokenizer].append(name)
+    counted = "; ".join(f"tokens of prompt counted by {each} for {', '.join(of)}" for each, of in by.items())
+    return f"{counted}; {guessed} for {', '.join(bare)}" if bare else counted
+
+
 def _in_words(plan: Plan, assume: Assumptions) -> tuple[str, ...]:
     output = (
         f"{assume.output_tokens:g} tokens a reply"
@@ -291,7 +320,7 @@ def _in_words(plan: Plan, assume: Assumptions) -> tuple[str, ...]:
     )
     low, high = assume.discordant
     words = [
-        f"{assume.bytes_per_token:g} bytes a token of prompt",
+        _tokens_in_words(plan, assume),
         f"{output}, never more than max_tokens",
         latency,
         "no retries",

@@ -25,7 +25,11 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     ]
     if len(found.per_condition) > 1 and found.total_cost is not None:
         lines += [f"  {name}: {dollars(cost)}" for name, cost in found.per_condition.items()]
-    lines += [f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})"]
+    lines += [
+        f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})",
+        f"  {found.per_query_avg_ms:,.0f} ms a query, {found.parallel_speedup:,.3g} times faster than one by one",
+        f"Tokens: {found.tokens.input:,} in, {found.tokens.output:,} out",
+    ]
     lines += _budget(found)
     lines += [line for forecast in found.power for line in _power(forecast)]
     lines += ["Assumed: " + "; ".join(found.assumptions)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crucible_ray.estimate import Assumptions, Estimate, estimate, estimate_lines
+from crucible_ray.estimate import Assumptions, Estimate, Measured, estimate, estimate_lines
 from crucible_ray.estimate.forecast import clock
 from crucible_ray.experiment.plan import BudgetPlan, Plan
 from tests.reduction.rows import condition, hypothesis, model, plan
@@ -30,6 +30,16 @@ def test_cost_is_tokens_times_prices_over_all_members() -> None:
     assert found.per_query_cost == pytest.approx(2 * one)
     assert (found.trials, found.calls) == (600, 1200)
     assert (found.tokens.input, found.tokens.output) == (1200 * 108, 12000)
+
+
+def test_a_models_own_tokenizer_counts_where_there_is_one_and_the_banner_says_for_whom() -> None:
+    own = Measured(tokenizer="o200k_base", bytes_per_token=5.0)
+    assume = Assumptions(output_tokens=10, latency_s=2.0, measured={"m1": own})
+    asked = _plan()
+    found = _estimate(asked, assume)
+    assert found.tokens.input == 600 * (80 + 8) + 600 * (100 + 8)
+    text = "\n".join(estimate_lines(asked, found))
+    assert "tokens of prompt counted by o200k_base for m1; 4 bytes a token of prompt for m0, m2" in text
 
 
 def test_the_upper_bound_takes_a_token_a_byte_and_max_tokens() -> None:
@@ -124,6 +134,8 @@ def test_the_banner_is_the_guides() -> None:
     ]
     text = "\n".join(lines)
     assert "Estimated time: 5s (bound by calls in flight)" in text
+    assert "  2,000 ms a query, 256 times faster than one by one" in text
+    assert "Tokens: 129,600 in, 12,000 out" in text
     assert "817 to 1,340 items would give 0.80" in text
     assert "3 repeats carry the information of 1" in text
 
