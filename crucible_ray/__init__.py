@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crucible_ray import datasets, metrics
     from crucible_ray.api import (
         Options,
         RunResult,
@@ -40,8 +41,10 @@ __all__ = [
     "apredict",
     "arun",
     "call_model",
+    "datasets",
     "estimate",
     "load",
+    "metrics",
     "predict",
     "reproduce",
     "resume",
@@ -56,10 +59,16 @@ _HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
 _HOMES |= dict.fromkeys(("EnsembleResult", "Reply"), "crucible_ray.records")
 
 
+_ROOMS = ("datasets", "metrics")
+"""With `datasets.load` and `metrics.evaluate`, short forms for scripts."""
+
+
 def __getattr__(name: str) -> Any:
     """Public names are loaded when they are first used, so that importing the package costs next to nothing."""
     from importlib import import_module
 
+    if name in _ROOMS:
+        return import_module(f"crucible_ray.{name}")
     if name in __all__:
         return getattr(import_module(_HOMES.get(name, "crucible_ray.api")), name)
     if not name.startswith("_"):

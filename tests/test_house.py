@@ -31,6 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "stats": {"errors"},
     "experiment": _GROUND,
     **{room: _GROUND | {"experiment"} for room in _CALLING},
+    # It scores replies as a trial does: it reads and matches them first.
+    "metrics": _GROUND | {"experiment", "prompts", "ensemble", "stats"},
     "journal": _GROUND | {"experiment"} | _CALLING,
     "runtime": _RECORDING,
     "actors": _RUNNING,

@@ -13,6 +13,7 @@ import pytest
 from crucible_ray import api
 from crucible_ray.api import RunResult
 from crucible_ray.api.checking import show
+from crucible_ray.cli.main import main
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.declarative import read_toml
 from crucible_ray.experiment.spec import Dataset, Experiment, Model
@@ -153,3 +154,42 @@ def test_files_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None
         paths.append(str(path))
     assert [each.name for each in prepare(dataset=paths).plan.datasets] == paths
     assert [each.name for each in prepare(dataset=[paths[0], "demo"]).plan.datasets] == ["items", "demo"]
+
+
+def test_without_a_dataset_a_repeat_is_a_trial_of_each_condition(tmp_path: Path) -> None:
+    asked = replace(
+        EXPERIMENT, dataset=None, sample_size=None, repeat=6, prompt="Name a prime number.", hypotheses=[]
+    )
+    result = api.run(asked, simulate=True, runtime="in-process", output_dir=tmp_path, progress=False)
+    assert (result.status, result.summary["trials"], result.summary["failed"]) == ("complete", 12, 0)
+    found = rows(result)
+    assert [row["item_id"] for row in found if row["condition"] == "mini"] == [str(n) for n in range(6)]
+    assert {(row["expected"], row["correct"]) for row in found} == {("", "")}
+    assert api.reproduce(result.results_dir).same
+
+
+def test_a_frame_is_a_dataset_of_an_experiment(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(CITIES)
+    asked = replace(EXPERIMENT, dataset=frame, hypotheses=[])
+    result = api.run(asked, simulate=True, runtime="in-process", output_dir=tmp_path, progress=False)
+    assert result.summary["trials"] == 8 * 2 * 2
+    assert prepare(dataset=frame).plan.experiment_id == prepare(dataset=CITIES).plan.experiment_id
+    assert [each.name for each in prepare(dataset=[frame, "demo"]).plan.datasets] == ["inline", "demo"]
+
+
+def test_equal_ids_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "twice.jsonl").write_text('{"id": "a", "input": "x"}\n{"id": "a", "input": "y"}\n')
+    (tmp_path / "x.toml").write_text(
+        'name = "x"\ndataset = "twice.jsonl"\n[[conditions]]\nmodel = "openai_gpt4o"\n'
+    )
+    assert main(["run", str(tmp_path / "x.toml"), "--yes", "--simulate"]) == 2
+    assert "items 0 and 1 (from 0) have the same id 'a'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_larger_sample_asks_the_smaller_ones_items_again_under_the_same_ids() -> None:
+    few, more = prepare(sample_size=5), prepare(sample_size=15)
+    ids = {item.id for item in more.items}
+    assert {item.id for item in few.items} < ids
+    assert [item for item in more.items if item.id in {each.id for each in few.items}] == list(few.items)
