@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         run,
     )
     from crucible_ray.experiment.hypothesis import Hypothesis
-    from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model
+    from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, FewShot, Model
     from crucible_ray.records import EnsembleResult, Reply
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Ensemble",
     "EnsembleResult",
     "Experiment",
+    "FewShot",
     "Hypothesis",
     "Model",
     "Options",
@@ -53,7 +54,8 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(
-    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "Model"), "crucible_ray.experiment.spec"
+    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "FewShot", "Model"),
+    "crucible_ray.experiment.spec",
 )
 _HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
 _HOMES |= dict.fromkeys(("EnsembleResult", "Reply"), "crucible_ray.records")

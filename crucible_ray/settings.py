@@ -55,7 +55,7 @@ class EnsembleSettings(Struct, frozen=True, kw_only=True):
     max_retries: Annotated[Natural, _says("further attempts after a failed one")] = 3
     retry_delay_s: Annotated[NotNegative, _says("seconds before the first retry at most; it doubles")] = 1.0
     default_normalization: Annotated[
-        Literal["none", "lowercase_trim"], _says("when two answers are the same one")
+        Literal["none", "lowercase_trim", "numeric", "boolean"], _says("when two answers are the same one")
     ] = "lowercase_trim"
 
 

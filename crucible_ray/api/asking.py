@@ -27,6 +27,7 @@ from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Ensemble, Experiment, Model
 from crucible_ray.models.engine import Engine
 from crucible_ray.ports import Limiter
+from crucible_ray.prompts import Renderer
 from crucible_ray.records import EnsembleResult, Item, Message, Reply
 from crucible_ray.runtime.answers import ensemble_result, error_of, reply_of
 from crucible_ray.runtime.caller import LiveCaller
@@ -78,9 +79,9 @@ async def apredict(
     condition = Ensemble(members, name="predict", vote=vote, execution=execution, **options)
     prepared = _prepared(condition, question, simulate=simulate)
     plan = prepared.plan.conditions[0]
-    ready = Condition(0, plan)
-    results = await _ask(prepared, ready.renderer.render(prepared.items[0]))
-    return ensemble_result(plan, ready.row(0, prepared.items[0], results), results)
+    item = prepared.items[0]
+    results = await _ask(prepared, [Renderer(prompt).render(item) for prompt in plan.prompts])
+    return ensemble_result(plan, Condition(0, plan).row(0, item, results), results)
 
 
 def call_model(
@@ -114,11 +115,10 @@ async def acall_model(
     options = {"timeout_s": longest, "attempt_timeout_s": longest, **options}
     question = prompt if isinstance(prompt, str) else ""
     prepared = _prepared(Model(model, name="call", **options), question, simulate=simulate)
-    ready = Condition(0, prepared.plan.conditions[0])
-    messages = ready.renderer.render(prepared.items[0])
+    messages = Renderer(prepared.plan.conditions[0].prompt).render(prepared.items[0])
     if not isinstance(prompt, str):
         messages = (*messages[:-1], *_turns(prompt))
-    result = (await _ask(prepared, messages))[0]
+    result = (await _ask(prepared, [messages]))[0]
     reply = reply_of(result)
     if reply is None:
         raise error_of(result)
@@ -144,13 +144,13 @@ def _prepared(condition: Model | Ensemble, question: str, *, simulate: bool) -> 
     return prepare(Experiment(name="asked", dataset=[item], conditions=[condition]), simulate=simulate)
 
 
-async def _ask(prepared: Prepared, messages: tuple[Message, ...]) -> list[CallResult]:
-    """The calls of the plan's only condition. Raises MissingKey, RefusedKey, ParameterRefused."""
-    prompt = Prompt(messages)
+async def _ask(prepared: Prepared, conversations: Sequence[tuple[Message, ...]]) -> list[CallResult]:
+    """The calls of the plan's only condition, each with its conversation. Raises MissingKey, RefusedKey, ParameterRefused."""
+    prompts = [Prompt(messages) for messages in conversations]
     async with calling(prepared, prepared.keys()) as (plan, caller):
         condition = Condition(0, plan.conditions[0])
         try:
-            return await condition.ask(TrialClock(0), prepared.items[0], prompt, caller)
+            return await condition.ask(TrialClock(0), prepared.items[0], prompts, caller)
         except HandedBack:
             raise_fatal(caller.gauges.fatal, plan)
             raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from crucible_ray.api.preparing import Prepared
 from crucible_ray.ensemble import normalizer
-from crucible_ray.experiment.defaults import BY_ITEM, parse_of
+from crucible_ray.experiment.defaults import BY_ITEM, JSON_FIELD, parse_of
 from crucible_ray.experiment.plan import CallPlan, ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.models.catalogue import with_base_url
@@ -28,6 +29,7 @@ class ShownCall(Struct, frozen=True, kw_only=True):
     url: str
     body: str
     """JSON, byte for byte."""
+    messages: tuple[Message, ...]
     prompt_tokens: int
     """By our estimate, four bytes a token."""
     prompt_tokens_bound: int
@@ -36,20 +38,30 @@ class ShownCall(Struct, frozen=True, kw_only=True):
     """No attempt costs more; None: a price or the largest output is unknown."""
 
 
+class ShownReading(Struct, frozen=True, kw_only=True):
+    """What a parser makes of a reply."""
+
+    parse: str
+    models: tuple[str, ...]
+    """Whose replies it reads."""
+    sample_reply: str
+    """A right answer as a model might put it."""
+    parsed: str | None
+    """None: it cannot be read."""
+    correct: int | None
+    """How it would be scored."""
+
+
 class ShownItem(Struct, frozen=True, kw_only=True):
     """One item under one condition."""
 
     condition: str
     item: str
-    messages: tuple[Message, ...]
     calls: tuple[ShownCall, ...]
     expected: str | None
-    sample_reply: str
-    """A right answer as a model might put it."""
-    parsed: str | None
-    """What `parse` makes of it; None: it cannot be read."""
-    correct: int | None
-    """How it would be scored."""
+    """In the form that the condition's parser gives."""
+    readings: tuple[ShownReading, ...]
+    """One for each parser: a condition has one, unless members bring their own."""
 
 
 class KeyFact(Struct, frozen=True, kw_only=True):
@@ -80,19 +92,26 @@ def keys_needed(prepared: Prepared) -> list[KeyFact]:
 
 
 def _item(condition: ConditionPlan, item: Item) -> ShownItem:
-    messages = Renderer(condition.prompt).render(item)
-    expected = answer_key(condition.parse, item)
-    reply = _sample_reply(parse_of(item) if condition.parse == BY_ITEM else condition.parse, item)
-    parsed = parser(condition.parse)(reply, item)
+    asked = [(call, Renderer(p)) for call, p in zip(condition.calls, condition.prompts, strict=True)]
     return ShownItem(
         condition=condition.name,
         item=item.id,
-        messages=messages,
-        calls=tuple(_call(call, messages) for call in condition.calls),
-        expected=expected,
+        calls=tuple(_call(call, renderer.render(item)) for call, renderer in asked),
+        expected=answer_key(condition.parse, item),
+        readings=tuple(_reading(condition, parse, item) for parse in dict.fromkeys(condition.parses)),
+    )
+
+
+def _reading(condition: ConditionPlan, parse: str, item: Item) -> ShownReading:
+    reply = _sample_reply(parse_of(item) if parse == BY_ITEM else parse, item)
+    parsed = parser(parse)(reply, item)
+    models = [c.model.name for c, own in zip(condition.calls, condition.parses, strict=True) if own == parse]
+    return ShownReading(
+        parse=parse,
+        models=tuple(dict.fromkeys(models)),
         sample_reply=reply,
         parsed=parsed,
-        correct=score_accuracy(parsed, expected, normalizer(condition.normalize)),
+        correct=score_accuracy(parsed, answer_key(condition.parse, item), normalizer(condition.normalize)),
     )
 
 
@@ -104,6 +123,7 @@ def _call(call: CallPlan, messages: tuple[Message, ...]) -> ShownCall:
         model=call.model.name,
         url=endpoint.url,
         body=endpoint.body(messages).decode(),
+        messages=messages,
         prompt_tokens=sum(len(message.content.encode()) for message in messages) // _BYTES_PER_TOKEN,
         prompt_tokens_bound=endpoint.prompt_tokens_bound(messages),
         cost_bound_usd=endpoint.cost_bound_usd(messages),
@@ -113,4 +133,6 @@ def _call(call: CallPlan, messages: tuple[Message, ...]) -> ShownCall:
 def _sample_reply(parse: str, item: Item) -> str:
     """A sentence where the parser finds answers in sentences, the bare answer where it does not."""
     answer = "42" if item.expected is None else item.expected
-    return f"The answer is {answer}." if parse in ("choice", "number") else answer
+    if parse.startswith(JSON_FIELD):
+        return msgspec.json.encode({parse.removeprefix(JSON_FIELD): answer}).decode()
+    return f"The answer is {answer}." if parse in ("choice", "number", "boolean") else answer

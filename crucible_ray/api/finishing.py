@@ -33,14 +33,14 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, str], int]:
+def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, int, str], int]:
     """Scores one ensemble member's reply as if it had answered alone."""
-    read = [parser(condition.parse) for condition in plan.conditions]
+    read = [[parser(parse) for parse in condition.parses] for condition in plan.conditions]
     match = [normalizer(condition.normalize) for condition in plan.conditions]
 
-    def score(condition: int, item: int, text: str) -> int:
+    def score(condition: int, member: int, item: int, text: str) -> int:
         expected = answer_key(plan.conditions[condition].parse, items[item])
-        return score_accuracy(read[condition](text, items[item]), expected, match[condition]) or 0
+        return score_accuracy(read[condition][member](text, items[item]), expected, match[condition]) or 0
 
     return score
 

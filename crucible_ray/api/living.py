@@ -142,10 +142,10 @@ def _keys(prepared: Prepared) -> dict[str, str]:
 def _aims(prepared: Prepared) -> Iterator[_Aim]:
     seen = set()
     for k, condition in enumerate(prepared.plan.conditions):
-        messages = Renderer(condition.prompt).render(prepared.items[0])
-        for index, call in enumerate(condition.calls):
+        for index, (call, prompt) in enumerate(zip(condition.calls, condition.prompts, strict=True)):
             if call.model.name not in seen:
                 seen.add(call.model.name)
+                messages = Renderer(prompt).render(prepared.items[0])
                 yield _Aim(k, index, call, messages)
 
 

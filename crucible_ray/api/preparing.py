@@ -14,14 +14,14 @@ from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimate import Assumptions, Estimate, Measured
 from crucible_ray.estimate import estimate as forecast
 from crucible_ray.experiment.loading import Loaded
-from crucible_ray.experiment.plan import DatasetPlan, Plan
+from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan
 from crucible_ray.experiment.resolving import dataset_arguments, resolve
 from crucible_ray.experiment.spec import Experiment, datasets_of
 from crucible_ray.experiment.validation import validate
 from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.tokens import tokenizer
-from crucible_ray.prompts import Renderer
+from crucible_ray.prompts import Renderer, answer_key, example_answer, parser
 from crucible_ray.records import Item, Message
 from crucible_ray.settings import Settings, find_key, is_loopback, load_settings
 from crucible_ray.simulator import SimulatedModel, SimulatorConfig
@@ -38,8 +38,8 @@ class Prepared:
     plan: Plan
     items: tuple[Item, ...]
     settings: Settings
-    longest: tuple[tuple[Message, ...], ...]
-    """By condition: its longest prompt."""
+    longest: tuple[tuple[tuple[Message, ...], ...], ...]
+    """By condition and call: its longest prompt."""
     base: Path | None
     """The experiment's folder; None: not known, since the run is gone on with from its record alone."""
 
@@ -67,9 +67,9 @@ class Prepared:
         bounds = []
         # A simulator that the run starts has no address yet; the price of a call does not depend on it.
         plan = self.plan if self.plan.simulated is None else rebase(self.plan, "http://127.0.0.1/v1")
-        for condition, messages in zip(plan.conditions, self.longest, strict=True):
+        for condition, longest in zip(plan.conditions, self.longest, strict=True):
             total = 0.0
-            for call in condition.calls:
+            for call, messages in zip(condition.calls, longest, strict=True):
                 bound = Endpoint(call, None).cost_bound_usd(messages)
                 if bound is None:
                     if self.plan.budget.abort_on_exceed:
@@ -85,11 +85,10 @@ class Prepared:
 
     def estimate(self) -> Estimate:
         """Cost, duration, tokens and power, before anything is spent."""
-        renderers = [Renderer(condition.prompt) for condition in self.plan.conditions]
+        renderers = [Renderer(prompt) for prompt in self.plan.prompts]
 
-        def prompt_bytes(condition: int, item: int) -> int:
-            messages = renderers[condition].render(self.items[item])
-            return sum(len(message.content.encode()) for message in messages)
+        def prompt_bytes(prompt: int, item: int) -> int:
+            return _weight(renderers[prompt].render(self.items[item]))
 
         return forecast(
             self.plan, prompt_bytes, assume=self._assumptions(), with_power=self.settings.stats.power.enable
@@ -165,7 +164,7 @@ def prepare(
     settings = settings or load_settings(Path.cwd(), os.environ, profile)
     catalogue = resolve_simulated if simulate else resolve_model
     validate(spec, settings, catalogue=catalogue)
-    items, datasets = _items(spec, settings, base)
+    items, examples, datasets = _items(spec, settings, base)
     plan = resolve(
         spec,
         items,
@@ -174,7 +173,9 @@ def prepare(
         datasets=datasets,
         source=_source(loaded),
         simulated=simulated,
+        examples=examples,
     )
+    _check_examples(plan)
     return Prepared(plan, items, settings, _longest(plan, items), base)
 
 
@@ -185,7 +186,8 @@ def prepared_again(plan: Plan, items: tuple[Item, ...], settings: Settings, base
 
 def _items(
     spec: Experiment, settings: Settings, base: Path
-) -> tuple[tuple[Item, ...], tuple[DatasetPlan, ...]]:
+) -> tuple[tuple[Item, ...], tuple[Item, ...], tuple[DatasetPlan, ...]]:
+    """The items, what `few_shot` draws from, and where they are from."""
     from crucible_ray.datasets import combine, load_items
 
     given = settings.datasets
@@ -203,7 +205,30 @@ def _items(
         DatasetPlan(name=each.name, version=each.version, checksum=each.checksum, items=len(each.items))
         for each in loaded
     ]
-    return tuple(item for each in loaded for item in each.items), tuple(plans)
+    items = tuple(item for each in loaded for item in each.items)
+    return items, tuple(item for each in loaded for item in each.examples), tuple(plans)
+
+
+def _check_examples(plan: Plan) -> None:
+    """Refuse examples that teach a form of answer which `parse` cannot read. Raises SpecError."""
+    problems: dict[str, None] = {}
+    for condition in plan.conditions:
+        for prompt, parse in zip(condition.prompts, condition.parses, strict=True):
+            if prompt.few_shot is not None:
+                problems |= dict.fromkeys(_unreadable(condition.name, prompt.few_shot, parse))
+    if problems:
+        raise SpecError(tuple(problems))
+
+
+def _unreadable(condition: str, few: FewShotPlan, parse: str) -> list[str]:
+    read, answer = parser(parse), example_answer(few)
+    wrong = [each for each in few.pool if read(answer(each), each) != answer_key(parse, each)]
+    if 2 * len(wrong) <= len(few.pool):
+        return []
+    return [
+        f"Condition {condition!r}: few_shot shows {answer(wrong[0])!r} as an answer, which parse = {parse!r} reads "
+        f"as {read(answer(wrong[0]), wrong[0])!r}: set FewShot(answer=) to what a reply has to look like."
+    ]
 
 
 def _source(loaded: Loaded | None) -> str | None:
@@ -212,16 +237,17 @@ def _source(loaded: Loaded | None) -> str | None:
     return f"{loaded.path.name}:{loaded.name}" if loaded.name else loaded.path.name
 
 
-def _longest(plan: Plan, items: tuple[Item, ...]) -> tuple[tuple[Message, ...], ...]:
-    """By condition, its longest prompt; on the way every prompt is made once, so that none fails later."""
-    found: dict[int, tuple[Message, ...]] = {}
-    prompts = [condition.prompt for condition in plan.conditions]
-    for index, prompt in enumerate(prompts):
-        first = prompts.index(prompt)
-        if first == index:
-            renderer = Renderer(prompt)
-            found[index] = max((renderer.render(item) for item in items), key=_weight)
-    return tuple(found[prompts.index(prompt)] for prompt in prompts)
+def _longest(plan: Plan, items: tuple[Item, ...]) -> tuple[tuple[tuple[Message, ...], ...], ...]:
+    """By condition and call, its longest prompt; on the way every prompt is made once, so that none fails later."""
+    prompts = plan.prompts
+    found = []
+    for prompt in prompts:
+        renderer = Renderer(prompt)
+        repeats = range(plan.repeats if renderer.varies else 1)
+        found.append(max((renderer.render(item, r) for item in items for r in repeats), key=_weight))
+    return tuple(
+        tuple(found[prompts.index(prompt)] for prompt in condition.prompts) for condition in plan.conditions
+    )
 
 
 def _weight(messages: tuple[Message, ...]) -> int:

@@ -33,7 +33,7 @@ from crucible_ray.journal.rows import RowBuffer, read_rows
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.models.catalogue import rebase
 from crucible_ray.models.endpoint import Endpoint
-from crucible_ray.prompts import prompt_text
+from crucible_ray.prompts import Renderer, prompt_text
 from crucible_ray.records import Call, Item
 from crucible_ray.runtime.driver import ALIVE_S
 from crucible_ray.runtime.known import KNOWN_SCHEMA, Known, known_table
@@ -71,8 +71,19 @@ class _Trial(Struct):
     number: int
     condition: int
     item: Item
-    prompt: Prompt
+    prompts: list[Prompt]
+    """By call."""
     chains: list[tuple[Call, ...] | None]
+
+
+class _Asked(Struct):
+    """What an item is asked under one condition; lists by repeat, and in each by call."""
+
+    prompts: list[list[Prompt]]
+    requests: list[list[str]]
+    low: np.ndarray
+    high: np.ndarray
+    """From `low` to `high`: the ranks of what answers it; shape [repeats, calls]."""
 
 
 def sources(reuse: str | Path, parent: Path, own: Path) -> list[Path]:
@@ -195,8 +206,8 @@ class _Matcher:
         self._endpoints = [[Endpoint(call, None) for call in each.calls] for each in sent.conditions]
         self._servers = [[server(plan, call) for call in each.calls] for each in plan.conditions]
         self._origins = [[word(each.name, k) for k in range(len(each.calls))] for each in plan.conditions]
-        prompts = [condition.prompt for condition in plan.conditions]
-        self._variant = [prompts.index(prompt) for prompt in prompts]
+        self._renderers = [Renderer(prompt) for prompt in plan.prompts]
+        self._variants = [[plan.prompts.index(each) for each in c.prompts] for c in plan.conditions]
         self._words = [word(item.id) for item in items]
         self._index = {each: k for k, each in enumerate(self._words)}
         self._next: dict[tuple[int, int, int], int] = {}
@@ -213,32 +224,50 @@ class _Matcher:
             numbers = np.arange(first, first + repeats * count, dtype=np.int64)
             for number in numbers[~state.kept.contains(numbers)].tolist():
                 repeat, condition = divmod(number - first, count)
-                prompt, requests, low, high = asked[condition]
-                if (low[repeat] == high[repeat]).all():
+                it = asked[condition]
+                low, high = it.low[repeat], it.high[repeat]
+                if (low == high).all():
                     continue
-                chains = self._chains(index, condition, requests, low[repeat], high[repeat])
+                chains = self._chains(index, condition, it.requests[repeat], low, high)
                 if any(chains):
-                    labelled = self._labelled(chains, condition, prompt)
-                    yield _Trial(number, condition, item, prompt, labelled)
+                    prompts = it.prompts[repeat]
+                    labelled = self._labelled(chains, condition, prompts)
+                    yield _Trial(number, condition, item, prompts, labelled)
 
-    def _asked(self, item: Item) -> list[tuple[Prompt, list[str], np.ndarray, np.ndarray]]:
-        """By condition: the prompt, each call's request, and by repeat and call the ranks of what answers it."""
-        rendered: dict[int, Prompt] = {}
-        asked = []
+    def _asked(self, item: Item) -> list[_Asked]:
+        """What an item is asked, by condition."""
+        rendered: dict[tuple[int, int], Prompt] = {}
         repeats = np.arange(self._plan.repeats, dtype=np.int64)
-        for condition, endpoints in enumerate(self._endpoints):
-            variant = self._variant[condition]
-            if variant not in rendered:
-                rendered[variant] = Prompt(self._conditions[variant].renderer.render(item))
-            prompt = rendered[variant]
-            requests = [each.request_hash(each.body(prompt.messages)) for each in endpoints]
-            words = [
-                question(who, [request] * len(repeats), repeats)
-                for who, request in zip(self._servers[condition], requests, strict=True)
-            ]
+        asked = []
+        for condition, servers in enumerate(self._servers):
+            prompts: list[list[Prompt]] = []
+            requests: list[list[str]] = []
+            for repeat in range(self._plan.repeats):
+                if repeat and not any(self._renderers[each].varies for each in self._variants[condition]):
+                    prompts.append(prompts[0])
+                    requests.append(requests[0])
+                    continue
+                shown = [self._prompt(rendered, v, item, repeat) for v in self._variants[condition]]
+                prompts.append(shown)
+                requests.append(
+                    [
+                        each.request_hash(each.body(prompt.messages))
+                        for each, prompt in zip(self._endpoints[condition], shown, strict=True)
+                    ]
+                )
+            words = [question(who, [each[k] for each in requests], repeats) for k, who in enumerate(servers)]
             low, high = self._paid.candidates(np.stack(words, axis=1))
-            asked.append((prompt, requests, low, high))
+            asked.append(_Asked(prompts, requests, low, high))
         return asked
+
+    def _prompt(
+        self, rendered: dict[tuple[int, int], Prompt], variant: int, item: Item, repeat: int
+    ) -> Prompt:
+        renderer = self._renderers[variant]
+        key = (variant, repeat if renderer.varies else 0)
+        if key not in rendered:
+            rendered[key] = Prompt(renderer.render(item, repeat))
+        return rendered[key]
 
     def _chains(
         self, item: int, condition: int, requests: list[str], low: np.ndarray, high: np.ndarray
@@ -276,15 +305,16 @@ class _Matcher:
         index = self._index.get(self._paid.item(rank))
         if index is None:
             return False
-        return any(request in requests for _, requests, _, _ in self._asked(self._items[index]))
+        asked = self._asked(self._items[index])
+        return any(request in requests for each in asked for requests in each.requests)
 
     def _labelled(
-        self, chains: list[tuple[Call, ...] | None], condition: int, prompt: Prompt
+        self, chains: list[tuple[Call, ...] | None], condition: int, prompts: list[Prompt]
     ) -> list[tuple[Call, ...] | None]:
         """The calls as calls of this plan."""
         names = [call.model.name for call in self._plan.conditions[condition].calls]
         return [
-            chain and tuple(replace(call, call=k, model=names[k], prompt=prompt.key) for call in chain)
+            chain and tuple(replace(call, call=k, model=names[k], prompt=prompts[k].key) for call in chain)
             for k, chain in enumerate(chains)
         ]
 
@@ -294,9 +324,11 @@ class _Matcher:
         for trial in trials:
             results = [recorded_result(list(chain)) for chain in trial.chains if chain is not None]
             row = self._conditions[trial.condition].row(trial.number, trial.item, results)
-            new = trial.prompt.key not in self._told
-            self._told.add(trial.prompt.key)
-            buffer.append(row, (trial.prompt.key, prompt_text(trial.prompt.messages)) if new else None)
+            new = {
+                each.key: prompt_text(each.messages) for each in trial.prompts if each.key not in self._told
+            }
+            self._told.update(new)
+            buffer.append(row, list(new.items()))
         return read_rows(buffer.take())
 
 

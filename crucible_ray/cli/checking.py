@@ -13,8 +13,8 @@ from crucible_ray.cli.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crucible_ray.api.checking import KeyFact, ShownCall, ShownItem
-    from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan
+    from crucible_ray.api.checking import KeyFact, ShownCall, ShownItem, ShownReading
+    from crucible_ray.experiment.plan import CallPlan, ConditionPlan, FewShotPlan, Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -136,8 +136,19 @@ def key_lines(keys: Sequence[KeyFact]) -> list[str]:
 
 def _condition_lines(condition: ConditionPlan) -> list[str]:
     what = "model" if condition.vote is None else f"ensemble, {condition.vote} of at least {condition.quorum}"
-    head = f"  condition {condition.name}: {what}, parse {condition.parse}"
-    return [head, *(f"    {_call_text(call)}" for call in condition.calls)]
+    few = condition.prompt.few_shot
+    head = f"  condition {condition.name}: {what}, parse {condition.parse}" + _few_text(few)
+    return [head, *(f"    {_call_text(call)}{_own_text(call)}" for call in condition.calls)]
+
+
+def _own_text(call: CallPlan) -> str:
+    """What a member has that its ensemble has not."""
+    own = "" if call.prompt is None else f", its own prompt{_few_text(call.prompt.few_shot)}"
+    return own + ("" if call.parse is None else f", parse {call.parse}")
+
+
+def _few_text(few: FewShotPlan | None) -> str:
+    return "" if few is None else f", {few.k} of {len(few.pool)} examples shown"
 
 
 def _call_text(call: CallPlan) -> str:
@@ -157,9 +168,14 @@ def _shown_lines(shown: Sequence[ShownItem]) -> list[str]:
     for each in shown:
         lines += ["", f"{each.condition}, item {each.item}, expected {each.expected!r}"]
         lines += [line for call in each.calls for line in _request_lines(call)]
-        verdict = {1: "right", 0: "wrong", None: "not scored"}[each.correct]
-        lines.append(f"  a reply {each.sample_reply!r} would be read as {each.parsed!r}: {verdict}")
+        lines += [_reading_line(reading, alone=len(each.readings) == 1) for reading in each.readings]
     return lines
+
+
+def _reading_line(reading: ShownReading, *, alone: bool) -> str:
+    verdict = {1: "right", 0: "wrong", None: "not scored"}[reading.correct]
+    whose = "" if alone else f" of {', '.join(reading.models)} (parse {reading.parse})"
+    return f"  a reply {reading.sample_reply!r}{whose} would be read as {reading.parsed!r}: {verdict}"
 
 
 def _request_lines(call: ShownCall) -> list[str]:

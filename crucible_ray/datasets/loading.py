@@ -14,7 +14,7 @@ from crucible_ray.datasets.fields import check_fields, to_item
 from crucible_ray.datasets.filtering import Filter, filtered
 from crucible_ray.datasets.formats import ENDINGS, read_bytes, records
 from crucible_ray.datasets.registry import default_cache, is_named, read_published, shipped
-from crucible_ray.datasets.sampling import nested_sample
+from crucible_ray.datasets.sampling import example_pool, nested_sample
 from crucible_ray.datasets.storing import checksum
 from crucible_ray.datasets.tables import is_table, rows
 from crucible_ray.errors import DatasetError
@@ -34,6 +34,8 @@ class LoadedDataset(Struct, frozen=True, kw_only=True):
     """In the source's order."""
     version: str
     """`demo-1`, or `sha256:` and 16 hexadecimal digits of what was read, before filter and sample."""
+    examples: list[Item] = []
+    """What may be shown as examples."""
 
     @property
     def checksum(self) -> str:
@@ -63,6 +65,7 @@ def load_items(
     cache: Path | None = None,
     versions: Mapping[str, str] | None = None,
     repeat: int = 1,
+    examples: int = 0,
 ) -> LoadedDataset:
     """The items of a dataset.
 
@@ -71,8 +74,7 @@ def load_items(
     empty items. path: the local folder or file of a named dataset. cache: the folder of datasets; None: the
     platform's. fields: a field of ours to the source's name. filter: as `filtered` takes it. sample_size: how
     many of what is left to draw, nested; all where there are fewer. versions: by name, the version that it
-    must have. Raises DatasetError, naming file, line
-    and mend.
+    must have. examples: how many a prompt shows at most. Raises DatasetError, naming file, line and mend.
     """
     names = check_fields(fields)
     if sample_size is not None and sample_size < 1:
@@ -90,9 +92,9 @@ def load_items(
             "get that version, or correct the setting."
         )
     items = filtered(items, filter)
-    if sample_size is not None:
-        items = nested_sample(items, sample_size, seed)
-    return LoadedDataset(name=name, items=items, version=version)
+    drawn = items if sample_size is None else nested_sample(items, sample_size, seed)
+    pool = example_pool(items, examples, seed) if examples else []
+    return LoadedDataset(name=name, items=drawn, version=version, examples=pool)
 
 
 def _empty(count: int) -> list[Item]:

@@ -29,7 +29,12 @@ def combine(loaded: Sequence[LoadedDataset], given: Sequence[str | None]) -> lis
                 f'Two datasets are called {name!r}: give each a name of its own, Dataset(..., name="...").'
             )
     return [
-        replace(each, name=name, items=[_owned(item, name) for item in each.items])
+        replace(
+            each,
+            name=name,
+            items=[_owned(item, name) for item in each.items],
+            examples=[_owned(item, name) for item in each.examples],
+        )
         for each, name in zip(loaded, names, strict=True)
     ]
 

@@ -15,17 +15,17 @@ from statistics import fmean
 
 from msgspec import Struct
 
-from crucible_ray.experiment.plan import CallPlan, ConditionPlan, HypothesisPlan, Plan
+from crucible_ray.experiment.plan import CallPlan, HypothesisPlan, Plan
 from crucible_ray.models.tokens import encoding_of
 from crucible_ray.stats import power, sample_size
 from crucible_ray.stats.verdicts import interval_alpha
 
 PromptBytes = Callable[[int, int], int]
-"""(condition, item) -> bytes of the messages of one of its calls, UTF-8."""
+"""(place in `Plan.prompts`, item) -> bytes of the messages, UTF-8."""
 
 _SAMPLED_ITEMS = 500
 """Prompts are measured on at most so many items, evenly spread."""
-_OUTPUT_TOKENS = {"choice": 20.0, "first_letter": 5.0, "number": 200.0, "text": 200.0}
+_OUTPUT_TOKENS = {"choice": 20.0, "first_letter": 5.0, "boolean": 20.0, "number": 200.0, "text": 200.0}
 _ENVELOPE_TOKENS = 8
 """What roles and separators add to a prompt."""
 
@@ -130,11 +130,15 @@ def estimate(
     assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
     with_power: bool = True,
 ) -> Estimate:
-    """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a condition."""
-    sizes = [_mean_bytes(plan, index, prompt_bytes) for index in range(len(plan.conditions))]
+    """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a prompt."""
+    prompts = plan.prompts
+    sizes = [_mean_bytes(plan, place, prompt_bytes) for place in range(len(prompts))]
     costs = [
-        [_call_cost(condition, call, size, assume) for call in condition.calls]
-        for condition, size in zip(plan.conditions, sizes, strict=True)
+        [
+            _call_cost(call, parse, sizes[prompts.index(prompt)], assume)
+            for call, parse, prompt in zip(condition.calls, condition.parses, condition.prompts, strict=True)
+        ]
+        for condition in plan.conditions
     ]
     blocks = plan.items * plan.repeats
     per_condition = {
@@ -183,13 +187,13 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}h {whole % 3600 // 60}m"
 
 
-def _mean_bytes(plan: Plan, condition: int, prompt_bytes: PromptBytes) -> float:
+def _mean_bytes(plan: Plan, prompt: int, prompt_bytes: PromptBytes) -> float:
     count = min(plan.items, _SAMPLED_ITEMS)
-    return fmean(prompt_bytes(condition, i * plan.items // count) for i in range(count)) if count else 0.0
+    return fmean(prompt_bytes(prompt, i * plan.items // count) for i in range(count)) if count else 0.0
 
 
-def _call_cost(condition: ConditionPlan, call: CallPlan, size: float, assume: Assumptions) -> _CallCost:
-    expected = assume.output_tokens or _OUTPUT_TOKENS.get(condition.parse, _OUTPUT_TOKENS["text"])
+def _call_cost(call: CallPlan, parse: str, size: float, assume: Assumptions) -> _CallCost:
+    expected = assume.output_tokens or _OUTPUT_TOKENS.get(parse, _OUTPUT_TOKENS["text"])
     output = expected if call.max_tokens is None else min(expected, call.max_tokens)
     own = assume.measured.get(call.model.name)
     entering = size / (assume.bytes_per_token if own is None else own.bytes_per_token) + _ENVELOPE_TOKENS

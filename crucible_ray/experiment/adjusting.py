@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
@@ -15,13 +15,18 @@ from crucible_ray.experiment.spec import (
     Dataset,
     Ensemble,
     Experiment,
+    FewShot,
     Model,
     condition_name,
     has_several,
 )
 from crucible_ray.settings import did_you_mean, explain
 
-_PARTS: dict[str, type] = {"budget": Budget, "analysis": Analysis}
+_PARTS: dict[str, Callable[[], Any]] = {
+    "budget": Budget,
+    "analysis": Analysis,
+    "few_shot": lambda: FewShot(0),
+}
 """Parts of an experiment that come into being when a field of theirs is set."""
 
 
@@ -93,7 +98,7 @@ def _set(value: Any, path: str, whole: str, text: str) -> Any:
         if not is_dataclass(part):
             raise SpecError((f"-P {whole}={text}: {name} has no fields of its own.",))
         return replace(value, **{name: _set(part, rest, whole, text)})
-    if name in ("conditions", "members", "hypotheses", "metrics", "extra", *_PARTS):
+    if name in ("conditions", "members", "hypotheses", "messages", "metrics", "extra", *_PARTS):
         raise SpecError(
             (f"-P {whole}={text}: {name} cannot be set as a whole from here; change it in the file.",)
         )

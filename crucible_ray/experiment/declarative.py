@@ -16,6 +16,7 @@ from crucible_ray.experiment.spec import (
     Dataset,
     Ensemble,
     Experiment,
+    FewShot,
     Model,
     option_problems,
 )
@@ -46,7 +47,7 @@ def _experiment(content: Mapping[str, Any], problems: list[str]) -> Experiment:
     values = dict(content)
     if "conditions" in values:
         values["conditions"] = _each(values["conditions"], "conditions", _condition, problems)
-    for name, kind in (("budget", Budget), ("analysis", Analysis)):
+    for name, kind in (("budget", Budget), ("analysis", Analysis), ("few_shot", FewShot)):
         if name in values:
             values[name] = _table(values[name], kind, name, problems)
     if "dataset" in values:
@@ -91,6 +92,8 @@ def _condition(content: Any, where: str, problems: list[str]) -> Model | Ensembl
         return None
     if _TYPES[kind] is Ensemble and "members" in values:
         values["members"] = _each(values["members"], f"{where}: members", _member, problems)
+    if "few_shot" in values:
+        values["few_shot"] = _table(values["few_shot"], FewShot, f"{where}: few_shot", problems)
     made = _make(_TYPES[kind], values, where, problems)
     assert isinstance(made, Model | Ensemble)
     return made

@@ -6,6 +6,7 @@ rooms.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from json import dumps
 from typing import Final
@@ -25,8 +26,10 @@ DEFAULT_CHOICE_TEMPLATE: Final = (
 DEFAULT_NUMBER_TEMPLATE: Final = "{{ input }}\n\nEnd your reply with the answer as a number."
 """The user's turn for an item of a dataset whose answers are numbers."""
 
-PARSE_KINDS: Final = ("choice", "number", "text", "first_letter")
-NORMALIZE_KINDS: Final = ("none", "lowercase_trim")
+PARSE_KINDS: Final = ("choice", "number", "boolean", "text", "json", "first_letter")
+"""Beside these, `json:FIELD` and a regular expression with one group: `is_pattern`."""
+JSON_FIELD: Final = "json:"
+NORMALIZE_KINDS: Final = ("none", "lowercase_trim", "numeric", "boolean")
 VOTE_KINDS: Final = ("majority",)
 METRIC_NAMES: Final = (
     "accuracy",
@@ -105,6 +108,24 @@ MMLU_SUBJECTS: Final = (
 def parse_of(item: Item) -> str:
     """How replies to an item are read where nobody says: as its dataset says, `choice` where there are choices."""
     return item.parse or ("choice" if item.choices else "text")
+
+
+def is_pattern(parse: str) -> bool:
+    """Whether `parse` is no bare word: a field of a JSON object, or a regular expression."""
+    return not parse.isidentifier()
+
+
+def pattern_problem(parse: str) -> str | None:
+    """What is wrong with a `parse` that is no bare word; None: nothing."""
+    if parse.startswith(JSON_FIELD):
+        return None if parse != JSON_FIELD else "name the field: 'json:answer'."
+    try:
+        groups = re.compile(parse).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"this is neither one of {', '.join(PARSE_KINDS)} nor a valid regular expression: {error}."
+    if groups != 1:
+        return f"a regular expression needs one group, which holds the answer; this one has {groups}."
+    return None
 
 
 def default_parse(items: Sequence[Item]) -> str:

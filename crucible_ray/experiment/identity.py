@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan
+from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan, PromptPlan
 from crucible_ray.records import Item
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -53,8 +53,7 @@ def _condition(condition: ConditionPlan) -> dict[str, Any]:
         "name": condition.name,
         "kind": condition.kind,
         "calls": [_call(each) for each in condition.calls],
-        "template": condition.prompt.template,
-        "system": condition.prompt.system,
+        **_prompt(condition.prompt),
         "parse": condition.parse,
         "normalize": condition.normalize,
         "vote": condition.vote,
@@ -74,4 +73,13 @@ def _call(call: CallPlan) -> dict[str, Any]:
         "timeout_s": call.timeout_s,
         "attempt_timeout_s": call.attempt_timeout_s,
         "extra": call.extra,
+        **({} if call.prompt is None else {"prompt": _prompt(call.prompt)}),
+        **({} if call.parse is None else {"parse": call.parse}),
     }
+
+
+def _prompt(prompt: PromptPlan) -> dict[str, Any]:
+    # What came later counts only where it is used, so that an older experiment keeps its id.
+    later = {"messages": prompt.messages, "few_shot": prompt.few_shot}
+    used = {name: value for name, value in later.items() if value}
+    return {"template": prompt.template, "system": prompt.system, **used}

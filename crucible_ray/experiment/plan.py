@@ -9,15 +9,35 @@ from typing import Any
 
 from msgspec import Struct
 
-from crucible_ray.records import ModelRef
+from crucible_ray.records import Item, Message, ModelRef
+
+
+class FewShotPlan(Struct, frozen=True, kw_only=True):
+    """Which examples stand before an item's own turns."""
+
+    k: int
+    seed: int
+    """Together with item and repeat it decides which are drawn."""
+    answer: str
+    """A jinja2 template over an example's fields and `expected`: the assistant's turn."""
+    pool: tuple[Item, ...]
+    """What they are drawn from: no two ask the same question."""
 
 
 class PromptPlan(Struct, frozen=True, kw_only=True):
     """How an item becomes messages."""
 
-    template: str
-    """A jinja2 template over the item's fields: the user's turn."""
+    template: str | None = None
+    """A jinja2 template over the item's fields: the user's turn. None: see `messages`."""
     system: str | None = None
+    messages: tuple[Message, ...] = ()
+    """Turns of user and assistant, each content a template."""
+    few_shot: FewShotPlan | None = None
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """What asks about an item, after the system's turn and the examples."""
+        return self.messages if self.template is None else (Message("user", self.template),)
 
 
 class CallPlan(Struct, frozen=True, kw_only=True):
@@ -30,6 +50,10 @@ class CallPlan(Struct, frozen=True, kw_only=True):
     """On the trial's clock: waiting for quota and back-off does not count."""
     attempt_timeout_s: float
     extra: dict[str, Any] = {}
+    prompt: PromptPlan | None = None
+    """A member's own; None: the condition's."""
+    parse: str | None = None
+    """How a member's reply is read; None: as the condition says."""
 
 
 class ConditionPlan(Struct, frozen=True, kw_only=True):
@@ -42,12 +66,22 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
     """In member order; a single one for a model."""
     prompt: PromptPlan
     parse: str
-    """`choice`, `number`, `text` or `first_letter`."""
+    """`choice`, `number`, `boolean`, `text`, `json`, `json:FIELD`, `first_letter`, or a regular expression."""
     normalize: str = "lowercase_trim"
     vote: str | None = None
     """`majority`; None for a model."""
     quorum: int = 1
     """Answers that a vote needs; fewer is `no_quorum`."""
+
+    @property
+    def prompts(self) -> tuple[PromptPlan, ...]:
+        """The prompt of each call."""
+        return tuple(call.prompt or self.prompt for call in self.calls)
+
+    @property
+    def parses(self) -> tuple[str, ...]:
+        """How each call's reply is read."""
+        return tuple(call.parse or self.parse for call in self.calls)
 
 
 class BudgetPlan(Struct, frozen=True, kw_only=True):
@@ -131,3 +165,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     def trials(self) -> int:
         """How many trials the grid holds."""
         return self.items * self.repeats * len(self.conditions)
+
+    @property
+    def prompts(self) -> tuple[PromptPlan, ...]:
+        """Every prompt that a call of the experiment has, once each."""
+        found: list[PromptPlan] = []
+        for condition in self.conditions:
+            for prompt in condition.prompts:
+                if prompt not in found:
+                    found.append(prompt)
+        return tuple(found)

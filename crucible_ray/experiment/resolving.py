@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.defaults import default_parse, default_template
+from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.hypothesis import plan_hypothesis
 from crucible_ray.experiment.identity import dataset_checksum, identify
 from crucible_ray.experiment.plan import (
@@ -22,6 +23,7 @@ from crucible_ray.experiment.plan import (
     Plan,
     PromptPlan,
 )
+from crucible_ray.experiment.prompting import Level, asking_turns, most_shots, prompt_plan
 from crucible_ray.experiment.spec import (
     Analysis,
     Condition,
@@ -49,17 +51,19 @@ def resolve(
     datasets: Sequence[DatasetPlan] = (),
     source: str | None = None,
     simulated: Mapping[str, Any] | None = None,
+    examples: Sequence[Item] = (),
 ) -> Plan:
     """The plan of an experiment over these items.
 
     catalogue: how models are found: `models.resolve_model`, or `models.resolve_simulated` for `--simulate`.
     datasets: where the items are from, in their order.
     source: the experiment's file as it was named. simulated: settings of the simulator that the run itself
-    starts for simulated models, beside what their tables say.
+    starts for simulated models, beside what their tables say. examples: what `few_shot` draws from.
     Raises SpecError with every fault.
     """
     validate(experiment, settings, catalogue=catalogue)
     _check_items(experiment, items)
+    asked = _Asked(tuple(items), seed_of(experiment, settings), tuple(examples))
     refs = {name: catalogue(name, settings) for name in referenced_models(experiment)}
     hypotheses = tuple(plan_hypothesis(each) for each in experiment.hypotheses)
     run, ensemble = settings.run, settings.ensemble
@@ -76,11 +80,11 @@ def resolve(
             items=len(items),
             repeats=1 if experiment.dataset is None else experiment.repeat,
             conditions=tuple(
-                _condition(each, experiment, refs, settings, items) for each in experiment.conditions
+                _condition(each, experiment, refs, settings, asked) for each in experiment.conditions
             ),
             metrics=_metrics(experiment, hypotheses),
             randomize=experiment.randomize,
-            seed=seed_of(experiment, settings),
+            seed=asked.seed,
             rate_limit=None if run.disable_rate_limiting else _float(rate_limit),
             max_retries=_or(experiment.max_retries, ensemble.max_retries),
             retry_delay_s=ensemble.retry_delay_s,
@@ -102,6 +106,7 @@ def seed_of(experiment: Experiment, settings: Settings) -> int:
 
 def dataset_arguments(experiment: Experiment, settings: Settings) -> list[dict[str, Any]]:
     """By dataset of the experiment, what `datasets.load_items` is asked for, beside folders."""
+    shots = most_shots(experiment)
     return [
         {
             "source": dataset.source,
@@ -112,6 +117,7 @@ def dataset_arguments(experiment: Experiment, settings: Settings) -> list[dict[s
             "split": dataset.split,
             "filter": dataset.filter,
             "repeat": experiment.repeat,
+            "examples": shots,
         }
         for dataset in datasets_of(experiment)
     ]
@@ -121,17 +127,15 @@ def _check_items(experiment: Experiment, items: Sequence[Item]) -> None:
     """Refuses what cannot be asked about these items."""
     problems = [] if items else ["The dataset holds no items."]
     mixed = _mixed(items)
-    for condition in experiment.conditions:
-        parse = _first(condition.parse, experiment.parse)
-        template = _first(condition.prompt, experiment.prompt)
-        where = f"Condition {condition_name(condition)!r}"
-        if mixed and (parse is None or template is None):
+    for where, levels in _asking(experiment):
+        parse, templates = _nearest("parse", levels), _templates(levels)
+        if mixed and (parse is None or not templates):
             problems.append(f"{where}: some items have choices and some not: set prompt and parse.")
         bare = next((item for item in items if not item.choices), None)
         if parse == "choice" and bare is not None:
             problems.append(f"{where}: parse = 'choice' needs choices; item {bare.id!r} has none.")
         if experiment.dataset is None:
-            problems += _empty_problems(where, template)
+            problems += _empty_problems(where, templates)
     if problems:
         raise SpecError(tuple(problems))
 
@@ -141,16 +145,35 @@ def _mixed(items: Sequence[Item]) -> bool:
     return len({(item.dataset, bool(item.choices)) for item in items}) > len({item.dataset for item in items})
 
 
-def _empty_problems(where: str, template: str | None) -> list[str]:
+def _templates(levels: Sequence[Level]) -> list[str]:
+    """What the nearest prompt or messages say; empty where there are none."""
+    for level in levels:
+        if level.prompt is not None or level.messages is not None:
+            return [turn.content for turn in asking_turns(level)]
+    return []
+
+
+def _empty_problems(where: str, templates: Sequence[str]) -> list[str]:
     """Without a dataset there is nothing for a template to show."""
-    if template is None:
+    if not templates:
         return [f"{where}: without a dataset there is nothing to ask: set prompt, or dataset."]
     from jinja2 import Environment, meta
 
-    used = meta.find_undeclared_variables(Environment().parse(template)) & {"input", "choices", "options"}
+    parsed = [Environment().parse(template) for template in templates]
+    used = set().union(*map(meta.find_undeclared_variables, parsed)) & {"input", "choices", "options"}
     return [
         f"{where}: its prompt uses {name}, and there is no dataset to take it from." for name in sorted(used)
     ]
+
+
+def _asking(experiment: Experiment) -> Iterator[tuple[str, tuple[Level, ...]]]:
+    """Whoever asks: each condition, and each member with something of its own."""
+    for condition in experiment.conditions:
+        where = f"Condition {condition_name(condition)!r}"
+        yield where, (condition, experiment)
+        for member in condition.members if isinstance(condition, Ensemble) else ():
+            if isinstance(member, Model) and (member.parse or member.prompt or member.messages):
+                yield f"{where}, member {condition_name(member)!r}", (member, condition, experiment)
 
 
 def _condition(
@@ -158,29 +181,51 @@ def _condition(
     experiment: Experiment,
     refs: Mapping[str, ModelRef],
     settings: Settings,
-    items: Sequence[Item],
+    asked: _Asked,
 ) -> ConditionPlan:
     members: Sequence[Model] = (condition,) if isinstance(condition, Model) else _members(condition)
     is_ensemble = isinstance(condition, Ensemble)
+    prompt, parse = asked.prompt(condition, experiment), asked.parse(condition, experiment)
     calls = []
     for member in members:
         ref = refs[member.model]
-        calls.append(_call(member, condition, experiment, _paced(ref, settings) if is_ensemble else ref))
-    template = _first(condition.prompt, experiment.prompt)
+        call = _call(member, condition, experiment, _paced(ref, settings) if is_ensemble else ref)
+        levels = (member, condition, experiment)
+        own_prompt, own_parse = asked.prompt(*levels), asked.parse(*levels)
+        calls.append(
+            replace(
+                call,
+                prompt=None if own_prompt == prompt else own_prompt,
+                parse=None if own_parse == parse else own_parse,
+            )
+        )
     normalize = _first(condition.normalize, experiment.normalize)
     return ConditionPlan(
         name=condition_name(condition),
         kind="ensemble" if is_ensemble else "model",
         calls=tuple(calls),
-        prompt=PromptPlan(
-            template=_or(template, default_template(items)),
-            system=_first(condition.system, experiment.system),
-        ),
-        parse=_or(_first(condition.parse, experiment.parse), default_parse(items)),
+        prompt=prompt,
+        parse=parse,
         normalize=_or(normalize, settings.ensemble.default_normalization),
         vote=_or(condition.vote, settings.ensemble.default_vote) if isinstance(condition, Ensemble) else None,
         quorum=_quorum(condition),
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What prompts and parsers depend on beside what the levels of an experiment say."""
+
+    items: tuple[Item, ...]
+    seed: int
+    examples: tuple[Item, ...]
+
+    def prompt(self, *levels: Level) -> PromptPlan:
+        return prompt_plan(levels, items=self.items, seed=self.seed, examples=self.examples)
+
+    def parse(self, *levels: Level) -> str:
+        said: str | None = _nearest("parse", levels)
+        return _or(said, default_parse(self.items))
 
 
 def _members(ensemble: Ensemble) -> list[Model]:

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis
-from crucible_ray.records import Item
+from crucible_ray.records import Item, Message
 from crucible_ray.settings import Count, Natural, NotNegative, Positive, Share, did_you_mean
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 DEFAULT_TIMEOUT_S: Final = 60.0
 """Of a trial; an attempt has half of its trial's."""
 
-LATER_NAMES: Final = frozenset({"FewShot", "Hedge", "LatencyBudget", "LoraExperiment"})
+LATER_NAMES: Final = frozenset({"Hedge", "LatencyBudget", "LoraExperiment"})
 """What one may want to import and a later version brings."""
 
 LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
@@ -33,18 +33,14 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
         {
             "blind",
             "cache",
-            "few_shot",
             "latency_budget",
-            "messages",
             "share_replies",
             "stop_when",
             "tail_hedging",
         }
     ),
-    "Model": frozenset({"fallback", "few_shot", "hedge_delay_s", "messages"}),
-    "Ensemble": frozenset(
-        {"confidence", "few_shot", "hedge_delay_s", "messages", "normalization", "threshold", "weights"}
-    ),
+    "Model": frozenset({"fallback", "hedge_delay_s"}),
+    "Ensemble": frozenset({"confidence", "hedge_delay_s", "normalization", "threshold", "weights"}),
     "Analysis": frozenset({"cluster", "effect_sizes", "pairs"}),
 }
 """Options of the contract that a later version brings."""
@@ -96,6 +92,22 @@ def _freeze(value: object, *names: str) -> None:
 
 
 @_value
+class FewShot:
+    """Examples before the question: other items of the dataset with their answers, as earlier turns."""
+
+    k: Natural
+    """How many; 0 takes away what a farther level says."""
+    seed: int | None = None
+    """Which ones; default: the experiment's."""
+    answer: Text = "{{ expected }}"
+    """The assistant's turn: a jinja2 template over the example's fields and `expected`."""
+
+
+Messages = Sequence[Mapping[str, str] | Message]
+"""A prompt of several turns: `{"role": ..., "content": ...}`, each content a jinja2 template."""
+
+
+@_value
 class Model:
     """A condition, or a member of an ensemble: one model."""
 
@@ -110,10 +122,16 @@ class Model:
     prompt: Text | None = None
     """A jinja2 template over the item's fields."""
     system: Text | None = None
+    messages: Messages | None = None
+    """Several turns in place of `prompt`."""
+    few_shot: FewShot | None = None
     parse: str | None = None
     normalize: str | None = None
     extra: Mapping[str, Any] | None = None
     """What the provider has beyond the options above, sent as it is."""
+
+    def __post_init__(self) -> None:
+        _freeze(self, "messages")
 
 
 @_value
@@ -135,11 +153,13 @@ class Ensemble:
     attempt_timeout_s: Positive | None = None
     prompt: Text | None = None
     system: Text | None = None
+    messages: Messages | None = None
+    few_shot: FewShot | None = None
     parse: str | None = None
     normalize: str | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self, "members")
+        _freeze(self, "members", "messages")
 
 
 @_value
@@ -215,12 +235,14 @@ class Experiment:
     max_tokens: Count | None = None
     prompt: Text | None = None
     system: Text | None = None
+    messages: Messages | None = None
+    few_shot: FewShot | None = None
     parse: str | None = None
     normalize: str | None = None
     analysis: Analysis | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self, "conditions", "metrics", "hypotheses")
+        _freeze(self, "conditions", "metrics", "hypotheses", "messages")
 
 
 Condition = Model | Ensemble

@@ -11,8 +11,16 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.defaults import METRIC_NAMES, NORMALIZE_KINDS, PARSE_KINDS, VOTE_KINDS
+from crucible_ray.experiment.defaults import (
+    METRIC_NAMES,
+    NORMALIZE_KINDS,
+    PARSE_KINDS,
+    VOTE_KINDS,
+    is_pattern,
+    pattern_problem,
+)
 from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
+from crucible_ray.experiment.prompting import prompt_problems
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
@@ -20,6 +28,7 @@ from crucible_ray.experiment.spec import (
     Dataset,
     Ensemble,
     Experiment,
+    FewShot,
     Model,
     condition_name,
     has_several,
@@ -31,7 +40,7 @@ Catalogue = Callable[[str, Settings], ModelRef]
 """Finds a model by name; raises SpecError where there is none. `models.resolve_model` is one."""
 
 _LATER_WORDS: Final = frozenset(
-    {"boolean", "cascade", "hedged", "json", "numeric", "sequential", "unanimous", "weighted"}
+    {"cascade", "hedged", "sequential", "unanimous", "weighted"}
     | {
         "best_confidence",
         "bleu",
@@ -44,6 +53,8 @@ _LATER_WORDS: Final = frozenset(
         "token_f1",
     }
 )
+_PROMPTS: Final = ("messages", "few_shot")
+"""Checked by rules of their own."""
 _EXECUTIONS: Final = ("parallel",)
 _NAMED_OPTIONS: Final = {
     "messages": "prompt",
@@ -64,7 +75,9 @@ def validate(experiment: Experiment, settings: Settings, *, catalogue: Catalogue
 def problems_of(experiment: Experiment) -> list[str]:
     """Every fault that shows without a catalogue of models."""
     return [
-        *_value_problems(experiment, "", skip=("dataset", "conditions", "hypotheses", "budget", "analysis")),
+        *_value_problems(
+            experiment, "", skip=("dataset", "conditions", "hypotheses", "budget", "analysis", *_PROMPTS)
+        ),
         *_word_problems(experiment, ""),
         *_list_problems("metrics", experiment.metrics, METRIC_NAMES),
         *_dataset_problems(experiment.dataset),
@@ -116,15 +129,28 @@ def _value_problems(value: Any, where: str, *, skip: Iterable[str] = ()) -> list
 
 
 def _word_problems(value: Experiment | Model | Ensemble, where: str) -> list[str]:
-    """Names of parsers and normalisers, and templates, of whoever may bring them."""
+    """Names of parsers and normalisers, prompts and examples, of whoever may bring them."""
     problems = [
-        *_word(f"{where}parse", value.parse, PARSE_KINDS),
+        *_parse_problems(f"{where}parse", value.parse),
         *_word(f"{where}normalize", value.normalize, NORMALIZE_KINDS),
+        *prompt_problems(value, where),
     ]
-    for name, template in (("prompt", value.prompt), ("system", value.system)):
-        if isinstance(template, str):
-            problems += _template_problems(f"{where}{name}", template)
+    few: object = value.few_shot
+    if isinstance(few, FewShot):
+        problems += _value_problems(few, f"{where}few_shot.")
+    elif few is not None:
+        problems.append(f"{where}few_shot is a {type(few).__name__}: write FewShot(k).")
     return problems
+
+
+def _parse_problems(place: str, parse: object) -> list[str]:
+    """A kind, `json:FIELD`, or a regular expression with one group."""
+    if not isinstance(parse, str) or parse in PARSE_KINDS:
+        return []
+    if not is_pattern(parse):
+        return _word(place, parse, PARSE_KINDS)
+    problem = pattern_problem(parse)
+    return [] if problem is None else [f"{place} = {parse!r}: {problem}"]
 
 
 def _word(place: str, word: object, known: Iterable[str]) -> list[str]:
@@ -132,19 +158,7 @@ def _word(place: str, word: object, known: Iterable[str]) -> list[str]:
         return []
     if word in _LATER_WORDS:
         return [f"{place} = {word!r} is not supported by this version; known: {', '.join(known)}."]
-    if place.endswith("parse") and "(" in word:
-        return [f"{place} = {word!r}: regular expressions are not supported by this version."]
     return [f"{place} = {word!r} does not exist: {did_you_mean(word, known)}"]
-
-
-def _template_problems(place: str, template: str) -> list[str]:
-    from jinja2 import Environment, TemplateSyntaxError
-
-    try:
-        Environment().parse(template)
-    except TemplateSyntaxError as error:
-        return [f"{place} is not a valid jinja2 template (line {error.lineno}): {error.message}"]
-    return []
 
 
 def _list_problems(place: str, words: object, known: Iterable[str]) -> list[str]:
@@ -236,7 +250,8 @@ def _duplicate_names(experiment: Experiment) -> list[str]:
 
 
 def _one_condition(condition: Model | Ensemble, place: str) -> list[str]:
-    problems = _value_problems(condition, place, skip=("members",)) + _word_problems(condition, place)
+    problems = _value_problems(condition, place, skip=("members", *_PROMPTS))
+    problems += _word_problems(condition, place)
     if isinstance(condition, Model):
         return problems + _extra_problems(condition.extra, place)
     problems += _word(f"{place}vote", condition.vote, VOTE_KINDS)
@@ -256,11 +271,10 @@ def _member_problems(member: object, place: str) -> list[str]:
         return [] if member else [f"{place}a model's name must not be empty."]
     if not isinstance(member, Model):
         return [f"{place}{type(member).__name__} is not supported by this version as a member."]
-    own = [name for name in ("prompt", "system", "parse", "normalize") if getattr(member, name) is not None]
-    problems = [
-        f"{place}{name} of a member is not supported by this version: set it on the ensemble." for name in own
-    ]
-    return problems + _value_problems(member, place, skip=own) + _extra_problems(member.extra, place)
+    problems = _value_problems(member, place, skip=_PROMPTS) + _word_problems(member, place)
+    if member.normalize is not None:
+        problems.append(f"{place}normalize: a vote matches all answers alike: set it on the ensemble.")
+    return problems + _extra_problems(member.extra, place)
 
 
 def _extra_problems(extra: Mapping[str, Any] | None, place: str) -> list[str]:

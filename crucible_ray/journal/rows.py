@@ -119,17 +119,17 @@ class RowBuffer:
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
-        self._prompts: list[tuple[str, str] | None] = []
+        self._prompts: list[Sequence[tuple[str, str]]] = []
 
     @property
     def count(self) -> int:
         """Rows held."""
         return len(self._rows)
 
-    def append(self, row: Row, prompt: tuple[str, str] | None = None) -> None:
-        """Hold a row; `prompt` is the key and text of a prompt that no earlier row brought."""
+    def append(self, row: Row, prompts: Sequence[tuple[str, str]] = ()) -> None:
+        """Hold a row; `prompts` are the keys and texts of prompts that no earlier row brought."""
         self._rows.append(row)
-        self._prompts.append(prompt)
+        self._prompts.append(prompts)
 
     def take(self) -> bytes:
         """All rows held, as one Arrow IPC stream, or empty bytes for none; the buffer is empty then."""
@@ -175,12 +175,12 @@ def rows_to_calls(calls: pa.ChunkedArray | pa.Array) -> Iterator[tuple[Call, ...
         yield tuple(Call(**call) for call in values)
 
 
-def _batch(rows: list[Row], prompts: list[tuple[str, str] | None]) -> pa.RecordBatch:
+def _batch(rows: list[Row], prompts: list[Sequence[tuple[str, str]]]) -> pa.RecordBatch:
     *plain, votes, calls = zip(*map(astuple, rows), strict=True)
     plain.append(tuple(None if v is None else msgspec.json.encode(v).decode() for v in votes))
     columns = [_column(c, t) for c, t in zip(plain, _ROW_FIELDS.values(), strict=True)]
     columns.append(_nested([[astuple(call) for call in cs] for cs in calls], CALL_FIELDS))
-    columns.append(_nested([() if p is None else (p,) for p in prompts], _PROMPT_FIELDS))
+    columns.append(_nested(prompts, _PROMPT_FIELDS))
     return pa.RecordBatch.from_arrays(columns, schema=ROW_SCHEMA)
 
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.defaults import BY_ITEM, PARSE_KINDS, parse_of
+from crucible_ray.experiment.defaults import (
+    BY_ITEM,
+    JSON_FIELD,
+    PARSE_KINDS,
+    is_pattern,
+    parse_of,
+    pattern_problem,
+)
+from crucible_ray.prompts.booleans import read_boolean
 from crucible_ray.prompts.choice import letters_of, read_choice
 from crucible_ray.prompts.numerals import read_number
+from crucible_ray.prompts.objects import read_object
 from crucible_ray.records import Item
 
 Parser = Callable[[str, Item], str | None]
 
 
 def parser(kind: str) -> Parser:
-    """The function behind `parse=`, one of `PARSE_KINDS`. Raises SpecError for any other name."""
+    """The function behind `parse=`: one of `PARSE_KINDS`, `json:FIELD`, or a regular expression with one group.
+
+    Raises SpecError for anything else.
+    """
     found = _KINDS.get(kind)
+    if found is None and is_pattern(kind):
+        return _pattern(kind)
     if found is None:
         near = get_close_matches(kind, PARSE_KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(PARSE_KINDS)}."
@@ -34,6 +49,31 @@ def answer_key(kind: str, item: Item) -> str | None:
         return item.expected
     read = parser(kind)(item.expected, item)
     return item.expected if read is None else read
+
+
+def _pattern(kind: str) -> Parser:
+    problem = pattern_problem(kind)
+    if problem is not None:
+        raise SpecError((f"parse={kind!r}: {problem}",))
+    if kind.startswith(JSON_FIELD):
+        field = kind.removeprefix(JSON_FIELD)
+        return lambda text, item: read_object(answer_part(text), field)
+    pattern = re.compile(kind)
+
+    def first_match(text: str, item: Item) -> str | None:
+        # The first, as lm-evaluation-harness and inspect_ai take it: a pattern from there reads the same here.
+        matches = pattern.finditer(answer_part(text))
+        return next((found for match in matches if (found := (match[1] or "").strip())), None)
+
+    return first_match
+
+
+def _boolean(text: str, item: Item) -> str | None:
+    return read_boolean(answer_part(text))
+
+
+def _json(text: str, item: Item) -> str | None:
+    return read_object(answer_part(text))
 
 
 def _number(text: str, item: Item) -> str | None:
@@ -72,7 +112,9 @@ def _by_item(text: str, item: Item) -> str | None:
 _KINDS: dict[str, Parser] = {
     "choice": _choice,
     "number": _number,
+    "boolean": _boolean,
     "text": _text,
+    "json": _json,
     "first_letter": _first_letter,
     BY_ITEM: _by_item,
 }

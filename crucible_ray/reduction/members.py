@@ -16,8 +16,8 @@ from crucible_ray.stats.result import Floats
 if TYPE_CHECKING:
     from crucible_ray.experiment.plan import ConditionPlan, Plan
 
-MemberScore = Callable[[int, int, str], int]
-"""(condition, item, reply's text) -> 1 or 0: what it would have scored alone; unreadable scores 0."""
+MemberScore = Callable[[int, int, int, str], int]
+"""(condition, member, item, reply's text) -> 1 or 0: what it would have scored alone; unreadable scores 0."""
 
 _ALL = slice(None)
 
@@ -55,9 +55,9 @@ class Members:
         chosen = np.flatnonzero(pc.fill_null(kept, False).to_numpy(zero_copy_only=False))
         at = pa.array(chosen)
         texts, members = text.take(at).to_pylist(), member.take(at).to_pylist()
-        seen: dict[tuple[int, str], int] = {}
+        seen: dict[tuple[int, int, str], int] = {}
         for block, position, reply in zip(blocks[owners[chosen]].tolist(), members, texts, strict=True):
-            key = (block // self._plan.repeats, reply)
+            key = (position, block // self._plan.repeats, reply)
             score = seen.get(key)
             if score is None:
                 score = seen[key] = self._score(index, *key)

@@ -27,8 +27,8 @@ def reduce(
 ) -> Analysis:
     """Analyse the kept rows of a run, one row per trial at most; trials without a row are pending.
 
-    member_score: scores one ensemble member's reply by itself, `(condition, item, text) -> 1 or 0`; without
-    it ensembles are reported without their members. Memory: a few floats per trial. Raises SpecError for an
+    member_score: scores one ensemble member's reply by itself, `(condition, member, item, text) -> 1 or 0`;
+    without it ensembles are reported without their members. Memory: a few floats per trial. Raises SpecError for an
     unknown metric, StatsError for an unknown correction.
     """
     for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):

@@ -25,7 +25,7 @@ from msgspec import Struct
 from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.rows import RowBuffer
-from crucible_ray.prompts import prompt_text
+from crucible_ray.prompts import Renderer, prompt_text
 from crucible_ray.records import Call, Exchange, Grant, Item, Report
 from crucible_ray.runtime.frontier import expand
 from crucible_ray.runtime.known import read_known
@@ -39,6 +39,10 @@ _KNOWN_PROMPTS = 1 << 16
 _TOGETHER = 64
 """So many prompts are rendered, and so many replies read and scored, in one go: code that stays in the processor's
 caches takes half the time. Few enough for no call to wait for it."""
+
+
+_PromptKey = tuple[int, int, int]
+"""(item, repeat, which prompt); the repeat is 0 where it changes nothing."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -101,9 +105,10 @@ class ClientCore:
             randomize=plan.randomize,
         )
         self._conditions = [Condition(k, c) for k, c in enumerate(plan.conditions)]
-        prompts = [c.prompt for c in plan.conditions]
-        self._variant = [prompts.index(p) for p in prompts]
-        self._rendered: list[dict[tuple[str, int], Prompt]] = [{} for _ in setup.lanes]
+        asked = plan.prompts
+        self._renderers = [Renderer(prompt) for prompt in asked]
+        self._variants = [tuple(asked.index(p) for p in c.prompts) for c in plan.conditions]
+        self._rendered: list[dict[_PromptKey, Prompt]] = [{} for _ in setup.lanes]
         self._known_prompts: set[str] = set()
         count = len(plan.conditions)
         self._lane_of = [next(k for k, lane in enumerate(setup.lanes) if c in lane) for c in range(count)]
@@ -113,7 +118,7 @@ class ClientCore:
         self._in_flight = [0] * len(setup.lanes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: list[int] = []
-        self._answered: list[tuple[int, Item, Prompt, list[CallResult]]] = []
+        self._answered: list[tuple[int, Item, list[Prompt], list[CallResult]]] = []
         self._rows = buffer or RowBuffer()
         self._message: Exchange | None = None
         self._last: Report | None = None
@@ -209,10 +214,10 @@ class ClientCore:
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
-    def _take(self, lane: int) -> tuple[TrialClock, Prompt]:
+    def _take(self, lane: int) -> tuple[TrialClock, list[Prompt]]:
         trial = self._queues[lane].popleft()
-        prompt = self._prompt(trial, lane)
-        return self._clock_of(trial), prompt
+        prompts = self._prompts(trial, lane)
+        return self._clock_of(trial), prompts
 
     def _clock_of(self, trial: int) -> TrialClock:
         """The trial's clock; what its first attempts may cost is set aside now, not when they come to ask."""
@@ -225,26 +230,26 @@ class ClientCore:
             trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0, known=known
         )
 
-    async def _work(self, clock: TrialClock, prompt: Prompt, lane: int) -> None:
+    async def _work(self, clock: TrialClock, prompts: list[Prompt], lane: int) -> None:
         """One place of a lane's window: a trial, and the next as soon as it is over, without a turn of the loop between.
 
         Calls that were sent together end together. If all that ended were read before anything is sent, the sends would
         move ever closer together, round after round, until most of the window waits for the loop instead of the provider.
         """
         try:
-            while await self._run(clock, prompt) and self._queues[lane] and not self._stopping:
-                clock, prompt = self._take(lane)
+            while await self._run(clock, prompts) and self._queues[lane] and not self._stopping:
+                clock, prompts = self._take(lane)
                 self._poke_if_due()
         finally:
             self._in_flight[lane] -= 1
             self._poke_if_due()
 
-    async def _run(self, clock: TrialClock, prompt: Prompt) -> bool:
+    async def _run(self, clock: TrialClock, prompts: list[Prompt]) -> bool:
         """One trial; False where it was cut short."""
         trial, index = clock.trial, clock.trial % len(self._conditions)
         item = self._item(trial)
         try:
-            results = await self._conditions[index].ask(clock, item, prompt, self._caller)
+            results = await self._conditions[index].ask(clock, item, prompts, self._caller)
         except (HandedBack, asyncio.CancelledError) as reason:
             # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends with it.
             self._returned.append(trial)
@@ -253,7 +258,7 @@ class ClientCore:
             return isinstance(reason, HandedBack)
         finally:
             self._caller.purse.settle(index, clock.allowance_usd, 0.0)
-        self._answered.append((trial, item, prompt, results))
+        self._answered.append((trial, item, prompts, results))
         if len(self._answered) >= _TOGETHER:
             self._score()
         return True
@@ -270,9 +275,9 @@ class ClientCore:
 
     def _score(self) -> None:
         answered, self._answered = self._answered, []
-        for trial, item, prompt, results in answered:
+        for trial, item, prompts, results in answered:
             row = self._conditions[trial % len(self._conditions)].row(trial, item, results)
-            self._rows.append(row, self._new_prompt(prompt))
+            self._rows.append(row, self._new_prompts(prompts))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -285,31 +290,41 @@ class ClientCore:
     def _item(self, trial: int) -> Item:
         return self._setup.items[trial // (len(self._conditions) * self._setup.plan.repeats)]
 
-    def _prompt(self, trial: int, lane: int) -> Prompt:
-        """The trial's prompt. A block's conditions that ask the same share one, and the next trials' are made with it."""
-        item, variant = self._item(trial), self._variant[trial % len(self._conditions)]
-        prompt = self._rendered[lane].get((item.id, variant))
-        if prompt is None:
+    def _prompts(self, trial: int, lane: int) -> list[Prompt]:
+        """The prompt of each call. Calls of a block that ask the same share one, and the next trials' are made with it."""
+        rendered, keys = self._rendered[lane], self._prompt_keys(trial)
+        if not all(key in rendered for key in keys):
             rendered = self._rendered[lane] = self._render((trial, *islice(self._queues[lane], _TOGETHER)))
-            prompt = rendered[item.id, variant]
-        return prompt
+        return [rendered[key] for key in keys]
 
-    def _render(self, trials: Iterable[int]) -> dict[tuple[str, int], Prompt]:
-        rendered: dict[tuple[str, int], Prompt] = {}
+    def _prompt_keys(self, trial: int) -> list[_PromptKey]:
+        block, condition = divmod(trial, len(self._conditions))
+        item, repeat = divmod(block, self._setup.plan.repeats)
+        return [
+            (item, repeat if self._renderers[variant].varies else 0, variant)
+            for variant in self._variants[condition]
+        ]
+
+    def _render(self, trials: Iterable[int]) -> dict[_PromptKey, Prompt]:
+        rendered: dict[_PromptKey, Prompt] = {}
         for trial in trials:
-            item, variant = self._item(trial), self._variant[trial % len(self._conditions)]
-            if (item.id, variant) not in rendered:
-                rendered[item.id, variant] = Prompt(self._conditions[variant].renderer.render(item))
+            for key in self._prompt_keys(trial):
+                if key not in rendered:
+                    item, repeat, variant = key
+                    messages = self._renderers[variant].render(self._setup.items[item], repeat)
+                    rendered[key] = Prompt(messages)
         return rendered
 
-    def _new_prompt(self, prompt: Prompt) -> tuple[str, str] | None:
-        """The prompt's text travels with the first row that uses it."""
-        if prompt.key in self._known_prompts:
-            return None
-        if len(self._known_prompts) >= _KNOWN_PROMPTS:
-            self._known_prompts.clear()
-        self._known_prompts.add(prompt.key)
-        return prompt.key, prompt_text(prompt.messages)
+    def _new_prompts(self, prompts: list[Prompt]) -> list[tuple[str, str]]:
+        """A prompt's text travels with the first row that uses it."""
+        new = []
+        for prompt in prompts:
+            if prompt.key not in self._known_prompts:
+                if len(self._known_prompts) >= _KNOWN_PROMPTS:
+                    self._known_prompts.clear()
+                self._known_prompts.add(prompt.key)
+                new.append((prompt.key, prompt_text(prompt.messages)))
+        return new
 
     def wanting(self) -> None:
         """A call began to wait for money."""

@@ -7,6 +7,7 @@ same row as the run that recorded them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from math import fsum
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from crucible_ray.calls.budget import Purse
 from crucible_ray.ensemble import Ballot, majority, normalizer
 from crucible_ray.experiment.plan import ConditionPlan
 from crucible_ray.metrics import score_accuracy
-from crucible_ray.prompts import Renderer, answer_key, parser, prompt_key
+from crucible_ray.prompts import answer_key, parser, prompt_key
 from crucible_ray.records import Call, Fatal, Item, Message, Reply, Row, Usage
 
 PARSE_FAILED = "parse_failed"
@@ -59,7 +60,7 @@ def recorded_result(attempts: list[Call]) -> CallResult:
 
 
 class Prompt:
-    """A rendered prompt: rendered once per item and shared by the conditions that ask the same."""
+    """A rendered prompt: rendered once per item and shared by the calls that ask the same."""
 
     __slots__ = ("key", "messages")
 
@@ -123,21 +124,22 @@ class TrialClock:
 
 
 class Condition:
-    """A condition ready to run: its template compiled, its parser chosen."""
+    """A condition ready to run: its parsers chosen."""
 
     def __init__(self, index: int, plan: ConditionPlan) -> None:
         self.index, self.plan = index, plan
-        self.renderer = Renderer(plan.prompt)
-        self._parse = parser(plan.parse)
+        self._parse = [parser(parse) for parse in plan.parses]
         self._normalize = normalizer(plan.normalize)
 
-    async def ask(self, clock: TrialClock, item: Item, prompt: Prompt, caller: Caller) -> list[CallResult]:
-        """The trial's calls, in member order. Raises HandedBack."""
+    async def ask(
+        self, clock: TrialClock, item: Item, prompts: Sequence[Prompt], caller: Caller
+    ) -> list[CallResult]:
+        """The trial's calls, in member order; `prompts` has one for each. Raises HandedBack."""
         if self.plan.vote is None:
-            return [await caller.call(clock, self.index, 0, item, prompt)]
+            return [await caller.call(clock, self.index, 0, item, prompts[0])]
         tasks = [
             asyncio.ensure_future(caller.call(clock, self.index, k, item, prompt))
-            for k in range(len(self.plan.calls))
+            for k, prompt in enumerate(prompts)
         ]
         try:
             return await asyncio.gather(*tasks)
@@ -151,25 +153,25 @@ class Condition:
         """What the calls of a trial come to: one answer, one score."""
         if self.plan.vote is not None:
             return self._voted(trial, item, results)
-        prediction, error = self._read(results[0], item)
+        prediction, error = self._read(0, results[0], item)
         return self._row(trial, item, results, prediction, error)
 
     def _voted(self, trial: int, item: Item, results: list[CallResult]) -> Row:
         ballots = []
-        for result in results:
-            answer, error = self._read(result, item)
+        for k, result in enumerate(results):
+            answer, error = self._read(k, result, item)
             ballots.append(Ballot(answer=answer, failed=error not in ANSWERED))
         vote = majority(ballots, quorum=self.plan.quorum, normalize=self._normalize)
         row = self._row(trial, item, results, vote.winner, vote.reason)
         return msgspec.structs.replace(row, consensus=vote.consensus, votes=vote.votes)
 
-    def _read(self, result: CallResult, item: Item) -> tuple[str | None, str | None]:
+    def _read(self, call: int, result: CallResult, item: Item) -> tuple[str | None, str | None]:
         """(answer, error) of one call."""
         if result.reply is None:
             return None, result.error
         if not result.reply.text.strip() and result.reply.finish_reason == "length":
             return None, TRUNCATED
-        answer = self._parse(result.reply.text, item)
+        answer = self._parse[call](result.reply.text, item)
         return answer, None if answer is not None else PARSE_FAILED
 
     def _row(

@@ -64,14 +64,45 @@ def test_check_shows_the_exact_request_what_it_costs_and_how_a_reply_is_read(cap
     first = shown[0]
     body = json.loads(first["calls"][0]["body"])
     assert (body["model"], body["max_tokens"]) == ("gpt-4o-mini-2024-07-18", 20)
-    assert body["messages"] == first["messages"]
+    assert body["messages"] == first["calls"][0]["messages"]
     assert first["calls"][0]["url"] == "https://api.openai.com/v1/chat/completions"
     assert 0 < first["calls"][0]["prompt_tokens"] < first["calls"][0]["prompt_tokens_bound"]
     assert first["calls"][0]["cost_bound_usd"] == pytest.approx(
         (0.15 * first["calls"][0]["prompt_tokens_bound"] + 0.6 * 20) * 1e-6
     )
-    assert first["sample_reply"] == f"The answer is {first['expected']}."
-    assert (first["parsed"], first["correct"]) == (first["expected"], 1)
+    (reading,) = first["readings"]
+    assert reading["sample_reply"] == f"The answer is {first['expected']}."
+    assert (reading["parsed"], reading["correct"]) == (first["expected"], 1)
+
+
+def test_check_shows_what_each_member_is_asked_and_how_it_is_read(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "members.toml").write_text(
+        """
+        name = "m"
+        dataset = "demo"
+        sample_size = 2
+        few_shot = { k = 1 }
+        [[conditions]]
+        type = "ensemble"
+        name = "mixed"
+        members = [
+          "gpt4o",
+          { model = "gpt4o_mini", system = "JSON", parse = "json:letter", few_shot = { k = 0 } },
+        ]
+        """
+    )
+    (first, _) = _json(capsys, "check", "members.toml", "--show", "2")["shown"]
+    plain, own = (json.loads(call["body"])["messages"] for call in first["calls"])
+    assert [turn["role"] for turn in plain] == ["user", "assistant", "user"]
+    assert [turn["role"] for turn in own] == ["system", "user"]
+    assert [each["parse"] for each in first["readings"]] == ["choice", "json:letter"]
+    assert first["readings"][1]["sample_reply"] == f'{{"letter":"{first["expected"]}"}}'
+    assert [each["correct"] for each in first["readings"]] == [1, 1]
+    assert main(["check", "members.toml", "--show", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "parse choice, 1 of 50 examples shown" in out
+    assert "its own prompt, parse json:letter" in out
+    assert " of gpt4o_mini (parse json:letter) would be read as " in out
 
 
 def test_check_shows_every_member_of_an_ensemble(capsys: Capture) -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crucible_ray.datasets import nested_sample
+from crucible_ray.datasets.sampling import example_pool
 from crucible_ray.records import Item
 
 ITEMS = [Item(id=f"q{number}", input="?") for number in range(200)]
@@ -32,3 +33,22 @@ def test_what_is_drawn_does_not_depend_on_the_order_of_the_source() -> None:
 
 def test_a_sample_is_the_same_on_every_machine() -> None:
     assert [item.id for item in nested_sample(ITEMS, 3, seed=0)] == ["q42", "q75", "q132"]
+
+
+def test_the_pool_is_what_a_sample_takes_last_so_samples_nest_and_are_not_shown() -> None:
+    source = [Item(id=str(k), input=f"q{k}", expected="x") for k in range(300)]
+    pool = example_pool(source, 5, 3)
+    assert len(pool) == 64
+    for size in (10, 100, 236):
+        assert not {item.id for item in pool} & {item.id for item in nested_sample(source, size, 3)}
+    assert example_pool(source, 5, 4) != pool
+    assert example_pool(source[::-1], 5, 3) == pool
+
+
+def test_the_pool_holds_no_question_twice_and_none_without_an_answer() -> None:
+    source = [Item(id=str(k), input=f"q{k // 2}", expected="x" if k % 3 else None) for k in range(40)]
+    pool = example_pool(source, 18, 0)
+    assert len(pool) == 19
+    assert len({item.input for item in pool}) == len(pool)
+    assert all(item.expected for item in pool)
+    assert len(example_pool(source, 1, 0)) == 10

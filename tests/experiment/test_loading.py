@@ -266,7 +266,7 @@ def test_every_fault_of_a_toml_file_is_named_at_once(tmp_path: Path) -> None:
         "Experiment: name is missing.",
         "there is no option 'repeet': did you mean 'repeat'?",
         "repeat = 0: expected int >= 1.",
-        "option 'few_shot' is not supported by this version.",
+        "few_shot must be a table.",
         "analysis must be a table.",
         "hypotheses[0]: Hypothesis: there is no option 'c'",
         "budget: Budget: there is no option 'max_totl': did you mean 'max_total'?",

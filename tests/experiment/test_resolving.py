@@ -160,6 +160,7 @@ def test_the_dataset_is_asked_for_by_the_experiments_seed_unless_it_has_its_own(
         "split": None,
         "filter": None,
         "repeat": 1,
+        "examples": 0,
     }
     own = Experiment(name="x", dataset=Dataset("mmlu", path="p", sample_size=5, seed=9), seed=4)
     (arguments,) = dataset_arguments(own, Settings())

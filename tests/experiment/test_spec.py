@@ -34,7 +34,7 @@ def test_an_option_of_a_later_version_is_refused_by_name() -> None:
     for make, option in (
         (lambda **o: Ensemble(["a"], **o), "weights"),
         (lambda **o: Ensemble(["a"], **o), "hedge_delay_s"),
-        (lambda **o: Experiment(name="x", **o), "few_shot"),
+        (lambda **o: Experiment(name="x", **o), "blind"),
         (lambda **o: Model("m", **o), "fallback"),
     ):
         with pytest.raises(SpecError, match=f"option '{option}' is not supported by this version"):
@@ -88,7 +88,9 @@ def test_every_fault_is_reported_at_once() -> None:
         name="",
         conditions=[
             Model("gpt4o_min", temperature=-1, parse="choise", extra={"temperature": 1, "stream": True}),
-            Ensemble(["gpt4o", Model("b/x", parse="text")], vote="weighted", execution="cascade", quorum=5),
+            Ensemble(
+                ["gpt4o", Model("b/x", normalize="none")], vote="weighted", execution="cascade", quorum=5
+            ),
             Model("gpt4o_min"),
         ],
         metrics=["acuracy", "f1_score"],
@@ -122,7 +124,7 @@ def test_every_fault_is_reported_at_once() -> None:
         "extra.stream",
         "vote = 'weighted' is not supported by this version",
         "execution = 'cascade' is not supported by this version",
-        "members[1]: parse of a member is not supported",
+        "members[1]: normalize: a vote matches all answers alike",
         "quorum = 5: there are only 2 members.",
         "conditions[0] and conditions[2] are both called 'gpt4o_min'",
         "hypotheses[0]: no condition is called 'ensembl': did you mean 'ensemble'?",
@@ -151,7 +153,7 @@ def _problems(**options: Any) -> str:
         ({"conditions": [Ensemble([""])]}, "must not be empty"),
         ({"conditions": [Model("m", extra={"x": object()})]}, "cannot be written as JSON"),
         ({"parse": len}, "functions are not supported"),
-        ({"parse": "(\\d+)"}, "regular expressions are not supported"),
+        ({"parse": "\\d+"}, "needs one group"),
         ({"metrics": [len]}, "functions are not supported"),
         ({"metrics": "accuracy"}, "expected array"),
         ({"hypotheses": "accuracy: a > b"}, "must be a list"),

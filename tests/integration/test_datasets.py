@@ -51,11 +51,19 @@ def test_each_dataset_has_its_own_prompt_and_its_own_way_to_read_replies() -> No
     prepared = prepare()
     shown = {each.item.partition(":")[0]: each for each in show(prepared, len(prepared.items))}
     assert (
-        shown["science"].messages[-1].content.endswith("Answer with the letter of the correct choice only.")
+        shown["science"]
+        .calls[0]
+        .messages[-1]
+        .content.endswith("Answer with the letter of the correct choice only.")
     )
-    assert shown["test_dataset"].messages[-1].content.endswith("End your reply with the answer as a number.")
-    assert shown["cities"].messages[-1].content.startswith("Which city is number ")
-    assert all(each.correct == 1 for each in shown.values())
+    assert (
+        shown["test_dataset"]
+        .calls[0]
+        .messages[-1]
+        .content.endswith("End your reply with the answer as a number.")
+    )
+    assert shown["cities"].calls[0].messages[-1].content.startswith("Which city is number ")
+    assert all(each.readings[0].correct == 1 for each in shown.values())
 
 
 def test_ids_stay_those_of_the_dataset_behind_its_name_and_so_do_samples() -> None:

@@ -65,7 +65,8 @@ def table(*rows: Row, prompts: Iterable[tuple[str, str] | None] = ()) -> pa.Tabl
     buffer = RowBuffer()
     texts = list(prompts)
     for k, one in enumerate(rows):
-        buffer.append(one, texts[k] if k < len(texts) else None)
+        text = texts[k] if k < len(texts) else None
+        buffer.append(one, () if text is None else (text,))
     return read_rows(buffer.take())
 
 

@@ -85,3 +85,14 @@ def test_the_key_is_the_hash_of_the_text() -> None:
     assert text == '[{"role":"system","content":"s"},{"role":"user","content":"Capital of France?"}]'
     assert prompt_key(messages) == blake2b(text.encode(), digest_size=16).hexdigest()
     assert prompt_key(messages) != prompt_key(render("{{ input }}"))
+
+
+def test_messages_are_rendered_turn_by_turn_after_the_system() -> None:
+    turns = (Message("user", "{{ input }}"), Message("assistant", "{{ hint }}?"), Message("user", "Go on."))
+    made = Renderer(PromptPlan(system="s", messages=turns)).render(ITEM)
+    assert [(turn.role, turn.content) for turn in made] == [
+        ("system", "s"),
+        ("user", "Capital of France?"),
+        ("assistant", "Seine?"),
+        ("user", "Go on."),
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crucible_ray.prompts import Renderer
 from crucible_ray.records import Call, Item, Row
 from crucible_ray.runtime.trial import CallResult, Condition, HandedBack, Prompt, TrialClock
 from tests.runtime.making import ScriptedCaller, attempt, call_of, condition, failed, items, model, said
@@ -36,8 +37,8 @@ def ask(
             "c", *calls, vote="majority" if vote else None, quorum=quorum if vote else 1, **options
         )
         one = Condition(0, plan)
-        prompt = Prompt(one.renderer.render(item))
-        return one.row(7, item, await one.ask(TrialClock(7), item, prompt, ScriptedCaller(answer)))
+        prompts = [Prompt(Renderer(each).render(item)) for each in plan.prompts]
+        return one.row(7, item, await one.ask(TrialClock(7), item, prompts, ScriptedCaller(answer)))
 
     return asyncio.run(main())
 
@@ -176,9 +177,9 @@ def test_a_member_that_is_handed_back_hands_the_trial_back_and_ends_the_others()
 
     async def main() -> None:
         one = Condition(0, condition("c", *(call_of(model(n)) for n in "abc"), vote="majority"))
-        prompt = Prompt(one.renderer.render(ITEM))
+        prompts = [Prompt(Renderer(each).render(ITEM)) for each in one.plan.prompts]
         with pytest.raises(HandedBack):
-            await one.ask(TrialClock(0), ITEM, prompt, ScriptedCaller(answer))
+            await one.ask(TrialClock(0), ITEM, prompts, ScriptedCaller(answer))
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(main())
