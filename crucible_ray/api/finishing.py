@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, encode, reduce
 from crucible_ray.reports import KillFact, RunFacts
+from crucible_ray.runtime.bounds import Load, bound_by
 
 _COLUMNS = [
     "trial", "error", "prediction", "correct", "latency_us", "cost_usd", "input_tokens", "output_tokens",
@@ -51,7 +53,7 @@ def analyse(
     """The analysis of the rows that count; `scratch` is a folder for what does not fit into memory."""
     with tempfile.TemporaryDirectory(dir=scratch) as aside:
         rows = kept_rows(log, state, scratch=Path(aside), columns=_COLUMNS)
-        return reduce(plan, rows, member_score=member_score(plan, items))
+        return reduce(plan, rows, member_score=member_score(plan, items), items=items)
 
 
 async def finish(
@@ -69,6 +71,7 @@ async def finish(
     runtime: str = "ray",
 ) -> RunResult:
     """Write every artifact and read the result off them. Raises CannotContinue."""
+    began_s = time.monotonic()
     state = await read_state(log, conditions=len(plan.conditions))
     write_results(
         folder,
@@ -80,7 +83,18 @@ async def finish(
         experiment_folder=base,
     )
     analysis = analyse(plan, items, log, state, scratch=folder)
-    facts = _facts(plan, analysis, folder, state, session, priced, estimated_usd, planted, runtime)
+    facts = _facts(
+        plan,
+        analysis,
+        folder,
+        state,
+        session,
+        priced,
+        estimated_usd,
+        planted,
+        runtime,
+        time.monotonic() - began_s,
+    )
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
     with written_aside(folder) as aside:
@@ -128,6 +142,7 @@ def _facts(
     estimated_usd: float | None,
     planted: float | None,
     runtime: str,
+    finishing_s: float,
 ) -> RunFacts:
     kill = None
     if session.killed_at is not None:
@@ -150,7 +165,7 @@ def _facts(
         retries=session.retries,
         throttled=session.throttled,
         quota_wait_s=session.quota_wait_s,
-        bound_by=bound_by(session),
+        bound_by=bound_by(_load(plan, session, finishing_s)),
         results_dir=str(folder),
         kill=kill,
         planted=planted,
@@ -187,18 +202,17 @@ def _model_versions(folder: Path) -> dict[str, str]:
     return {name: ", ".join(each) if isinstance(each, list) else str(each) for name, each in versions.items()}
 
 
-def bound_by(session: Session) -> str:
-    """What kept the run from being faster."""
-    if session.calls == 0 or session.duration_s <= 0:
-        return "nothing: no call was needed"
-    if session.throttled > 0.02 * session.calls:
-        return "the provider's refusals (429)"
-    # Each call's wait for a slot against the run's length: a queue for quota was there all the time or it was not.
-    if (
-        session.quota_wait_s / session.calls > 0.25 * session.duration_s
-        or session.quota_wait_s > session.duration_s
-    ):
-        return "the provider's limit"
-    if session.client_cpu_s > 0.8 * session.duration_s * max(1, session.clients):
-        return "our CPU: more clients would help"
-    return "calls in flight and how long each takes"
+def _load(plan: Plan, session: Session, finishing_s: float) -> Load:
+    return Load(
+        driven_s=session.driven_s,
+        calls=session.calls,
+        throttled=session.throttled,
+        quota_wait_s=session.quota_wait_s,
+        call_s=session.call_s,
+        clients=session.clients,
+        client_cpu_s=session.client_cpu_s,
+        peak=session.peak,
+        tail_s=session.tail_s,
+        finishing_s=finishing_s,
+        own_rate=plan.rate_limit,
+    )

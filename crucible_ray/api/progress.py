@@ -76,6 +76,8 @@ def note_line(note: Note) -> str:
             )
         case "reused":
             return _reused(facts)
+        case "silent_zeros":
+            return printable(f"Warning: {facts['told']}")
         case "stopping":
             return (
                 f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"

@@ -29,6 +29,7 @@ from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
 from crucible_ray.api.reusing import AUTO, reuse_replies, sources
 from crucible_ray.api.simulating import served
 from crucible_ray.api.waiting import WAITING
+from crucible_ray.api.warning import Warnings
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.errors import CrucibleError, ParameterRefused, RefusedKey, UsageError
 from crucible_ray.experiment.grid import Order
@@ -62,6 +63,11 @@ class Session:
     quota_wait_s: float = 0.0
     lag_s: float = 0.0
     client_cpu_s: float = 0.0
+    call_s: float = 0.0
+    driven_s: float = 0.0
+    """From the first exchange with a client to the end of the last trial."""
+    peak: int = 0
+    tail_s: float = 0.0
     deaths: int = 0
     killed_at: float | None = None
     handed_back: int = 0
@@ -242,7 +248,8 @@ async def _drive(
     lanes = lanes_of(plan.conditions)
     async with served(plan, folder / "dataset.jsonl") as live_plan:
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
-        watch = _Watch(plan, options, fleet, session, state)
+        warnings = Warnings(plan, prepared.items)
+        watch = _Watch(plan, options, fleet, session, state, warnings)
         watch.tell("starting", None)
         nodes = await fleet.ready()
         clients = session.clients = options.clients or prepared.settings.run.clients or nodes
@@ -265,7 +272,7 @@ async def _drive(
             bounds_usd=bounds,
             known=known,
             on_event=watch.note,
-            on_rows=log.rows(live_plan, prepared.items),
+            on_rows=warnings.listening(log.rows(live_plan, prepared.items)),
         )
         watching = asyncio.ensure_future(watch.run(driver))
         try:
@@ -385,7 +392,13 @@ class _Watch:
     """Tells the caller how it goes, and kills a client on purpose where that was asked for."""
 
     def __init__(
-        self, plan: Plan, options: Options, fleet: Fleet, session: Session, state: JournalState
+        self,
+        plan: Plan,
+        options: Options,
+        fleet: Fleet,
+        session: Session,
+        state: JournalState,
+        warnings: Warnings,
     ) -> None:
         self._plan, self._options, self._fleet, self._session = plan, options, fleet, session
         self._earlier_failed = state.failed.count
@@ -394,6 +407,8 @@ class _Watch:
         self._last: tuple[float, int] = (self._began_s, 0)
         self._rate = 0.0
         self._warned = False
+        self._warnings = warnings
+        self._drives_s = time.monotonic()
 
     def note(self, name: str, facts: dict[str, object]) -> None:
         """Pass a happening on."""
@@ -404,6 +419,7 @@ class _Watch:
 
     async def run(self, driver: Driver) -> None:
         """Until cancelled."""
+        self._drives_s = time.monotonic()
         pause = min(0.1, self._options.progress_every_s) if self._options.kill_client_at else None
         while True:
             self._kill_if_due(driver)
@@ -453,7 +469,12 @@ class _Watch:
         session.calls, session.retries, session.throttled = tally.calls, tally.retries, tally.throttled
         session.quota_wait_s, session.lag_s, session.deaths = tally.quota_wait_s, tally.lag_s, tally.deaths
         session.client_cpu_s = sum(tally.client_cpu_s.values())
+        session.call_s, session.peak = tally.call_s, tally.peak
+        now_s = asyncio.get_running_loop().time()
+        session.driven_s = time.monotonic() - self._drives_s
+        session.tail_s = now_s - tally.half_s if tally.half_s else 0.0
         session.fatal = driver.fatal
+        self._warn_of_silence()
         self.tell("finishing", driver)
 
     def _kill_if_due(self, driver: Driver) -> None:
@@ -465,7 +486,14 @@ class _Watch:
             self._session.killed_at = share
             self.note("client_killed", {"client": 0, "at": round(share, 3)})
 
+    def _warn_of_silence(self) -> None:
+        """Say what makes scores say less than they seem to, once each."""
+        for found in self._warnings.due():
+            facts = {name: value for name, value in to_builtins(found).items() if value is not None}
+            self.note("silent_zeros", {"told": found.told, **facts})
+
     def _warn_if_due(self, driver: Driver) -> None:
+        self._warn_of_silence()
         budget = self._plan.budget
         if budget.max_total is None or self._warned:
             return

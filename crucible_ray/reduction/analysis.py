@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from crucible_ray.metrics.silence import Silence
+
 _DIGITS = 12
 """Significant digits written: enough for every use, few enough to be the same on every machine."""
 
@@ -175,6 +177,8 @@ class Analysis(Struct, frozen=True, kw_only=True):
     hypotheses: tuple[HypothesisResult, ...]
     datasets: dict[str, DatasetResult] = {}
     """By name, where an experiment asks several."""
+    warnings: tuple[Silence, ...] = ()
+    """What makes scores say less than they seem to."""
     custom: dict[str, Any] = {}
 
 

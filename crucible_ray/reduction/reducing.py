@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from crucible_ray.metrics.registry import metric
+from crucible_ray.metrics.silence import Silences
 from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
 from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
@@ -17,29 +18,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crucible_ray.experiment.plan import Plan
+    from crucible_ray.records import Item
     from crucible_ray.reduction.members import Members, MemberScore
 
 _ALL = slice(None)
 
 
 def reduce(
-    plan: Plan, batches: Iterable[pa.RecordBatch], *, member_score: MemberScore | None = None
+    plan: Plan,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    member_score: MemberScore | None = None,
+    items: Sequence[Item] = (),
 ) -> Analysis:
     """Analyse the kept rows of a run, one row per trial at most; trials without a row are pending.
 
-    member_score: scores one ensemble member's reply by itself, `(condition, member, item, text) -> 1 or 0`;
-    without it ensembles are reported without their members. Memory: a few floats per trial. Raises SpecError for an
-    unknown metric, StatsError for an unknown correction.
+    member_score: scores one ensemble member's reply by itself, `(condition, member, item, text) -> 1 or 0`; without
+    it ensembles are reported without their members. items: the plan's, for what depends on them (warnings of equal
+    replies). Memory: a few floats per trial. Raises SpecError for an unknown metric, StatsError for an unknown
+    correction.
     """
     for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):
         metric(name)  # refused here, before the rows are read
-    table, members = Table(plan), None
+    table, members, silences = Table(plan), None, Silences(plan, items)
     if member_score is not None:
         from crucible_ray.reduction.members import Members
 
         members = Members(plan, member_score)
     for batch in batches:
         table.add(batch)
+        silences.add(batch)
         if members is not None:
             members.add(batch)
     alpha = round(1 - plan.analysis.confidence, 12)
@@ -57,6 +65,7 @@ def reduce(
         comparisons=comparisons,
         hypotheses=hypotheses,
         datasets=_datasets(plan, table, members, alpha) if len(plan.datasets) > 1 else {},
+        warnings=tuple(silences.found()),
     )
 
 

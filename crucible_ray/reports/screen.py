@@ -43,6 +43,7 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
             lines.append(f"    {complete.failed} of {complete.planned} failed: {classes}")
         if complete.parse_failed:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
+    lines += [f"  Warning: {found.told}" for found in analysis.warnings]
     lines += [
         f"Bound by: {facts.bound_by}   {words.duration(facts.duration_s)}",
         f"Results saved to: {facts.results_dir}",

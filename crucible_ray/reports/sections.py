@@ -201,6 +201,11 @@ def _why(c: Comparison) -> str:
     return text
 
 
+def _warnings(source: Source) -> list[Section]:
+    found = source.analysis.warnings
+    return [Section("Warnings", (Bullets(tuple(each.told for each in found)),))] if found else []
+
+
 def _completeness(source: Source) -> list[Section]:
     analysis = source.analysis
     rows = [
@@ -430,6 +435,7 @@ def described(condition: ConditionPlan) -> str:
 _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _overview,
     _finding,
+    _warnings,
     _hypotheses,
     _conditions,
     lambda source: by_dataset(source.plan, source.analysis),

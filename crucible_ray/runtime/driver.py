@@ -257,7 +257,7 @@ class Driver:
             lanes = self.frontier.lane_of(self._keep(index, report.rows))
             finished = np.bincount(lanes, minlength=self._lanes).tolist()
         self._granting.heard(index, report, finished, now_s=self._loop.time())
-        self.tally.hear(index, report)
+        self.tally.hear(index, report, now_s=self._loop.time())
         if report.fatal is not None and self.fatal is None:
             self.fatal = report.fatal
             self.stop("refused")

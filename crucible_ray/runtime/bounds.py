@@ -1,0 +1,70 @@
+"""What kept a run from being faster, judged by what was measured."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+_REFUSED: Final = 0.02
+"""Of all calls, from which refusals are what holds a run up."""
+_WAITING: Final = 0.5
+"""Calls that wait for a send slot, on average over the run, from which the limit is what holds it up."""
+_BUSY: Final = 0.8
+_TAIL: Final = 0.25
+
+
+class Load(Struct, frozen=True, kw_only=True):
+    """What a session measured. Seconds of wall clock, unless said otherwise."""
+
+    driven_s: float
+    """From the first exchange with a client to the end of the last trial."""
+    calls: int
+    throttled: int = 0
+    """429s."""
+    quota_wait_s: float = 0.0
+    """Waiting for send slots, summed over calls."""
+    call_s: float = 0.0
+    """From send to answer, summed over calls."""
+    clients: int = 1
+    client_cpu_s: float = 0.0
+    """CPU time, summed over clients."""
+    peak: int = 0
+    """Trials in flight at most."""
+    tail_s: float = 0.0
+    """At the end, with fewer than half as many in flight."""
+    finishing_s: float = 0.0
+    """Results, scores and analysis, after the last trial."""
+    own_rate: float | None = None
+    """The experiment's `rate_limit`, requests per second."""
+
+
+def bound_by(load: Load) -> str:
+    """The one thing that held the run up most, with the numbers that say so."""
+    if not load.calls or load.driven_s <= 0:
+        return "nothing: no call was needed"
+    if load.throttled > _REFUSED * load.calls:
+        return f"the provider's refusals ({load.throttled:,} x 429 in {load.calls:,} calls)"
+    waiting = load.quota_wait_s / load.driven_s
+    if waiting >= _WAITING:
+        whose = (
+            "the provider's limit"
+            if load.own_rate is None
+            else f"the provider's limit or rate_limit {load.own_rate:g}"
+        )
+        return f"{whose} ({waiting:.3g} calls waited for a slot on average)"
+    busy = load.client_cpu_s / (load.driven_s * max(1, load.clients))
+    if busy >= _BUSY:
+        return (
+            f"our CPU (clients were busy {100 * min(busy, 1.0):.0f} % of the time): more clients would help"
+        )
+    if load.finishing_s > load.driven_s:
+        return (
+            f"scoring and writing results ({load.finishing_s:.1f} s, against {load.driven_s:.1f} s of asking)"
+        )
+    if load.tail_s > _TAIL * load.driven_s:
+        return (
+            f"the tail (the last {load.tail_s:.1f} s of {load.driven_s:.1f} s with fewer than half of {load.peak:,} trials "
+            "in flight)"
+        )
+    return f"calls in flight ({load.peak:,} trials at most) and how long each takes ({load.call_s / load.calls:.2g} s)"

@@ -1,0 +1,38 @@
+"""What bound a run, by the numbers that say so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from crucible_ray.runtime.bounds import Load, bound_by
+
+QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak": 48}
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, "calls in flight (48 trials at most) and how long each takes (0.5 s)"),
+        ({"calls": 0}, "nothing: no call was needed"),
+        ({"throttled": 30}, "the provider's refusals (30 x 429 in 1,000 calls)"),
+        (
+            {"throttled": 5, "quota_wait_s": 120.0},
+            "the provider's limit (12 calls waited for a slot on average)",
+        ),
+        (
+            {"quota_wait_s": 120.0, "own_rate": 50.0},
+            "the provider's limit or rate_limit 50 (12 calls waited for a slot on average)",
+        ),
+        ({"quota_wait_s": 4.0}, "calls in flight (48 trials at most) and how long each takes (0.5 s)"),
+        (
+            {"client_cpu_s": 18.0, "clients": 2},
+            "our CPU (clients were busy 90 % of the time): more clients would help",
+        ),
+        ({"tail_s": 4.0}, "the tail (the last 4.0 s of 10.0 s with fewer than half of 48 trials in flight)"),
+        ({"finishing_s": 30.0}, "scoring and writing results (30.0 s, against 10.0 s of asking)"),
+    ],
+)
+def test_the_one_thing_that_held_a_run_up_is_named_with_its_numbers(how: dict[str, Any], told: str) -> None:
+    assert bound_by(Load(**(QUIET | how))) == told
