@@ -69,7 +69,7 @@ def _call(call: CallPlan) -> dict[str, Any]:
         "model": call.model.model,
         "base_url": None if own else call.model.base_url,
         "temperature": call.temperature,
-        "max_tokens": call.max_tokens,
+        "max_tokens": _max_tokens(call),
         "timeout_s": call.timeout_s,
         "attempt_timeout_s": call.attempt_timeout_s,
         "extra": call.extra,
@@ -83,3 +83,9 @@ def _prompt(prompt: PromptPlan) -> dict[str, Any]:
     later = {"messages": prompt.messages, "few_shot": prompt.few_shot}
     used = {name: value for name, value in later.items() if value}
     return {"template": prompt.template, "system": prompt.system, **used}
+
+
+def _max_tokens(call: CallPlan) -> int | None:
+    """Anthropic's format has to have one: where none is set, the catalogue's is sent, and counts."""
+    unset = call.max_tokens is None and call.model.provider == "anthropic"
+    return call.model.max_output_tokens if unset else call.max_tokens

@@ -41,7 +41,7 @@ _REASONS = {
     "refusal": "content_filter",
     "tool_use": "tool_calls",
 }
-_PARAM = re.compile(r"([a-z][a-z_]*(?:\.\w+)*): ")
+_PARAM = re.compile(r"^([a-z][a-z_]*(?:\.\w+)*): |`([a-z][a-z_]*(?:\.\w+)*)`")
 _MINUTE_S = 60.0
 
 
@@ -163,12 +163,12 @@ def _usage(usage: _Usage | None) -> Usage:
 
 
 def _complaint(body: bytes) -> Complaint:
-    """Anthropic names the field in front of its message: `temperature: Input should be ...`."""
+    """Anthropic names the field in front of its message or in ticks: "`temperature` is deprecated for this model"."""
     said = complaint(body)
-    found = (
-        _PARAM.match(said.message) if said.param is None and said.kind == "invalid_request_error" else None
-    )
-    return said if found is None else replace(said, param=found[1])
+    if said.param is not None or said.kind != "invalid_request_error":
+        return said
+    found = _PARAM.search(said.message)
+    return said if found is None else replace(said, param=found[1] or found[2])
 
 
 def _per_minute(named: Mapping[str, str], what: str) -> float | None:

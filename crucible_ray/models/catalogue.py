@@ -20,14 +20,14 @@ from crucible_ray.records import Limits, ModelRef
 from crucible_ray.settings import ModelTable, Settings, did_you_mean, is_loopback
 
 _LONG: Final = {
-    "gemini_flash": "google/gemini-2.5-flash",
-    "gemini_pro": "google/gemini-2.5-pro",
+    "gemini_flash": "google/gemini-3.5-flash-lite",
+    "gemini_pro": "google/gemini-3.1-pro-preview",
     "openai_gpt35_turbo": "openai/gpt-3.5-turbo-0125",
     "openai_gpt4o_mini": "openai/gpt-4o-mini-2024-07-18",
     "openai_gpt4o": "openai/gpt-4o-2024-08-06",
     "anthropic_haiku": "anthropic/claude-haiku-4-5-20251001",
-    "anthropic_sonnet": "anthropic/claude-sonnet-4-5-20250929",
-    "anthropic_opus": "anthropic/claude-opus-4-5-20251101",
+    "anthropic_sonnet": "anthropic/claude-sonnet-4-6",
+    "anthropic_opus": "anthropic/claude-opus-4-6",
 }
 
 ALIASES: Final[dict[str, str]] = {
@@ -39,7 +39,11 @@ ALIASES: Final[dict[str, str]] = {
     "claude_sonnet": _LONG["anthropic_sonnet"],
     "claude_opus": _LONG["anthropic_opus"],
 }
-"""Which `provider/model-id` each alias stands for; dated, but for Google, whose stable ids have no date."""
+"""Which `provider/model-id` each alias stands for: dated, but where a provider's ids have no date.
+
+Where an alias names a family, it is the successor that the provider names at a like price, or else the newest
+that takes a `temperature`; none of them had an announced end in 2026-11.
+"""
 
 SERVERS: Final[dict[str, str | None]] = {
     "openai": "https://api.openai.com/v1",

@@ -56,38 +56,32 @@ def price_of(provider: str, model: str, *, at: datetime | None = None) -> Price 
 def max_output_tokens(model: str) -> int | None:
     """The longest output that the provider documents for a model id; None where we do not know it."""
     name = model.rpartition("/")[2].lower()
+    if name.startswith("claude"):
+        name = name.replace(".", "-")  # as routers write the version
     return _MAX_OUTPUT.get(name) or _MAX_OUTPUT.get(_VERSION.sub("", name))
 
 
-_VERSION: Final = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|\d{3}|latest)$")
+_VERSION: Final = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|\d{3}|latest|preview-\d{2}-\d{2,4})$")
 
-_MAX_OUTPUT: Final[dict[str, int]] = {
-    "gpt-3.5-turbo": 4_096,
-    "gpt-4o-2024-05-13": 4_096,
-    "gpt-4o": 16_384,
-    "gpt-4o-mini": 16_384,
-    "gpt-4.1": 32_768,
-    "gpt-4.1-mini": 32_768,
-    "gpt-4.1-nano": 32_768,
-    "gpt-5": 128_000,
-    "gpt-5-mini": 128_000,
-    "gpt-5-nano": 128_000,
-    "o3": 100_000,
-    "o3-mini": 100_000,
-    "o4-mini": 100_000,
-    "claude-3-haiku": 4_096,
-    "claude-3-opus": 4_096,
-    "claude-3-5-haiku": 8_192,
-    "claude-3-5-sonnet": 8_192,
-    "claude-haiku-4-5": 64_000,
-    "claude-sonnet-4-5": 64_000,
-    "claude-opus-4-1": 32_000,
-    "claude-opus-4-5": 64_000,
-    "gemini-2.0-flash": 8_192,
-    "gemini-2.5-flash": 65_536,
-    "gemini-2.5-pro": 65_536,
+_BY_SIZE: Final = {
+    4_096: "gpt-3.5-turbo gpt-4-turbo gpt-4o-2024-05-13 claude-3-haiku claude-3-sonnet claude-3-opus",
+    8_192: """gpt-4 claude-3-5-haiku claude-3-5-sonnet gemini-1.5-flash gemini-1.5-flash-8b gemini-1.5-pro
+        gemini-2.0-flash gemini-2.0-flash-lite""",
+    16_384: "gpt-4o gpt-4o-mini gpt-5-chat gpt-5.1-chat",
+    32_000: "claude-opus-4 claude-opus-4-0 claude-opus-4-1",
+    32_768: "gpt-4.1 gpt-4.1-mini gpt-4.1-nano",
+    64_000: """claude-3-7-sonnet claude-sonnet-4 claude-sonnet-4-0 claude-haiku-4-5 claude-sonnet-4-5
+        claude-opus-4-5""",
+    65_536: """o1-mini gemini-2.5-flash gemini-2.5-flash-lite gemini-2.5-pro gemini-3-flash-preview
+        gemini-3-pro-preview gemini-3.1-flash-lite gemini-3.1-pro-preview gemini-3.5-flash
+        gemini-3.5-flash-lite gemini-3.6-flash gemini-3.8-flash""",
+    100_000: "o1 o3 o3-mini o4-mini",
+    128_000: """gpt-5 gpt-5-mini gpt-5-nano gpt-5.1 gpt-5.2 claude-sonnet-4-6 claude-opus-4-6
+        claude-opus-4-7 claude-opus-4-8 claude-sonnet-5 claude-sonnet-5-5 claude-opus-5 claude-opus-5-5
+        claude-haiku-5-5 claude-fable-5 claude-fable-5-1""",
 }
 """Tokens, from the providers' model pages; `genai-prices` does not hold them."""
+_MAX_OUTPUT: Final = {name: tokens for tokens, names in _BY_SIZE.items() for name in names.split()}
 
 
 def _table() -> DataSnapshot:

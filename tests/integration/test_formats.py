@@ -120,7 +120,7 @@ def test_check_shows_the_request_of_each_format(tmp_path: Path) -> None:
     assert [call.url for call in shown.calls] == [
         "https://api.openai.com/v1/chat/completions",
         "https://api.anthropic.com/v1/messages",
-        "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
+        "https://generativelanguage.googleapis.com/v1beta/models/gemini-3.5-flash-lite:generateContent",
     ]
     assert ['"max_tokens":5' in call.body for call in shown.calls] == [True, True, False]
     assert '"maxOutputTokens":5' in shown.calls[2].body

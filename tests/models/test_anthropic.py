@@ -251,6 +251,12 @@ def test_a_success_without_a_reply_is_malformed(said: Any) -> None:
             error("invalid_request_error", "`temperature` may only be set to 1 when thinking is enabled."),
             Refused,
         ),
+        (400, error("invalid_request_error", "`temperature` is deprecated for this model."), Refused),
+        (
+            400,
+            error("invalid_request_error", "`max_tokens` must be greater than `thinking.budget_tokens`."),
+            Refused,
+        ),
         (
             400,
             error("invalid_request_error", "This model does not support assistant message prefill."),

@@ -96,7 +96,7 @@ def test_a_table_without_a_provider_is_a_compatible_server() -> None:
         (
             "gemini_flash",
             "google",
-            "gemini-2.5-flash",
+            "gemini-3.5-flash-lite",
             "https://generativelanguage.googleapis.com",
             "GEMINI_API_KEY",
         ),
@@ -142,6 +142,31 @@ def test_tokens_of_a_cache_have_the_price_that_the_table_knows() -> None:
     assert resolve_model("openai_gpt35_turbo", settings()).cached_price is None
     own = resolve_model("anthropic_haiku", settings(anthropic_haiku=ModelTable(input_price=2.0)))
     assert (own.cached_price, own.cache_write_price) == (None, None)
+
+
+def test_every_alias_has_a_price_and_a_largest_output() -> None:
+    for alias in ALIASES:
+        ref = resolve_model(alias, settings())
+        assert ref.input_price is not None, alias
+        assert ref.max_output_tokens is not None, alias
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("gpt-4o-mini-2024-07-18", 16_384),
+        ("gpt-4o-2024-05-13", 4_096),
+        ("anthropic/claude-haiku-4.5", 64_000),
+        ("claude-sonnet-4-20250514", 64_000),
+        ("claude-opus-4-6", 128_000),
+        ("claude-opus-4-7", 128_000),
+        ("gemini-1.5-flash-002", 8_192),
+        ("gemini-2.5-flash-preview-05-20", 65_536),
+        ("gemini-3.5-flash-lite", 65_536),
+    ],
+)
+def test_the_largest_output_is_found_however_an_id_is_dated(model: str, tokens: int) -> None:
+    assert max_output_tokens(model) == tokens
 
 
 @pytest.mark.parametrize(
