@@ -72,10 +72,15 @@ class KeyFact(Struct, frozen=True, kw_only=True):
 
 
 def show(prepared: Prepared, count: int) -> list[ShownItem]:
-    """The first `count` items under every condition. Raises SpecError for options that cannot be sent."""
-    return [
-        _item(condition, item) for condition in prepared.plan.conditions for item in prepared.items[:count]
-    ]
+    """The first `count` items of each dataset under every condition.
+
+    Raises SpecError for options that cannot be sent.
+    """
+    by_dataset: dict[object, list[Item]] = {}
+    for item in prepared.items:
+        by_dataset.setdefault(item.dataset, []).append(item)
+    shown = [item for items in by_dataset.values() for item in items[:count]]
+    return [_item(condition, item) for condition in prepared.plan.conditions for item in shown]
 
 
 def keys_needed(prepared: Prepared) -> list[KeyFact]:

@@ -13,6 +13,7 @@ import msgspec
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimate import Assumptions, Estimate, Measured
 from crucible_ray.estimate import estimate as forecast
+from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan
 from crucible_ray.experiment.resolving import dataset_arguments, resolve
@@ -202,7 +203,13 @@ def _items(
     except DatasetError as error:
         raise SpecError((str(error),)) from error
     plans = [
-        DatasetPlan(name=each.name, version=each.version, checksum=each.checksum, items=len(each.items))
+        DatasetPlan(
+            name=each.name,
+            version=each.version,
+            checksum=each.checksum,
+            items=len(each.items),
+            parse=default_parse(each.items),
+        )
         for each in loaded
     ]
     items = tuple(item for each in loaded for item in each.items)

@@ -116,6 +116,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"  dataset {plan.dataset}: {plan.items:,} items (SHA-256 {plan.dataset_checksum[:12]}), "
         f"{plan.repeats} repeats, {plan.trials:,} trials, seed {plan.seed}",
     ]
+    lines += [f"    {each.name}: {each.items:,} items, {each.version}" for each in plan.datasets]
     for condition in plan.conditions:
         lines += _condition_lines(condition)
     lines.append(f"  metrics: {', '.join(plan.metrics)}")

@@ -13,7 +13,7 @@ from msgspec import Struct
 from crucible_ray.datasets.fields import check_fields, to_item
 from crucible_ray.datasets.filtering import Filter, filtered
 from crucible_ray.datasets.formats import ENDINGS, read_bytes, records
-from crucible_ray.datasets.registry import default_cache, is_named, read_published, shipped
+from crucible_ray.datasets.registry import default_cache, is_named, is_shipped, read_published, shipped
 from crucible_ray.datasets.sampling import example_pool, nested_sample
 from crucible_ray.datasets.storing import checksum
 from crucible_ray.datasets.tables import is_table, rows
@@ -104,8 +104,9 @@ def _empty(count: int) -> list[Item]:
 def _load(source: Source, fields: Mapping[str, str], place: _Place) -> tuple[str, list[Item], str]:
     if isinstance(source, str | Path):
         return str(source), *_stored(str(source), fields, place)
-    if place.split is not None:
-        raise DatasetError(f"a list or a table has no splits: leave split={place.split!r} out.")
+    for option, given in (("split", place.split), ("path", place.path)):
+        if given is not None:
+            raise DatasetError(f"a list or a table has no {option}: leave {option}={str(given)!r} out.")
     if is_table(source):
         source = rows(source)
     elif isinstance(source, Mapping | Iterator) or not isinstance(source, Iterable):
@@ -119,14 +120,16 @@ def _load(source: Source, fields: Mapping[str, str], place: _Place) -> tuple[str
 
 def _stored(name: str, fields: Mapping[str, str], place: _Place) -> tuple[list[Item], str]:
     """What lies in the package, in the cache or at a path."""
-    if is_named(name):
-        if place.path is None and (found := shipped(name, place.split)) is not None:
-            return found
-        if name not in ("demo", "science", "test_dataset"):
-            home = place.cache / ("gsm8k" if name == "gsm8k" else "mmlu")
-            folder = home if place.path is None else place.base / Path(place.path).expanduser()
-            items = read_published(name, folder, place.split)
-            return items, _version(checksum(items))
+    # A file or folder that is named outright wins over what is shipped under the name.
+    if is_named(name) and (place.path is None or not is_shipped(name)):
+        if fields:
+            raise DatasetError(f"{name} has its own fields: leave fields={dict(fields)!r} out.")
+        if is_shipped(name):
+            return shipped(name, place.split)
+        home = place.cache / ("gsm8k" if name == "gsm8k" else "mmlu")
+        folder = home if place.path is None else place.base / Path(place.path).expanduser()
+        items = read_published(name, folder, place.split)
+        return items, _version(checksum(items))
     path = place.base / Path(place.path or name).expanduser()
     if path.is_dir():
         return _read_files(_files_of(path, place.split), fields)

@@ -41,10 +41,13 @@ def is_named(source: object) -> bool:
     return source in _SHIPPED or source in ("gsm8k", "mmlu", "mmlu_stem") or _subject(source) in MMLU_SUBJECTS
 
 
-def shipped(name: str, split: str | None = None) -> tuple[list[Item], str] | None:
-    """Items and version of a dataset that needs no folder; None for any other. Raises DatasetError for a split."""
-    if name not in _SHIPPED:
-        return None
+def is_shipped(name: str) -> bool:
+    """Whether it needs no folder."""
+    return name in _SHIPPED
+
+
+def shipped(name: str, split: str | None = None) -> tuple[list[Item], str]:
+    """Items and version of a shipped dataset. Raises DatasetError for a split."""
     if split is not None:
         raise DatasetError(f"{name} has no splits: leave split={split!r} out.")
     read, version = _SHIPPED[name]

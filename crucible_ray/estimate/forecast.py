@@ -15,6 +15,7 @@ from statistics import fmean
 
 from msgspec import Struct
 
+from crucible_ray.experiment.defaults import BY_ITEM
 from crucible_ray.experiment.plan import CallPlan, HypothesisPlan, Plan
 from crucible_ray.models.tokens import encoding_of
 from crucible_ray.stats import power, sample_size
@@ -135,7 +136,7 @@ def estimate(
     sizes = [_mean_bytes(plan, place, prompt_bytes) for place in range(len(prompts))]
     costs = [
         [
-            _call_cost(call, parse, sizes[prompts.index(prompt)], assume)
+            _call_cost(call, _usual_tokens(plan, parse), sizes[prompts.index(prompt)], assume)
             for call, parse, prompt in zip(condition.calls, condition.parses, condition.prompts, strict=True)
         ]
         for condition in plan.conditions
@@ -192,8 +193,17 @@ def _mean_bytes(plan: Plan, prompt: int, prompt_bytes: PromptBytes) -> float:
     return fmean(prompt_bytes(prompt, i * plan.items // count) for i in range(count)) if count else 0.0
 
 
-def _call_cost(call: CallPlan, parse: str, size: float, assume: Assumptions) -> _CallCost:
-    expected = assume.output_tokens or _OUTPUT_TOKENS.get(parse, _OUTPUT_TOKENS["text"])
+def _usual_tokens(plan: Plan, parse: str) -> float:
+    """Of one reply; where each dataset's are read in its own way, the mean over items."""
+    kinds = [(parse, 1)]
+    if parse == BY_ITEM:
+        kinds = [(each.parse, each.items) for each in plan.datasets] or kinds
+    tokens = math.fsum(count * _OUTPUT_TOKENS.get(kind, _OUTPUT_TOKENS["text"]) for kind, count in kinds)
+    return tokens / sum(count for _, count in kinds)
+
+
+def _call_cost(call: CallPlan, usual: float, size: float, assume: Assumptions) -> _CallCost:
+    expected = assume.output_tokens or usual
     output = expected if call.max_tokens is None else min(expected, call.max_tokens)
     own = assume.measured.get(call.model.name)
     entering = size / (assume.bytes_per_token if own is None else own.bytes_per_token) + _ENVELOPE_TOKENS

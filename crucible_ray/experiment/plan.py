@@ -124,6 +124,8 @@ class DatasetPlan(Struct, frozen=True, kw_only=True):
     checksum: str
     """SHA-256 of the items used."""
     items: int
+    parse: str = "text"
+    """How replies to its items are read where nobody says."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):

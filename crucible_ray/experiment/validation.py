@@ -177,7 +177,9 @@ def _list_problems(place: str, words: object, known: Iterable[str]) -> list[str]
 def _dataset_problems(dataset: Any) -> list[str]:
     if isinstance(dataset, Dataset):
         nested = (
-            [] if not isinstance(dataset.source, Dataset) else ["dataset: a Dataset's source is no Dataset."]
+            []
+            if dataset.source is not None and not isinstance(dataset.source, Dataset)
+            else ["dataset: a Dataset's source is no Dataset, and not None."]
         )
         return nested + _value_problems(dataset, "dataset.", skip=("source", "path", "filter"))
     if not has_several(dataset):

@@ -387,6 +387,7 @@ def _reproduce(source: Source) -> list[Section]:
 def _configuration(plan: Plan) -> Table:
     rows: list[tuple[str, str]] = [
         ("dataset", plan.dataset),
+        *(("version", f"{each.name} {each.version}") for each in plan.datasets if each.version != "none"),
         ("SHA-256 of the items", Code(plan.dataset_checksum)),
         ("items, repeats, seed", f"{plan.items:,}, {plan.repeats}, {plan.seed}"),
         ("metrics", ", ".join(plan.metrics)),

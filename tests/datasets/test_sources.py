@@ -76,7 +76,9 @@ def test_a_published_dataset_that_is_nowhere_is_told_where_it_belongs(tmp_path: 
     [
         ("gsm8k", {"split": "dev"}, "gsm8k has no split 'dev'; its splits are test, train"),
         ("demo", {"split": "test"}, "demo has no splits"),
-        ([{"input": "?"}], {"split": "test"}, "a list or a table has no splits"),
+        ([{"input": "?"}], {"split": "test"}, "a list or a table has no split: leave split='test' out"),
+        ([{"input": "?"}], {"path": "x"}, "a list or a table has no path: leave path='x' out"),
+        ("demo", {"fields": {"input": "text"}}, "demo has its own fields"),
         ("mmlu_anatmy", {}, "Did you mean 'mmlu_anatomy'"),
         (iter([{"input": "?"}]), {}, "it must be a name"),
         (

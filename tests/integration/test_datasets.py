@@ -15,6 +15,7 @@ from crucible_ray.api import RunResult
 from crucible_ray.api.checking import show
 from crucible_ray.cli.main import main
 from crucible_ray.errors import SpecError
+from crucible_ray.estimate import estimate
 from crucible_ray.experiment.declarative import read_toml
 from crucible_ray.experiment.spec import Dataset, Experiment, Model
 from crucible_ray.reduction import decode
@@ -49,7 +50,8 @@ def rows(result: RunResult) -> list[dict[str, str]]:
 
 def test_each_dataset_has_its_own_prompt_and_its_own_way_to_read_replies() -> None:
     prepared = prepare()
-    shown = {each.item.partition(":")[0]: each for each in show(prepared, len(prepared.items))}
+    shown = {each.item.partition(":")[0]: each for each in show(prepared, 1)}
+    assert len(shown) == 3
     assert (
         shown["science"]
         .calls[0]
@@ -77,6 +79,16 @@ def test_ids_stay_those_of_the_dataset_behind_its_name_and_so_do_samples() -> No
     together = [item for item in prepared.items if item.dataset == "science"]
     assert [item.id for item in together] == [f"science:{item.id}" for item in alone.items]
     assert {item.dataset for item in alone.items} != {"science"}
+
+
+def test_an_estimate_takes_each_datasets_replies_by_themselves() -> None:
+    def tokens(dataset: Any) -> int:
+        plan = prepare(dataset=dataset, repeat=1).plan
+        return estimate(plan, lambda condition, item: 100).tokens.output
+
+    parts = [tokens(each) for each in EXPERIMENT.dataset]
+    assert parts == [20 * 2 * 20, 10 * 2 * 200, 8 * 2 * 200]
+    assert tokens(EXPERIMENT.dataset) == sum(parts)
 
 
 def test_a_dataset_of_another_content_is_another_experiment() -> None:
@@ -146,6 +158,7 @@ def test_toml_says_the_same(tmp_path: Path) -> None:
         ([CITIES, CITIES], "Two datasets are called 'inline'"),
         (["demo", Dataset("science", sample_size=0)], r"dataset\[1\]\.sample_size = 0"),
         (["demo", "nosuch.jsonl"], "nosuch.jsonl does not exist"),
+        (["demo", Dataset(None)], r"dataset\[1\]: a Dataset's source is no Dataset, and not None"),
     ],
 )
 def test_a_list_that_cannot_be_datasets_is_refused(dataset: Any, message: str) -> None:
