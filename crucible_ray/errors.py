@@ -83,9 +83,7 @@ class ParameterRefused(UsageError):
         self.model, self.detail = model, detail
 
     def __str__(self) -> str:
-        return (
-            f"{self.model}: the provider refuses the request: {self.detail}. Mend the condition, then resume."
-        )
+        return f"{self.model}: the provider refuses the request: {self.detail}. Correct the condition or the model's options."
 
 
 class CredentialError(CrucibleError):
@@ -114,7 +112,7 @@ class RefusedKey(CredentialError):
         self.model, self.variable, self.detail = model, variable, detail
 
     def __str__(self) -> str:
-        return f"The provider of {self.model} refuses the key in {self.variable}: {self.detail}. Correct it, then resume."
+        return f"The provider of {self.model} refuses the key in {self.variable}: {self.detail}. Correct it there."
 
 
 class BudgetSpent(CrucibleError):

@@ -249,7 +249,7 @@ def test_experiments_without_a_seed_get_this_one(here: Path) -> None:
 
 @shows("run.report_formats")
 def test_the_reports_that_are_named_are_written(here: Path) -> None:
-    assert set(ran('[run]\nreport_formats = ["markdown"]\n').reports) == {"markdown"}
+    assert set(ran('[run]\nreport_formats = ["html"]\n').reports) == {"html"}
 
 
 def heard(run: RunSettings) -> Options:

@@ -13,6 +13,7 @@ from crucible_ray.experiment.plan import CallPlan, ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.models.catalogue import with_base_url
 from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.models.tokens import Tokenizer, tokenizer
 from crucible_ray.prompts import Renderer, answer_key, parser
 from crucible_ray.records import Item, Message, ModelRef
 from crucible_ray.settings import find_key, is_loopback
@@ -31,9 +32,13 @@ class ShownCall(Struct, frozen=True, kw_only=True):
     """JSON, byte for byte."""
     messages: tuple[Message, ...]
     prompt_tokens: int
-    """By our estimate, four bytes a token."""
+    tokenizer: str | None
+    """Whose count `prompt_tokens` is; None: our estimate, four bytes a token."""
     prompt_tokens_bound: int
     """No tokenizer makes more."""
+    input_price: float | None
+    """US dollars per million tokens, as the next one."""
+    output_price: float | None
     cost_bound_usd: float | None
     """No attempt costs more; None: a price or the largest output is unknown."""
 
@@ -124,15 +129,25 @@ def _call(call: CallPlan, messages: tuple[Message, ...]) -> ShownCall:
     # A simulator that the run itself starts has no address before it runs.
     model = call.model if call.model.base_url else with_base_url(call.model, _SIMULATED_URL)
     endpoint = Endpoint(replace(call, model=model), None)
+    own = tokenizer(call.model.model) if call.model.provider != "simulated" else None
     return ShownCall(
         model=call.model.name,
         url=endpoint.url,
         body=endpoint.body(messages).decode(),
         messages=messages,
-        prompt_tokens=sum(len(message.content.encode()) for message in messages) // _BYTES_PER_TOKEN,
+        prompt_tokens=_tokens(messages, own),
+        tokenizer=None if own is None else own.name,
+        input_price=call.model.input_price,
+        output_price=call.model.output_price,
         prompt_tokens_bound=endpoint.prompt_tokens_bound(messages),
         cost_bound_usd=endpoint.cost_bound_usd(messages),
     )
+
+
+def _tokens(messages: tuple[Message, ...], own: Tokenizer | None) -> int:
+    if own is not None:
+        return sum(own.count(message.content) for message in messages)
+    return sum(len(message.content.encode()) for message in messages) // _BYTES_PER_TOKEN
 
 
 def _sample_reply(parse: str, item: Item) -> str:

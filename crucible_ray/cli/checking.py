@@ -181,8 +181,11 @@ def _reading_line(reading: ShownReading, *, alone: bool) -> str:
 
 def _request_lines(call: ShownCall) -> list[str]:
     most = "unknown price" if call.cost_bound_usd is None else f"at most ${call.cost_bound_usd:.3g}"
+    counted = f"{call.prompt_tokens:,} prompt tokens by {call.tokenizer}"
+    if call.tokenizer is None:
+        counted = f"about {call.prompt_tokens:,} prompt tokens at four bytes a token"
     return [
         f"  POST {call.url}",
         f"    {call.body}",
-        f"    about {call.prompt_tokens:,} prompt tokens (at most {call.prompt_tokens_bound:,}), {most}",
+        f"    {counted} (at most {call.prompt_tokens_bound:,}), {most}",
     ]

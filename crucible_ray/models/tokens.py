@@ -6,6 +6,7 @@ OpenAI's are: `bpe-openai`, the extra `tokens`. Others publish none that works o
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
@@ -51,5 +52,8 @@ def _load(encoding: str) -> Tokenizer | None:
         library: Any = import_module("bpe_openai")
     except ImportError:
         return None
-    encode = library.get_encoding(encoding).encode_ordinary
+    with warnings.catch_warnings():
+        # It opens its data by a function that Python has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        encode = library.get_encoding(encoding).encode_ordinary
     return Tokenizer(encoding, lambda text: len(encode(text)))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from crucible_ray.actors.cluster import RayThread
 from crucible_ray.api import doctoring
 from crucible_ray.cli.main import main
 from crucible_ray.cli.scaffold import EXPERIMENT
@@ -168,6 +169,19 @@ def test_a_cluster_is_looked_at_before_ray_tries_it(
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     silent = _findings(capsys, 2, "--address", "127.0.0.1:9")["cluster"]
     assert "nothing answers at 127.0.0.1:9" in silent["says"]
+
+
+@pytest.mark.ray
+def test_a_cluster_that_answers_is_ok(
+    here: Path, capsys: Capture, ray_session: RayThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    assert ray_session.ready(60.0)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    address = ray.get_runtime_context().gcs_address
+    found = _findings(capsys, 0, "--address", address)["cluster"]
+    assert found["says"] == f"{address} answers: 1 nodes"
 
 
 def test_run_refuses_such_a_cluster_at_once(here: Path, capsys: Capture) -> None:
