@@ -260,7 +260,6 @@ _LATER: Final[dict[str, frozenset[str]]] = {
 _LATER_WORDS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("ensemble", "default_vote"): frozenset({"weighted", "best_confidence", "unanimous"}),
     ("ensemble", "default_execution"): frozenset({"sequential", "hedged", "cascade"}),
-    ("ensemble", "default_normalization"): frozenset({"numeric", "boolean"}),
     ("run", "report_formats"): frozenset({"latex", "jupyter"}),
 }
 """Values of keys that later versions bring."""

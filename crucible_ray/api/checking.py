@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_uppercase
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +17,7 @@ from crucible_ray.models.catalogue import with_base_url
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.tokens import Tokenizer, tokenizer
 from crucible_ray.prompts import Renderer, answer_key, parser
+from crucible_ray.prompts.numerals import read_number
 from crucible_ray.records import Item, Message, ModelRef
 from crucible_ray.settings import find_key, is_loopback
 
@@ -55,6 +58,10 @@ class ShownReading(Struct, frozen=True, kw_only=True):
     """None: it cannot be read."""
     correct: int | None
     """How it would be scored."""
+    wrong_reply: str | None
+    """A wrong answer; None: nothing is known to be wrong."""
+    wrong_parsed: str | None
+    wrong_correct: int | None
 
 
 class ShownItem(Struct, frozen=True, kw_only=True):
@@ -113,15 +120,23 @@ def _item(condition: ConditionPlan, item: Item) -> ShownItem:
 
 
 def _reading(condition: ConditionPlan, parse: str, item: Item) -> ShownReading:
-    reply = _sample_reply(parse_of(item) if parse == BY_ITEM else parse, item)
+    kind = parse_of(item) if parse == BY_ITEM else parse
+    reply = _sample_reply(kind, "42" if item.expected is None else item.expected)
+    wrong = _wrong_answer(item)
+    wrong_reply = None if wrong is None else _sample_reply(kind, wrong)
+    key, match = answer_key(condition.parse, item), normalizer(condition.normalize)
     parsed = parser(parse)(reply, item)
+    wrong_parsed = None if wrong_reply is None else parser(parse)(wrong_reply, item)
     models = [c.model.name for c, own in zip(condition.calls, condition.parses, strict=True) if own == parse]
     return ShownReading(
         parse=parse,
         models=tuple(dict.fromkeys(models)),
         sample_reply=reply,
         parsed=parsed,
-        correct=score_accuracy(parsed, answer_key(condition.parse, item), normalizer(condition.normalize)),
+        correct=score_accuracy(parsed, key, match),
+        wrong_reply=wrong_reply,
+        wrong_parsed=wrong_parsed,
+        wrong_correct=None if wrong_reply is None else score_accuracy(wrong_parsed, key, match),
     )
 
 
@@ -150,9 +165,22 @@ def _tokens(messages: tuple[Message, ...], own: Tokenizer | None) -> int:
     return sum(len(message.content.encode()) for message in messages) // _BYTES_PER_TOKEN
 
 
-def _sample_reply(parse: str, item: Item) -> str:
+def _wrong_answer(item: Item) -> str | None:
+    """What no grader may take for the right answer; None where nothing is expected."""
+    if item.expected is None:
+        return None
+    if item.choices:
+        letters = ascii_uppercase[: len(item.choices)]
+        return next(letter for letter in letters if letter != item.expected)
+    opposite = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
+    if (other := opposite.get(item.expected.strip().lower())) is not None:
+        return other
+    number = read_number(item.expected)
+    return f"not {item.expected}" if number is None else f"{float(number) + 1:g}"
+
+
+def _sample_reply(parse: str, answer: str) -> str:
     """A sentence where the parser finds answers in sentences, the bare answer where it does not."""
-    answer = "42" if item.expected is None else item.expected
     if parse.startswith(JSON_FIELD):
         return msgspec.json.encode({parse.removeprefix(JSON_FIELD): answer}).decode()
     return f"The answer is {answer}." if parse in ("choice", "number", "boolean") else answer

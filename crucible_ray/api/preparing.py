@@ -124,14 +124,12 @@ def measured(plan: Plan, items: Sequence[Item]) -> dict[str, Measured]:
     found: dict[str, Measured] = {}
     sample = items[:: max(1, len(items) // _TOKENIZED_ITEMS)]
     for condition in plan.conditions:
-        texts: list[str] = []
-        for call in condition.calls:
+        for call, prompt in zip(condition.calls, condition.prompts, strict=True):
             own = tokenizer(call.model.model) if call.model.name not in found else None
             if own is None:
                 continue
-            if not texts:
-                renderer = Renderer(condition.prompt)
-                texts = [turn.content for item in sample for turn in renderer.render(item)]
+            renderer = Renderer(prompt)
+            texts = [turn.content for item in sample for turn in renderer.render(item)]
             tokens = sum(own.count(text) for text in texts)
             size = sum(len(text.encode()) for text in texts)
             if tokens:

@@ -169,14 +169,21 @@ def _shown_lines(shown: Sequence[ShownItem]) -> list[str]:
     for each in shown:
         lines += ["", f"{each.condition}, item {each.item}, expected {each.expected!r}"]
         lines += [line for call in each.calls for line in _request_lines(call)]
-        lines += [_reading_line(reading, alone=len(each.readings) == 1) for reading in each.readings]
+        for reading in each.readings:
+            lines += _reading_lines(reading, alone=len(each.readings) == 1)
     return lines
 
 
-def _reading_line(reading: ShownReading, *, alone: bool) -> str:
-    verdict = {1: "right", 0: "wrong", None: "not scored"}[reading.correct]
+def _reading_lines(reading: ShownReading, *, alone: bool) -> list[str]:
     whose = "" if alone else f" of {', '.join(reading.models)} (parse {reading.parse})"
-    return f"  a reply {reading.sample_reply!r}{whose} would be read as {reading.parsed!r}: {verdict}"
+    samples = [(reading.sample_reply, reading.parsed, reading.correct)]
+    if reading.wrong_reply is not None:
+        samples.append((reading.wrong_reply, reading.wrong_parsed, reading.wrong_correct))
+    verdicts = {1: "right", 0: "wrong", None: "not scored"}
+    return [
+        f"  a reply {reply!r}{whose} would be read as {parsed!r}: {verdicts[correct]}"
+        for reply, parsed, correct in samples
+    ]
 
 
 def _request_lines(call: ShownCall) -> list[str]:

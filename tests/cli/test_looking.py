@@ -73,6 +73,36 @@ def test_check_shows_the_exact_request_what_it_costs_and_how_a_reply_is_read(cap
     (reading,) = first["readings"]
     assert reading["sample_reply"] == f"The answer is {first['expected']}."
     assert (reading["parsed"], reading["correct"]) == (first["expected"], 1)
+    assert reading["wrong_parsed"] not in (None, first["expected"])
+    assert reading["wrong_reply"] == f"The answer is {reading['wrong_parsed']}."
+    assert reading["wrong_correct"] == 0
+    call = first["calls"][0]
+    assert (call["tokenizer"], call["input_price"], call["output_price"]) == ("o200k_base", 0.15, 0.6)
+    assert main(["check", "exp.py:priced", "--show", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "prompt tokens by o200k_base (at most " in out
+    assert f"would be read as {reading['wrong_parsed']!r}: wrong" in out
+
+
+@pytest.mark.parametrize(
+    ("expected", "parse", "wrong"),
+    [
+        ("4", "number", "5"),
+        ("yes", "boolean", "false"),
+        ("Paris", "text", "not Paris"),
+        ("0.5", "number", "1.5"),
+    ],
+)
+def test_check_also_shows_how_a_wrong_reply_is_read(
+    tmp_path: Path, capsys: Capture, expected: str, parse: str, wrong: str
+) -> None:
+    (tmp_path / "items.jsonl").write_text(json.dumps({"input": "?", "expected": expected}))
+    (tmp_path / "one.toml").write_text(
+        f'name = "x"\ndataset = "items.jsonl"\nparse = "{parse}"\n[[conditions]]\ntype = "model"\nmodel = "gpt4o"\n'
+    )
+    ((reading,),) = [each["readings"] for each in _json(capsys, "check", "one.toml", "--show", "1")["shown"]]
+    assert (reading["correct"], reading["wrong_correct"]) == (1, 0)
+    assert str(reading["wrong_parsed"]).lower() == wrong.lower()
 
 
 def test_check_shows_what_each_member_is_asked_and_how_it_is_read(tmp_path: Path, capsys: Capture) -> None:
