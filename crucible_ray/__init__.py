@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         run,
     )
     from crucible_ray.experiment.hypothesis import Hypothesis
+    from crucible_ray.experiment.own import metric
     from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, FewShot, Model
     from crucible_ray.records import EnsembleResult, Reply
 
@@ -45,6 +46,7 @@ __all__ = [
     "datasets",
     "estimate",
     "load",
+    "metric",
     "metrics",
     "predict",
     "reproduce",
@@ -57,6 +59,7 @@ _HOMES = dict.fromkeys(
     ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "FewShot", "Model"),
     "crucible_ray.experiment.spec",
 )
+_HOMES |= {"metric": "crucible_ray.experiment.own"}
 _HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
 _HOMES |= dict.fromkeys(("EnsembleResult", "Reply"), "crucible_ray.records")
 

@@ -21,6 +21,7 @@ from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress
+from crucible_ray.api.own import Own, Recorded, reload_own, without_own
 from crucible_ray.api.places import journal_store, read_config
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.progress import showing
@@ -28,7 +29,14 @@ from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, raise_fatal, run_session
 from crucible_ray.api.waiting import wait
-from crucible_ray.errors import AlreadyRunning, CannotContinue, CredentialError, CrucibleError, UsageError
+from crucible_ray.errors import (
+    AlreadyRunning,
+    CannotContinue,
+    CredentialError,
+    CrucibleError,
+    SpecError,
+    UsageError,
+)
 from crucible_ray.estimate import Estimate, estimate_lines
 from crucible_ray.experiment.formats import check_formats
 from crucible_ray.experiment.loading import Loaded
@@ -127,7 +135,8 @@ async def aresume(
     plan, items = read_config(folder)
     if max_cost is not None:
         plan = replace(plan, budget=replace(plan.budget, max_total=max_cost, abort_on_exceed=True))
-    prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), None)
+    plan, own = reload_own(plan, folder)
+    prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), None, own)
     return await _session(prepared, options, folder)
 
 
@@ -145,7 +154,22 @@ async def areproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
     """See `reproduce`."""
     folder = find_results(where)
     plan, items = read_config(folder)
-    return await replay(plan, items, _store(plan, folder), folder, clients=clients)
+    own, notes = _replayed_own(plan, folder)
+    found = await replay(plan, items, _store(plan, folder), folder, own=own, clients=clients)
+    return dataclasses.replace(found, notes=notes)
+
+
+def _replayed_own(plan: Plan, folder: Path) -> tuple[Own | Recorded, tuple[str, ...]]:
+    """The author's own functions, or, where they are not what they were, what is recorded of them."""
+    try:
+        now, own = reload_own(plan, folder)
+    except UsageError as error:
+        return Recorded(folder), (f"own metrics and analysis are taken as recorded: {error}",)
+    if now != plan:
+        return Recorded(folder), (
+            "own metrics and analysis are taken as recorded: their source has changed.",
+        )
+    return own, ()
 
 
 def load(where: str | Path) -> RunResult:
@@ -223,19 +247,34 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
     folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     store = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
     session = await _run(prepared, options, folder, store)
-    result = await finish(
-        plan,
-        prepared.items,
-        folder,
-        store,
-        session,
-        base=prepared.base,
-        priced=bool(prepared.bounds_usd()) or is_priced(plan),
-        formats=formats,
-        estimated_usd=found.total_cost,
-        planted=_planted(prepared),
-        runtime=options.runtime,
-    )
+    try:
+        result = await finish(
+            plan,
+            prepared.items,
+            folder,
+            store,
+            session,
+            base=prepared.base,
+            own=prepared.own,
+            priced=bool(prepared.bounds_usd()) or is_priced(plan),
+            formats=formats,
+            estimated_usd=found.total_cost,
+            planted=_planted(prepared),
+            runtime=options.runtime,
+        )
+    except SpecError as error:  # a function of the author's own failed
+        error.add_note("Every answer is recorded. Mend it and run the same again: nothing is asked twice.")
+        with suppress(CrucibleError, OSError):
+            error.result = await read_result(
+                without_own(plan),
+                prepared.items,
+                folder,
+                store,
+                status=session.status,
+                calls_made=session.calls,
+                duration_s=session.duration_s,
+            )
+        raise
     result = gates.judged(result, [item.id for item in prepared.items])
     if session.cancelled:
         raise asyncio.CancelledError

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.reporting import FACTS, read_facts, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, order_of
@@ -25,6 +26,7 @@ from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, encode, reduce
+from crucible_ray.reduction.stored import own_values
 from crucible_ray.reports import KillFact, RunFacts
 from crucible_ray.runtime.bounds import Load, bound_by
 
@@ -50,10 +52,63 @@ def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, int
 def analyse(
     plan: Plan, items: tuple[Item, ...], log: BlockingLog, state: JournalState, *, scratch: Path
 ) -> Analysis:
-    """The analysis of the rows that count; `scratch` is a folder for what does not fit into memory."""
+    """The analysis of the rows that count, without the author's own part.
+
+    scratch: a folder for what does not fit into memory; its `results.parquet` has the values of own metrics.
+    """
+    own = own_values(plan, scratch / "results.parquet") if plan.own_metrics else ()
     with tempfile.TemporaryDirectory(dir=scratch) as aside:
         rows = kept_rows(log, state, scratch=Path(aside), columns=_COLUMNS)
-        return reduce(plan, rows, member_score=member_score(plan, items), items=items)
+        return reduce(plan, rows, member_score=member_score(plan, items), items=items, own=own)
+
+
+def write_and_analyse(
+    folder: Path,
+    *,
+    plan: Plan,
+    items: tuple[Item, ...],
+    log: BlockingLog,
+    state: JournalState,
+    own: Own | Recorded,
+    experiment_folder: Path | None = None,
+) -> Analysis:
+    """The tables into `folder`, and the analysis of them. Raises StorageFailed; SpecError where an own function fails."""
+    write_results(
+        folder,
+        plan=plan,
+        items=items,
+        log=log,
+        state=state,
+        positions=order_of(plan).positions_of,
+        experiment_folder=experiment_folder,
+        own=own.columns(plan, items) if plan.own_metrics else None,
+    )
+    analysis = analyse(plan, items, log, state, scratch=folder)
+    if plan.analysis.custom is None:
+        return analysis
+    return msgspec.structs.replace(analysis, custom=own.analysed(_bare(plan, analysis, folder, state)))
+
+
+def _bare(plan: Plan, analysis: Analysis, folder: Path, state: JournalState) -> RunResult:
+    """What the author's own analysis sees: only what a replay has as well, so that it says the same there."""
+    spends = [condition.spend for condition in analysis.conditions.values()]
+    return RunResult(
+        experiment_id=plan.experiment_id,
+        results_dir=folder,
+        status="complete" if state.kept.count == plan.trials else "stopped",
+        planned=plan.trials,
+        completed=state.kept.count - state.failed.count,
+        failed=state.failed.count,
+        pending=plan.trials - state.kept.count,
+        calls_made=0,
+        cost_usd=None
+        if any(spend.unpriced for spend in spends)
+        else sum(spend.answered_usd + spend.failed_usd for spend in spends),
+        duration_s=None,
+        reports={},
+        analysis=analysis,
+        plan=plan,
+    )
 
 
 async def finish(
@@ -64,25 +119,19 @@ async def finish(
     session: Session,
     *,
     base: Path | None,
+    own: Own,
     priced: bool,
     formats: tuple[str, ...] = FORMATS,
     estimated_usd: float | None = None,
     planted: float | None = None,
     runtime: str = "ray",
 ) -> RunResult:
-    """Write every artifact and read the result off them. Raises CannotContinue."""
+    """Write every artifact and read the result off them. Raises CannotContinue, SpecError."""
     began_s = time.monotonic()
     state = await read_state(log, conditions=len(plan.conditions))
-    write_results(
-        folder,
-        plan=plan,
-        items=items,
-        log=log,
-        state=state,
-        positions=order_of(plan).positions_of,
-        experiment_folder=base,
+    analysis = write_and_analyse(
+        folder, plan=plan, items=items, log=log, state=state, own=own, experiment_folder=base
     )
-    analysis = analyse(plan, items, log, state, scratch=folder)
     facts = _facts(
         plan,
         analysis,

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from crucible_ray.api.finishing import analyse
+from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.observing import is_priced, observe
+from crucible_ray.api.own import reload_own
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import order_of
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.plan import Plan
-from crucible_ray.journal.artifacts import write_results
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.records import Item
@@ -47,9 +46,8 @@ async def read_result(
     analysis, tables = _stored_analysis(plan, folder, state), None
     if analysis is None:
         tables = Path(tempfile.mkdtemp(prefix="crucible-"))
-        positions = order_of(plan).positions_of
-        write_results(tables, plan=plan, items=items, log=log, state=state, positions=positions)
-        analysis = analyse(plan, items, log, state, scratch=tables)
+        _, own = reload_own(plan, folder)
+        analysis = write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own)
     result = RunResult(
         experiment_id=plan.experiment_id,
         results_dir=folder,

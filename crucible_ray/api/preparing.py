@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from crucible_ray.api.own import Own, own_of
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimate import Assumptions, Estimate, Measured
 from crucible_ray.estimate import estimate as forecast
@@ -43,6 +44,8 @@ class Prepared:
     """By condition and call: its longest prompt."""
     base: Path | None
     """The experiment's folder; None: not known, since the run is gone on with from its record alone."""
+    own: Own = field(default_factory=Own)
+    """The author's functions that read results."""
 
     def keys(self) -> dict[str, str]:
         """Every key that the plan's models need. Raises MissingKey for the first that is not there."""
@@ -175,12 +178,14 @@ def prepare(
         examples=examples,
     )
     _check_examples(plan)
-    return Prepared(plan, items, settings, _longest(plan, items), base)
+    return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec))
 
 
-def prepared_again(plan: Plan, items: tuple[Item, ...], settings: Settings, base: Path | None) -> Prepared:
+def prepared_again(
+    plan: Plan, items: tuple[Item, ...], settings: Settings, base: Path | None, own: Own | None = None
+) -> Prepared:
     """The same from a results folder, where plan and items are already resolved."""
-    return Prepared(plan, items, settings, _longest(plan, items), base)
+    return Prepared(plan, items, settings, _longest(plan, items), base, own or Own())
 
 
 def _items(

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from crucible_ray.api.finishing import analyse
+from crucible_ray.api.finishing import write_and_analyse
+from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.running import order_of
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.experiment.plan import Plan
-from crucible_ray.journal.artifacts import write_results
 from crucible_ray.journal.kept import kept_rows
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.memory import MemoryLog
@@ -45,6 +45,8 @@ class Reproduction:
     """By file."""
     trials: int
     """Replayed: those that the record holds."""
+    notes: tuple[str, ...] = ()
+    """What could not be computed again, and was taken as it is recorded."""
 
     @property
     def same(self) -> bool:
@@ -65,16 +67,25 @@ class _Record:
 
 
 async def replay(
-    plan: Plan, items: tuple[Item, ...], source: BlockingLog, folder: Path, *, clients: int = 1
+    plan: Plan,
+    items: tuple[Item, ...],
+    source: BlockingLog,
+    folder: Path,
+    *,
+    own: Own | Recorded | None = None,
+    clients: int = 1,
 ) -> Reproduction:
-    """Replay `source` through the same driver and clients; compare with the files in `folder`."""
+    """Replay `source` through the same driver and clients; compare with the files in `folder`.
+
+    own: the author's own functions, where the plan has any.
+    """
     state = await read_state(source, conditions=len(plan.conditions))
     with tempfile.TemporaryDirectory() as scratch:
         batches = list(kept_rows(source, state, scratch=Path(scratch)))
         again = MemoryLog()
         if batches:
             await _drive(plan, items, _Record(batches), again, clients)
-        return await _compare(plan, items, again, folder, Path(scratch) / "again")
+        return await _compare(plan, items, again, folder, Path(scratch) / "again", own or Own())
 
 
 async def _drive(plan: Plan, items: tuple[Item, ...], record: _Record, log: MemoryLog, clients: int) -> None:
@@ -116,11 +127,11 @@ def _maker(
 
 
 async def _compare(
-    plan: Plan, items: tuple[Item, ...], log: MemoryLog, folder: Path, again: Path
+    plan: Plan, items: tuple[Item, ...], log: MemoryLog, folder: Path, again: Path, own: Own | Recorded
 ) -> Reproduction:
     state = await read_state(log, conditions=len(plan.conditions))
-    write_results(again, plan=plan, items=items, log=log, state=state, positions=order_of(plan).positions_of)
-    (again / "analysis.json").write_bytes(encode(analyse(plan, items, log, state, scratch=again)))
+    analysis = write_and_analyse(again, plan=plan, items=items, log=log, state=state, own=own)
+    (again / "analysis.json").write_bytes(encode(analysis))
     identical = {
         name: (folder / name).is_file() and (folder / name).read_bytes() == (again / name).read_bytes()
         for name in COMPARED

@@ -25,6 +25,7 @@ from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
+from crucible_ray.api.own import experiment_folder
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
 from crucible_ray.api.reusing import AUTO, reuse_replies, sources
 from crucible_ray.api.simulating import served
@@ -78,12 +79,14 @@ class Session:
     """The task was cancelled: it stopped in good order, and the cancellation goes on when the results are written."""
 
 
-def _public(prepared: Prepared) -> dict[str, Any]:
+def _public(prepared: Prepared, folder: Path) -> dict[str, Any]:
     """The settings for `config.json`: no secret, and the journal's place as it is from anywhere."""
     public = prepared.settings.public()
     place = public["run"]["checkpoint_dir"]
     if place is not None and "://" not in place:
         public["run"] = {**public["run"], "checkpoint_dir": str(Path(place).resolve())}
+    where = prepared.base or experiment_folder(folder)
+    public["experiment_folder"] = None if where is None else str(where.resolve())
     return public
 
 
@@ -118,7 +121,7 @@ async def run_session(
             folder,
             plan=prepared.plan,
             items=prepared.items,
-            settings=_public(prepared),
+            settings=_public(prepared, folder),
             experiment_folder=prepared.base,
         )
         with (

@@ -54,7 +54,7 @@ def reproduce(
     from crucible_ray import api
 
     found = api.reproduce(where, clients=clients)
-    terminal.show(f"{found.trials:,} trials replayed")
+    terminal.show(f"{found.trials:,} trials replayed", *(f"  {note}" for note in found.notes))
     terminal.show(
         *(f"  {name}: {'identical' if same else 'DIFFERENT'}" for name, same in found.identical.items())
     )

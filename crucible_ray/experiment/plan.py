@@ -105,6 +105,19 @@ class HypothesisPlan(Struct, frozen=True, kw_only=True):
     margin: float = 0.0
 
 
+class OwnMetricPlan(Struct, frozen=True, kw_only=True):
+    """A metric of the author's own; its function is found again in the experiment's file."""
+
+    name: str
+    kind: str
+    """`binary`, `proportion`, `count`, `continuous`, `ordinal` or `cost`."""
+    better: str = "higher"
+    missing: str = "drop"
+    """What None stands for: `zero` or `drop`."""
+    source: str = ""
+    """SHA-256 of its source."""
+
+
 class AnalysisPlan(Struct, frozen=True, kw_only=True):
     """How results become inference."""
 
@@ -113,6 +126,8 @@ class AnalysisPlan(Struct, frozen=True, kw_only=True):
     correction: str = "holm"
     baseline: str | None = None
     """A condition's name; None: the first."""
+    custom: str | None = None
+    """SHA-256 of the source of the author's own analysis."""
 
 
 class DatasetPlan(Struct, frozen=True, kw_only=True):
@@ -147,6 +162,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     repeats: int
     conditions: tuple[ConditionPlan, ...]
     metrics: tuple[str, ...]
+    own_metrics: tuple[OwnMetricPlan, ...] = ()
+    """Those of `metrics` that the author wrote."""
     randomize: bool = True
     seed: int = 0
     rate_limit: float | None = None

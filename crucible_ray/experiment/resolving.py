@@ -13,6 +13,7 @@ from crucible_ray.errors import SpecError
 from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.hypothesis import plan_hypothesis
 from crucible_ray.experiment.identity import dataset_checksum, identify
+from crucible_ray.experiment.own import OwnMetric, source_of
 from crucible_ray.experiment.plan import (
     AnalysisPlan,
     BudgetPlan,
@@ -83,6 +84,7 @@ def resolve(
                 _condition(each, experiment, refs, settings, asked) for each in experiment.conditions
             ),
             metrics=_metrics(experiment, hypotheses),
+            own_metrics=tuple(each.plan() for each in experiment.metrics if isinstance(each, OwnMetric)),
             randomize=experiment.randomize,
             seed=asked.seed,
             rate_limit=None if run.disable_rate_limiting else _float(rate_limit),
@@ -265,7 +267,8 @@ def _paced(ref: ModelRef, settings: Settings) -> ModelRef:
 
 def _metrics(experiment: Experiment, hypotheses: Sequence[HypothesisPlan]) -> tuple[str, ...]:
     """What is asked for, and what a hypothesis is about."""
-    return tuple(dict.fromkeys((*experiment.metrics, *(each.metric for each in hypotheses))))
+    named = [each.name if isinstance(each, OwnMetric) else each for each in experiment.metrics]
+    return tuple(dict.fromkeys((*named, *(each.metric for each in hypotheses))))
 
 
 def _budget(experiment: Experiment, settings: Settings) -> BudgetPlan:
@@ -286,6 +289,7 @@ def _analysis(experiment: Experiment, settings: Settings) -> AnalysisPlan:
         confidence=_or(analysis.confidence, stats.confidence_level),
         correction=_or(analysis.correction, stats.multiple_testing_correction),
         baseline=analysis.baseline,
+        custom=None if analysis.custom is None else source_of(analysis.custom),
     )
 
 

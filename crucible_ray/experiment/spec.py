@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
 
@@ -16,11 +16,13 @@ from msgspec import Meta
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis
+from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.records import Item, Message
 from crucible_ray.settings import Count, Natural, NotNegative, Positive, Share, did_you_mean
 
 Text = Annotated[str, Meta(min_length=1)]
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 """Of a trial; an attempt has half of its trial's."""
@@ -182,6 +184,13 @@ class Analysis:
     correction: Literal["none", "bonferroni", "holm", "fdr"] | None = None
     baseline: str | None = None
     """A condition's name; default: the first."""
+    custom: Callable[..., Any] | None = None
+    """`def f(results) -> dict`: the author's own, into `analysis.json["custom"]`; `@experiment.analysis` sets it."""
+
+    def __call__(self, function: _F) -> _F:
+        """Register the decorated `def f(results) -> dict`, and leave it as it is."""
+        object.__setattr__(self, "custom", function)
+        return function
 
 
 @_value
@@ -213,7 +222,7 @@ class Experiment:
     dataset: Any = None
     """A name, a path, a list of mappings or Items, a table, or a Dataset; several of them; None: an empty item a repeat."""
     conditions: Sequence[Model | Ensemble] = ()
-    metrics: Sequence[str] = ("accuracy",)
+    metrics: Sequence[str | OwnMetric] = ("accuracy",)
     hypotheses: Sequence[str | Hypothesis] = ()
     description: str = ""
     sample_size: Count | None = None
@@ -239,10 +248,15 @@ class Experiment:
     few_shot: FewShot | None = None
     parse: str | None = None
     normalize: str | None = None
-    analysis: Analysis | None = None
+    analysis: Analysis = Analysis()
+    """Options of the analysis; as a decorator, `@experiment.analysis`, it registers an analysis of one's own."""
 
     def __post_init__(self) -> None:
         _freeze(self, "conditions", "metrics", "hypotheses", "messages")
+        given: Any = self.analysis
+        if given is None or isinstance(given, Analysis):
+            # Its own copy: what `@experiment.analysis` registers is of this experiment alone.
+            object.__setattr__(self, "analysis", Analysis() if given is None else replace(given))
 
 
 Condition = Model | Ensemble

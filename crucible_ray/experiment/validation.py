@@ -20,6 +20,7 @@ from crucible_ray.experiment.defaults import (
     pattern_problem,
 )
 from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
+from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.experiment.prompting import prompt_problems
 from crucible_ray.experiment.spec import (
     Analysis,
@@ -76,10 +77,12 @@ def problems_of(experiment: Experiment) -> list[str]:
     """Every fault that shows without a catalogue of models."""
     return [
         *_value_problems(
-            experiment, "", skip=("dataset", "conditions", "hypotheses", "budget", "analysis", *_PROMPTS)
+            experiment,
+            "",
+            skip=("dataset", "conditions", "metrics", "hypotheses", "budget", "analysis", *_PROMPTS),
         ),
         *_word_problems(experiment, ""),
-        *_list_problems("metrics", experiment.metrics, METRIC_NAMES),
+        *_metric_problems(experiment),
         *_dataset_problems(experiment.dataset),
         *_part_problems(experiment),
         *_condition_problems(experiment),
@@ -174,6 +177,27 @@ def _list_problems(place: str, words: object, known: Iterable[str]) -> list[str]
     return problems
 
 
+def _metric_problems(experiment: Experiment) -> list[str]:
+    given: Any = experiment.metrics
+    if not isinstance(given, tuple):
+        return [f"metrics = {given!r}: expected array of names and of functions under @metric."]
+    own = [each.name for each in given if isinstance(each, OwnMetric)]
+    problems = [
+        f"metrics: {name!r} is a metric of crucible-ray: give yours another name."
+        for name in own
+        if name in METRIC_NAMES
+    ]
+    problems += [f"metrics: two are called {name!r}." for name in dict.fromkeys(own) if own.count(name) > 1]
+    problems += [
+        f"metrics[{number}]: write @metric(...) above {getattr(each, '__name__', each)}."
+        for number, each in enumerate(given)
+        if callable(each) and not isinstance(each, OwnMetric)
+    ]
+    return problems + _list_problems(
+        "metrics", tuple(each for each in given if not callable(each)), METRIC_NAMES
+    )
+
+
 def _dataset_problems(dataset: Any) -> list[str]:
     if isinstance(dataset, Dataset):
         nested = (
@@ -198,10 +222,15 @@ def _part_problems(experiment: Experiment) -> list[str]:
     for name, kind in (("budget", Budget), ("analysis", Analysis)):
         part = getattr(experiment, name)
         if isinstance(part, kind):
-            problems += _value_problems(part, f"{name}.")
+            problems += _value_problems(part, f"{name}.", skip=("custom",))
         elif part is not None:
             problems.append(f"{name} is a {type(part).__name__}: write {kind.__name__}(...).")
     analysis = experiment.analysis
+    custom: Any = getattr(analysis, "custom", None)
+    if custom is not None and not callable(custom):
+        problems.append(
+            "analysis.custom is no function: write def f(results) -> dict under @experiment.analysis."
+        )
     names = _names(experiment)
     baseline = analysis.baseline if isinstance(analysis, Analysis) else None
     if isinstance(baseline, str) and baseline not in names:
@@ -311,7 +340,8 @@ def _hypothesis_problems(experiment: Experiment) -> list[str]:
         except SpecError as error:
             problems += [f"{place}: {each}" for each in error.problems]
             continue
-        problems += _word(f"{place}: metric", plan.metric, METRIC_NAMES)
+        own = [each.name for each in experiment.metrics if isinstance(each, OwnMetric)]
+        problems += _word(f"{place}: metric", plan.metric, [*METRIC_NAMES, *own])
         problems += [
             f"{place}: no condition is called {side!r}: {_nearest(side, names)}"
             for side in (plan.a, plan.b)

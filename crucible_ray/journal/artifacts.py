@@ -18,7 +18,7 @@ from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.environment import environment
 from crucible_ray.journal.state import JournalState
 from crucible_ray.journal.store import BlockingLog
-from crucible_ray.journal.tables import Grid, Ints, write_tables
+from crucible_ray.journal.tables import Grid, Ints, OwnColumns, write_tables
 from crucible_ray.records import Item
 
 SCRATCH = ".scratch_"
@@ -59,15 +59,17 @@ def write_results(
     state: JournalState,
     positions: Callable[[Ints], Ints],
     experiment_folder: Path | None = None,
+    own: OwnColumns | None = None,
 ) -> None:
     """`results.csv`, `results.parquet`, `calls.parquet`, `prompts.parquet`, `environment.json`.
 
     `positions`: `experiment.grid.Order.positions_of`. `experiment_folder`: whose git commit is noted.
-    Blocking, for seconds where there are a million rows. Raises DamagedEntry, StorageFailed.
+    `own`: the author's own metrics. Blocking, for seconds where there are a million rows. Raises DamagedEntry,
+    StorageFailed; SpecError where an own metric fails, and then nothing is written.
     """
     grid = Grid(plan, items, positions)
     with written_aside(folder) as aside, tempfile.TemporaryDirectory(dir=aside) as scratch:
-        versions = write_tables(aside, grid=grid, log=log, state=state, scratch=Path(scratch))
+        versions = write_tables(aside, grid=grid, log=log, state=state, scratch=Path(scratch), own=own)
         facts = environment(
             experiment_folder=experiment_folder, model_versions=versions, earlier=_earlier(folder)
         )

@@ -5,11 +5,11 @@ The bytes depend on the rows that count alone: not on how they lay in the log, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from crucible_ray.journal.rows import CALL_FIELDS
 from crucible_ray.journal.spill import in_batches, sorted_on_disk
 from crucible_ray.journal.state import JournalState
 from crucible_ray.journal.store import BlockingLog
+from crucible_ray.metrics.own import COLUMNS as OWN_COLUMNS
 from crucible_ray.records import Item
 
 Ints = NDArray[np.int64]
@@ -94,22 +95,49 @@ class Grid:
         }
 
 
+class OwnColumns(Protocol):
+    """What an author's own metrics say of rows, as columns after `correct`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        ...
+
+    def columns(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, list[float | None]]:
+        """One value a row and column. Raises SpecError where a metric fails."""
+        ...
+
+
+def results_schema(own: Sequence[str] = ()) -> pa.Schema:
+    """The columns of `results.csv`, in order. own: of an author's own metrics."""
+    after = RESULTS.get_field_index("correct") + 1
+    fields = list(RESULTS)
+    return pa.schema([*fields[:after], *((name, pa.float64()) for name in own), *fields[after:]])
+
+
 def write_tables(
-    folder: Path, *, grid: Grid, log: BlockingLog, state: JournalState, scratch: Path
+    folder: Path,
+    *,
+    grid: Grid,
+    log: BlockingLog,
+    state: JournalState,
+    scratch: Path,
+    own: OwnColumns | None = None,
 ) -> dict[str, list[str]]:
     """Write the four files into `folder`; returns by model the versions that its provider reported.
 
-    Raises DamagedEntry, StorageFailed, OSError.
+    Raises DamagedEntry, StorageFailed, OSError; SpecError where an author's own metric fails.
     """
     versions: dict[str, set[str]] = {}
+    schema = results_schema(own.names if own is not None else ())
     with ExitStack() as stack:
-        results = stack.enter_context(_parquet(folder / "results.parquet", RESULTS))
+        results = stack.enter_context(_parquet(folder / "results.parquet", schema))
         calls = stack.enter_context(_parquet(folder / "calls.parquet", CALLS))
         csv = stack.enter_context((folder / "results.csv").open("wb"))
-        csv.write((",".join(RESULTS.names) + "\n").encode())
+        csv.write((",".join(schema.names) + "\n").encode())
         for batch in kept_rows(log, state, scratch=scratch):
             known = grid.columns(batch["trial"].to_numpy())
-            table = _results(batch, known)
+            table = _results(batch, known | _own(own, batch), schema)
             csv.write(cells.lines(_cells(table, batch)))
             results.write_batch(table)
             made = _calls(batch, known)
@@ -123,15 +151,23 @@ def _parquet(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd")
 
 
-def _results(batch: pa.RecordBatch, known: dict[str, pa.Array]) -> pa.RecordBatch:
+def _own(own: OwnColumns | None, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """The columns of an author's own metrics."""
+    if own is None or not own.names:
+        return {}
+    rows = batch.select(OWN_COLUMNS).to_pylist()
+    return {name: pa.array(values, pa.float64()) for name, values in own.columns(rows).items()}
+
+
+def _results(batch: pa.RecordBatch, known: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     made = {
         "latency_ms": _ms(batch["latency_us"]),
         "cost_usd": _usd(batch["cost_usd"]),
         "calls": pc.list_value_length(batch["calls"]),
     }
-    columns = [made.get(name, known.get(name)) for name in RESULTS.names]
+    columns = [made.get(name, known.get(name)) for name in schema.names]
     return pa.RecordBatch.from_arrays(
-        [batch[n] if c is None else c for n, c in zip(RESULTS.names, columns, strict=True)], schema=RESULTS
+        [batch[n] if c is None else c for n, c in zip(schema.names, columns, strict=True)], schema=schema
     )
 
 
@@ -143,7 +179,7 @@ def _cells(table: pa.RecordBatch, batch: pa.RecordBatch) -> list[pa.Array]:
         pa.int32(): cells.integers,
     }
     made = {"latency_ms": cells.milliseconds(batch["latency_us"])}
-    return [made[f.name] if f.name in made else write[f.type](table[f.name]) for f in RESULTS]
+    return [made[f.name] if f.name in made else write[f.type](table[f.name]) for f in table.schema]
 
 
 def _calls(batch: pa.RecordBatch, known: dict[str, pa.Array]) -> pa.RecordBatch:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
 from crucible_ray.errors import SpecError
+from crucible_ray.experiment.plan import Plan
 
 
 class Metric(Struct, frozen=True, kw_only=True):
     """One name of `metrics=[...]`."""
 
     name: str
-    kind: Literal["binary", "proportion", "continuous", "cost"]
+    kind: str
+    """`binary`, `proportion`, `count`, `continuous`, `ordinal` or `cost`."""
     """What one trial's value is; decides the interval and the test."""
-    better: Literal["higher", "lower"]
+    better: str
+    """`higher` or `lower`."""
     per_trial: bool
     """Whether it is the mean of one value per trial, so that trials pair up; else a quantile over trials."""
     column: str
@@ -33,6 +36,14 @@ def metric(name: str) -> Metric:
         hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(METRICS)}."
         raise SpecError((f"There is no metric {name!r}: {hint}",))
     return found
+
+
+def metric_of(plan: Plan, name: str) -> Metric:
+    """The metric of that name in a plan: its author's own, or one of ours. Raises SpecError where there is none."""
+    for own in plan.own_metrics:
+        if own.name == name:
+            return Metric(name=name, kind=own.kind, better=own.better, per_trial=True, column=name)
+    return metric(name)
 
 
 def _latency(name: str, quantile: float) -> Metric:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crucible_ray.errors import StatsError
-from crucible_ray.metrics.registry import metric
+from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult, Naive
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.decision import PairedDecision, paired_difference
@@ -52,10 +52,11 @@ def _pairs(plan: Plan) -> tuple[list[_Pair], list[_Pair]]:
     index = {condition.name: position for position, condition in enumerate(plan.conditions)}
     baseline = index[plan.analysis.baseline] if plan.analysis.baseline is not None else 0
     asked = [_Pair(h.metric, index[h.a], index[h.b]) for h in plan.hypotheses]
+    compared = {*COMPARED, *(own.name for own in plan.own_metrics)}
     pairs = [
         _Pair(name, other, baseline)
         for name in plan.metrics
-        if name in COMPARED
+        if name in compared
         for other in range(len(plan.conditions))
         if other != baseline and _Pair(name, baseline, other) not in asked
     ]
@@ -64,14 +65,14 @@ def _pairs(plan: Plan) -> tuple[list[_Pair], list[_Pair]]:
 
 def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparison:
     """One metric of any two conditions, a - b, decided as `compare` does. Raises SpecError for an unknown metric."""
-    metric(name)
+    metric_of(plan, name)
     index = {condition.name: position for position, condition in enumerate(plan.conditions)}
     alpha = round(1 - plan.analysis.confidence, 12)
     return _comparison(plan, table, _Pair(name, index[a], index[b]), alpha, exploratory=True)
 
 
-def _decide(table: Table, pair: _Pair, alpha: float) -> PairedDecision:
-    declared = metric(pair.metric)
+def _decide(plan: Plan, table: Table, pair: _Pair, alpha: float) -> PairedDecision:
+    declared = metric_of(plan, pair.metric)
     if not declared.per_trial:
         raise StatsError("quantiles of latency are not compared by this version; compare latency_mean")
     control, treatment = (table.values(declared.column, index) for index in (pair.b, pair.a))
@@ -87,7 +88,7 @@ def _decide(table: Table, pair: _Pair, alpha: float) -> PairedDecision:
 def _comparison(plan: Plan, table: Table, pair: _Pair, alpha: float, *, exploratory: bool) -> Comparison:
     names = plan.conditions[pair.a].name, plan.conditions[pair.b].name
     try:
-        decision = _decide(table, pair, alpha)
+        decision = _decide(plan, table, pair, alpha)
     except StatsError as nothing:
         return Comparison(
             metric=pair.metric,
@@ -170,20 +171,20 @@ def _verdicts(
     plan: Plan, table: Table, asked: list[_Pair], found: dict[_Pair, Comparison]
 ) -> tuple[HypothesisResult, ...]:
     judges = [
-        partial(_verdict_at, table, pair, hypothesis)
+        partial(_verdict_at, plan, table, pair, hypothesis)
         for pair, hypothesis in zip(asked, plan.hypotheses, strict=True)
     ]
     levels = family_levels(judges, plan.analysis.alpha, plan.analysis.correction)
     single = plan.analysis.alpha / max(len(judges), 1)
     return tuple(
-        _hypothesis(table, pair, hypothesis, found[pair], level, judge(single))
+        _hypothesis(plan, table, pair, hypothesis, found[pair], level, judge(single))
         for pair, hypothesis, level, judge in zip(asked, plan.hypotheses, levels, judges, strict=True)
     )
 
 
-def _verdict_at(table: Table, pair: _Pair, hypothesis: HypothesisPlan, level: float) -> Verdict:
+def _verdict_at(plan: Plan, table: Table, pair: _Pair, hypothesis: HypothesisPlan, level: float) -> Verdict:
     try:
-        decision = _decide(table, pair, interval_alpha(level, hypothesis.relation))
+        decision = _decide(plan, table, pair, interval_alpha(level, hypothesis.relation))
     except StatsError:  # nothing to compare: the comparison's reason says what
         return "not_decided"
     result = decision.result
@@ -193,6 +194,7 @@ def _verdict_at(table: Table, pair: _Pair, hypothesis: HypothesisPlan, level: fl
 
 
 def _hypothesis(
+    plan: Plan,
     table: Table,
     pair: _Pair,
     hypothesis: HypothesisPlan,
@@ -201,11 +203,11 @@ def _hypothesis(
     bonferroni: Verdict,
 ) -> HypothesisResult:
     alpha = interval_alpha(level, hypothesis.relation)
-    outcome: Verdict = _verdict_at(table, pair, hypothesis, level)
+    outcome: Verdict = _verdict_at(plan, table, pair, hypothesis, level)
     estimate = low = high = None
     reason = comparison.reason
     if comparison.test is not None:
-        decision = _decide(table, pair, alpha)
+        decision = _decide(plan, table, pair, alpha)
         estimate, low, high = decision.result.estimate, decision.result.ci_low, decision.result.ci_high
         reason = _why(decision, outcome)
         if could_flip(outcome, hypothesis, comparison.worst, comparison.best):

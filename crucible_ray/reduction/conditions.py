@@ -6,24 +6,25 @@ import math
 
 import numpy as np
 
-from crucible_ray.metrics.registry import metric
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.metrics.registry import Metric as Declared
+from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Completeness, Condition, Metric, Spend
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import clustered_mean, items_for_quantile, quantile, wilson
 
 
-def condition(table: Table, index: int, metrics: tuple[str, ...], alpha: float) -> Condition:
+def condition(plan: Plan, table: Table, index: int, alpha: float) -> Condition:
     """Everything about one condition but its members."""
     return Condition(
-        metrics={name: _metric(table, index, name, alpha) for name in metrics},
+        metrics={name: _metric(table, index, metric_of(plan, name), alpha) for name in plan.metrics},
         completeness=_completeness(table, index),
         spend=_spend(table, index),
     )
 
 
-def _metric(table: Table, index: int, name: str, alpha: float) -> Metric:
-    declared = metric(name)
+def _metric(table: Table, index: int, declared: Declared, alpha: float) -> Metric:
     if declared.quantile is not None:
         return _quantile(table.latencies(index), declared.quantile, alpha)
     values = table.values(declared.column, index)

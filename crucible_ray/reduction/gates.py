@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from crucible_ray.errors import StatsError, UsageError
-from crucible_ray.metrics.registry import METRICS, Metric
+from crucible_ray.metrics.registry import METRICS, Metric, metric_of
 from crucible_ray.reduction.analysis import Analysis, Condition
 from crucible_ray.reduction.table import Table
 from crucible_ray.settings import did_you_mean
@@ -123,7 +123,10 @@ def judge_against(
     found = []
     for index, condition in enumerate(plan.conditions):
         for metric in _judged_metrics(plan) if condition.name in then else ():
-            before = _aligned(earlier.table.values(metric.column, then[condition.name]), at, plan.repeats)
+            known = metric.name in METRICS or metric.name in [own.name for own in earlier.plan.own_metrics]
+            before = np.full((len(ids), plan.repeats), np.nan)
+            if known:
+                before = _aligned(earlier.table.values(metric.column, then[condition.name]), at, plan.repeats)
             now = table.values(metric.column, index)
             name = f"{metric.name}[{condition.name}] not worse than {earlier.name}"
             found.append(_regression(name, metric, now, before, counts, alpha))
@@ -139,7 +142,7 @@ def _gate(text: str, plan: Plan) -> Gate:
         bound = float(found["bound"])
     except ValueError:
         raise UsageError(f"gate {text!r}: {found['bound']!r} is no number.") from None
-    known = [*METRICS, _OF_A_CONDITION, _OF_THE_RUN]
+    known = [*METRICS, *(own.name for own in plan.own_metrics), _OF_A_CONDITION, _OF_THE_RUN]
     if what not in known:
         raise UsageError(f"gate {text!r}: there is no metric {what!r}: {did_you_mean(what, known)}")
     names = [each.name for each in plan.conditions]
@@ -172,7 +175,7 @@ def _value(what: str, condition: Condition) -> float | None:
 
 
 def _judged_metrics(plan: Plan) -> list[Metric]:
-    found = [METRICS[name] for name in plan.metrics]
+    found = [metric_of(plan, name) for name in plan.metrics]
     return [each for each in found if each.per_trial and each.name not in _NO_QUALITY]
 
 
@@ -189,6 +192,10 @@ def _regression(
 ) -> GateResult:
     alone = np.isnan(now) | np.isnan(before)  # a repeat that only one run has says nothing of a difference
     now, before = np.where(alone, np.nan, now), np.where(alone, np.nan, before)
+    if not alone.all() and bool(
+        (now == before)[~alone].all()
+    ):  # no spread, so no interval, and none is needed
+        return GateResult(text=name, passed=True, value=0.0, detail=f"the same in every trial; {counts}")
     try:
         decision = paired_difference(
             before, now, bounded=metric.kind in ("binary", "proportion"), alpha=alpha

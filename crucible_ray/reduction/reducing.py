@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crucible_ray.metrics.registry import metric
+from crucible_ray.metrics.registry import metric_of
 from crucible_ray.metrics.silence import Silences
 from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
 from crucible_ray.reduction.comparisons import compare, compare_part
@@ -30,16 +30,18 @@ def reduce(
     *,
     member_score: MemberScore | None = None,
     items: Sequence[Item] = (),
+    own: Iterable[pa.RecordBatch] = (),
 ) -> Analysis:
     """Analyse the kept rows of a run, one row per trial at most; trials without a row are pending.
 
     member_score: scores one ensemble member's reply by itself, `(condition, member, item, text) -> 1 or 0`; without
     it ensembles are reported without their members. items: the plan's, for what depends on them (warnings of equal
-    replies). Memory: a few floats per trial. Raises SpecError for an unknown metric, StatsError for an unknown
+    replies). own: `trial` and the values of the author's own metrics. Memory: a few floats per trial.
+    Raises SpecError for an unknown metric, StatsError for an unknown
     correction.
     """
     for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):
-        metric(name)  # refused here, before the rows are read
+        metric_of(plan, name)  # refused here, before the rows are read
     table, members, silences = Table(plan), None, Silences(plan, items)
     if member_score is not None:
         from crucible_ray.reduction.members import Members
@@ -50,6 +52,8 @@ def reduce(
         silences.add(batch)
         if members is not None:
             members.add(batch)
+    for batch in own:
+        table.add_own(batch)
     alpha = round(1 - plan.analysis.confidence, 12)
     comparisons, hypotheses = compare(plan, table)
     return Analysis(
@@ -75,7 +79,7 @@ def _conditions(
     """By name. items: which of the members' items `table` holds."""
     conditions = {}
     for index, declared in enumerate(plan.conditions):
-        result = condition(table, index, plan.metrics, alpha)
+        result = condition(plan, table, index, alpha)
         if members is not None:
             found, best = members.of(index, alpha, items)
             result = msgspec.structs.replace(result, members=found, best_member=best)

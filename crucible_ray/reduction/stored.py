@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crucible_ray.reduction.table import Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from crucible_ray.experiment.plan import Plan
 
 _COLUMNS = ["trial", "error", "correct", "latency_ms", "cost_usd", "consensus"]
@@ -20,6 +23,8 @@ def stored_table(plan: Plan, path: Path) -> Table:
     import pyarrow.parquet as pq
 
     table = Table(plan)
+    for batch in own_values(plan, path):
+        table.add_own(batch)
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=_COLUMNS):
             latency_us = pc.multiply(batch["latency_ms"], 1000.0)
@@ -27,3 +32,13 @@ def stored_table(plan: Plan, path: Path) -> Table:
             names = ["latency_us" if name == "latency_ms" else name for name in _COLUMNS]
             table.add(pa.RecordBatch.from_arrays(columns, names=names))
     return table
+
+
+def own_values(plan: Plan, path: Path) -> Iterator[pa.RecordBatch]:
+    """`trial` and the columns of the author's own metrics, as far as a `results.parquet` has them. Raises OSError."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = [each.name for each in plan.own_metrics if each.name in file.schema_arrow.names]
+        if names:
+            yield from file.iter_batches(columns=["trial", *names])

@@ -28,13 +28,15 @@ class Table:
     def __init__(self, plan: Plan) -> None:
         self._conditions = len(plan.conditions)
         self._shape = (plan.items, plan.repeats, self._conditions)
+        self._own = tuple(each.name for each in plan.own_metrics)
         self._state = np.zeros(plan.trials, np.int8)
         self._kind = np.zeros(plan.trials, np.int16)
         self._kinds: list[str | None] = [None]
         self.strata = _strata(plan)
         """By item the number of its dataset, shape [items]; None where there is one dataset."""
         self._columns = {
-            name: np.full(plan.trials, np.nan) for name in ("correct", "latency_ms", "cost_usd", "consensus")
+            name: np.full(plan.trials, np.nan)
+            for name in ("correct", "latency_ms", "cost_usd", "consensus", *self._own)
         }
         self._columns |= {name: np.zeros(plan.trials) for name in ("saved_usd", "unsent")}
 
@@ -75,6 +77,13 @@ class Table:
         # `results.parquet` is read here as well, which leaves these to the calls.
         for name in {"saved_usd", "unsent"} & set(batch.schema.names):
             self._columns[name][trials] = np.nan_to_num(_floats(batch, name))
+
+    def add_own(self, batch: pa.RecordBatch) -> None:
+        """Take the values of the author's own metrics; a column that is not there stays empty."""
+        trials = batch.column("trial").to_numpy(zero_copy_only=False)
+        for name in self._own:
+            if name in batch.schema.names:
+                self._columns[name][trials] = _floats(batch, name)
 
     def values(self, column: str, condition: int) -> Floats:
         """One column of one condition's answered trials, shape [items, repeats]; NaN where there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from crucible_ray.experiment.plan import ConditionPlan, Plan
@@ -31,6 +32,7 @@ from crucible_ray.reports.visible import shortened
 _QUESTION = 100
 """Characters of a question in the table of questions."""
 _ANSWER = 40
+_CUSTOM = 2000
 _FILES = (
     ("config.json", "the resolved experiment and settings, hypotheses as they were declared"),
     ("dataset.jsonl", "exactly the items used"),
@@ -191,6 +193,18 @@ def _comparisons(source: Source) -> list[Section]:
     columns = ("metric", "a - b", "#difference", "#interval", "#p", "test")
     told = Bullets(tuple(_why(c) for c in found))
     return [Section("Comparisons", (table("Differences between conditions", columns, rows), told))]
+
+
+def _custom(source: Source) -> list[Section]:
+    """What the author's own analysis said."""
+    found = source.analysis.custom
+    if not found:
+        return []
+    rows = [
+        (name, quoted(value if isinstance(value, str) else msgspec.json.encode(value).decode(), _CUSTOM))
+        for name, value in found.items()
+    ]
+    return [Section("Own analysis", (table("What the experiment's own analysis says", ("of", "is"), rows),))]
 
 
 def _why(c: Comparison) -> str:
@@ -441,6 +455,7 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _conditions,
     lambda source: by_dataset(source.plan, source.analysis),
     _comparisons,
+    _custom,
     _completeness,
     _cost,
     _questions,

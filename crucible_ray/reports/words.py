@@ -27,6 +27,8 @@ def value(metric: str, number: float | None) -> str:
     """One metric's value with its unit: `79.8 %`, `812 ms`, `$0.0014`; a dash where there is none."""
     if number is None:
         return "-"
+    if metric not in METRICS:  # its author's own: nobody else knows the unit
+        return f"{number:.4g}"
     if metric.startswith("latency"):
         return f"{number:,.0f} ms" if number >= 100 else f"{number:.3g} ms"
     if metric.startswith("cost"):
@@ -61,6 +63,8 @@ def difference(metric: str, number: float | None, *, signed: bool = True) -> str
     if number is None:
         return "-"
     sign = "+" if signed else ""
+    if metric not in METRICS:
+        return f"{number:{sign}.4g}"
     if metric.startswith("latency"):
         return f"{number:{sign}.0f}"
     if metric.startswith("cost"):
@@ -70,6 +74,8 @@ def difference(metric: str, number: float | None, *, signed: bool = True) -> str
 
 def unit(metric: str) -> str:
     """What a difference counts."""
+    if metric not in METRICS:
+        return ""
     if metric.startswith("latency"):
         return " ms"
     return "" if metric.startswith("cost") else " points"

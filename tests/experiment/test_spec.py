@@ -154,7 +154,7 @@ def _problems(**options: Any) -> str:
         ({"conditions": [Model("m", extra={"x": object()})]}, "cannot be written as JSON"),
         ({"parse": len}, "functions are not supported"),
         ({"parse": "\\d+"}, "needs one group"),
-        ({"metrics": [len]}, "functions are not supported"),
+        ({"metrics": [len]}, "write @metric(...) above len"),
         ({"metrics": "accuracy"}, "expected array"),
         ({"hypotheses": "accuracy: a > b"}, "must be a list"),
         ({"hypotheses": [3]}, "write a text"),
