@@ -48,12 +48,12 @@ def tokenizer(model: str) -> Tokenizer | None:
 
 @lru_cache(maxsize=4)
 def _load(encoding: str) -> Tokenizer | None:
-    try:
-        library: Any = import_module("bpe_openai")
-    except ImportError:
-        return None
     with warnings.catch_warnings():
-        # It opens its data by a function that Python has deprecated.
+        # It opens its data by a function that Python has deprecated, already when it is imported.
         warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            library: Any = import_module("bpe_openai")
+        except ImportError:
+            return None
         encode = library.get_encoding(encoding).encode_ordinary
     return Tokenizer(encoding, lambda text: len(encode(text)))
