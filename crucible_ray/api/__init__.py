@@ -1,4 +1,4 @@
-"""The front door: run, estimate, resume, retry, reproduce, load, observe; each waits, or has an `a`-prefixed twin to await."""
+"""The front door: run, estimate, resume, retry, rescore, reproduce, load, observe; each waits, or has an `a`-twin to await."""
 
 from crucible_ray.api.asking import acall_model, apredict, call_model, predict
 from crucible_ray.api.doors import (
@@ -6,6 +6,7 @@ from crucible_ray.api.doors import (
     aload,
     aobserve,
     areproduce,
+    arescore,
     aresume,
     arun,
     astatus,
@@ -14,6 +15,7 @@ from crucible_ray.api.doors import (
     load,
     observe,
     reproduce,
+    rescore,
     resume,
     retry,
     run,
@@ -39,6 +41,7 @@ __all__ = [
     "aobserve",
     "apredict",
     "areproduce",
+    "arescore",
     "aresume",
     "arun",
     "astatus",
@@ -50,6 +53,7 @@ __all__ = [
     "predict",
     "prepare",
     "reproduce",
+    "rescore",
     "resume",
     "retry",
     "run",

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress
 from crucible_ray.api.own import Own, Recorded, reload_own, without_own
-from crucible_ray.api.places import journal_store, read_config
+from crucible_ray.api.places import journal_store, read_config, run_of
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.progress import showing
 from crucible_ray.api.replaying import Reproduction, replay
+from crucible_ray.api.rescoring import read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, raise_fatal, run_session
 from crucible_ray.api.waiting import wait
@@ -39,7 +40,7 @@ from crucible_ray.errors import (
 )
 from crucible_ray.estimate import Estimate, estimate_lines
 from crucible_ray.experiment.formats import check_formats
-from crucible_ray.experiment.loading import Loaded
+from crucible_ray.experiment.loading import Loaded, load_experiment
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Experiment
 from crucible_ray.journal.state import JournalState, read_state
@@ -132,6 +133,8 @@ async def aresume(
     """See `resume`."""
     options = options or _options(choices)
     folder = find_results(where, options.output_dir)
+    if (whole := run_of(folder)) is not None:
+        raise UsageError(f"{where} is a revision: what runs is {whole}.")
     plan, items = read_config(folder)
     if max_cost is not None:
         plan = replace(plan, budget=replace(plan.budget, max_total=max_cost, abort_on_exceed=True))
@@ -172,6 +175,62 @@ def _replayed_own(plan: Plan, folder: Path) -> tuple[Own | Recorded, tuple[str, 
     return own, ()
 
 
+def rescore(
+    where: str | Path,
+    *,
+    parse: str | None = None,
+    metric: str | Sequence[str] = (),
+    normalize: str | None = None,
+    experiment: Experiment | Loaded | Prepared | str | Path | None = None,
+    formats: Sequence[str] | None = None,
+) -> RunResult:
+    """Read, score and analyse a run's stored replies in another way, without one call: `revisions/NNN/` in its folder.
+
+    parse, normalize: of every condition. metric: one name or several. experiment: a changed version of the
+    experiment, or its file: readings, votes, metrics, hypotheses and analysis are taken from it.
+    Raises UsageError, JournalError, StorageFailed. The run's own numbers stay.
+    """
+    return wait(
+        arescore(
+            where, parse=parse, metric=metric, normalize=normalize, experiment=experiment, formats=formats
+        )
+    )
+
+
+async def arescore(
+    where: str | Path,
+    *,
+    parse: str | None = None,
+    metric: str | Sequence[str] = (),
+    normalize: str | None = None,
+    experiment: Experiment | Loaded | Prepared | str | Path | None = None,
+    formats: Sequence[str] | None = None,
+) -> RunResult:
+    """See `rescore`."""
+    folder = find_results(where)
+    plan, items = read_config(folder)
+    settings = load_settings(Path.cwd(), os.environ)
+    metrics = (metric,) if isinstance(metric, str) else tuple(metric)
+    if parse is None and normalize is None and not metrics and experiment is None:
+        raise UsageError("rescore needs what is to change: parse, metric, normalize or experiment.")
+    version = _version(experiment, simulated=plan.simulated is not None)
+    revised = revised_plan(plan, items, parse=parse, normalize=normalize, metrics=metrics, experiment=version)
+    own = version.own if version is not None else reload_own(revised, folder)[1]
+    chosen = check_formats(tuple(formats) if formats is not None else settings.run.report_formats)
+    return await revise(plan, revised, items, _store(plan, folder), folder, own=own, formats=chosen)
+
+
+def _version(
+    experiment: Experiment | Loaded | Prepared | str | Path | None, *, simulated: bool
+) -> Prepared | None:
+    """Another version of a run's experiment, resolved as the run was."""
+    if experiment is None or isinstance(experiment, Prepared):
+        return experiment
+    if isinstance(experiment, str | Path):
+        experiment = load_experiment(str(experiment), {})
+    return prepare(experiment, simulate=simulated)
+
+
 def load(where: str | Path) -> RunResult:
     """What a results folder holds, by its path or its id, whether its run has ended or not.
 
@@ -184,6 +243,8 @@ async def aload(where: str | Path) -> RunResult:
     """See `load`."""
     folder = find_results(where)
     plan, items = read_config(folder)
+    if run_of(folder) is not None:
+        return await read_revised(plan, folder, _store(plan, folder))
     return await read_result(plan, items, folder, _store(plan, folder))
 
 

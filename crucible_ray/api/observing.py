@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from crucible_ray.api.places import revisions
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.alive import decode_note, is_dead, note_of_this_process
 from crucible_ray.journal.log import ALIVE_WITHIN_S
@@ -32,6 +33,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     """None: a price is unknown."""
     checkpoints: tuple[Checkpoint, ...]
     """Those that `resume --checkpoint` takes."""
+    revisions: tuple[str, ...] = ()
+    """Folders of rescores, ascending."""
 
 
 async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
@@ -50,6 +53,7 @@ async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
         pending=plan.trials - state.kept.count,
         spent_usd=state.spent_usd if is_priced(plan) else None,
         checkpoints=tuple(state.checkpoints),
+        revisions=tuple(str(path) for _, path in revisions(folder)),
     )
 
 

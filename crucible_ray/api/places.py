@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -13,12 +14,27 @@ from crucible_ray.journal.disk import DiskLog
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.records import Item
 
+REVISIONS: Final = "revisions"
+
+
+def run_of(folder: Path) -> Path | None:
+    """The results folder that a revision belongs to; None for a results folder itself."""
+    whole = folder.resolve().parent
+    return whole.parent if whole.name == REVISIONS and (whole.parent / "config.json").is_file() else None
+
+
+def revisions(folder: Path) -> list[tuple[int, Path]]:
+    """The numbers and folders of a run's revisions, ascending."""
+    found = [path for path in (folder / REVISIONS).glob("*") if path.name.isdigit() and path.is_dir()]
+    return sorted((int(path.name), path) for path in found)
+
 
 def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) -> BlockingLog:
     """Where the entries of a run are: its own folder, `CHECKPOINT_DIR`, or a bucket.
 
     A run that began keeps its place, whatever the settings say today: its paid work is there.
     """
+    folder = run_of(folder) or folder
     checkpoint_dir = recorded_checkpoint_dir(folder, otherwise=checkpoint_dir)
     if checkpoint_dir is None:
         return DiskLog(folder / "checkpoints")

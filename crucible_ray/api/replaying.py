@@ -79,13 +79,20 @@ async def replay(
 
     own: the author's own functions, where the plan has any.
     """
+    again = await replayed(plan, items, source, clients=clients)
+    with tempfile.TemporaryDirectory() as scratch:
+        return await _compare(plan, items, again, folder, Path(scratch), own or Own())
+
+
+async def replayed(plan: Plan, items: tuple[Item, ...], source: BlockingLog, *, clients: int) -> MemoryLog:
+    """The rows that `plan` makes of the calls that `source` holds. Raises JournalError, CannotContinue."""
     state = await read_state(source, conditions=len(plan.conditions))
+    again = MemoryLog()
     with tempfile.TemporaryDirectory() as scratch:
         batches = list(kept_rows(source, state, scratch=Path(scratch)))
-        again = MemoryLog()
-        if batches:
-            await _drive(plan, items, _Record(batches), again, clients)
-        return await _compare(plan, items, again, folder, Path(scratch) / "again", own or Own())
+    if batches:
+        await _drive(plan, items, _Record(batches), again, clients)
+    return again
 
 
 async def _drive(plan: Plan, items: tuple[Item, ...], record: _Record, log: MemoryLog, clients: int) -> None:

@@ -22,6 +22,11 @@ _WRITERS: Final[dict[str, tuple[str, Callable[[Page], str]]]] = {
 }
 
 
+def report_file(name: str) -> str:
+    """The file of a format."""
+    return _WRITERS[name][0]
+
+
 def read_facts(folder: Path) -> RunFacts | None:
     """How a run went, as `run.json` has it; None where it says nothing. Raises UsageError."""
     try:

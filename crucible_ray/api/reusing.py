@@ -256,7 +256,8 @@ class _Matcher:
                     ]
                 )
             words = [question(who, [each[k] for each in requests], repeats) for k, who in enumerate(servers)]
-            low, high = self._paid.candidates(np.stack(words, axis=1))
+            table = np.stack(words, axis=1) if words else np.zeros((len(repeats), 0), np.uint64)
+            low, high = self._paid.candidates(table)
             asked.append(_Asked(prompts, requests, low, high))
         return asked
 

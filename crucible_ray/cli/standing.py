@@ -84,6 +84,8 @@ def standing_lines(found: Standing) -> list[str]:
         lines += [
             f"    checkpoint_{each.number:06d}: {each.rows:,} rows, ${each.spent_usd:.4g}" for each in marked
         ]
+    if found.revisions:
+        lines.append("  revisions: " + ", ".join(found.revisions))
     if found.pending and not found.alive:
         lines.append(f"  go on with: crucible-ray resume {found.results_dir}")
     return lines

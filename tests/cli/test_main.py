@@ -13,7 +13,10 @@ from crucible_ray.cli import checking
 from crucible_ray.cli.main import app, main
 from tests.cli.console import COMMAND, crucible, workplace
 
-VERBS = ["demo", "run", "resume", "retry", "check", "estimate", "status", "reproduce", "simulate"]
+VERBS = [
+    "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "reproduce", "init", "doctor", "simulate",
+]  # fmt: skip
+GROUPS = ["models"]
 
 
 def test_help_answers_in_under_half_a_second() -> None:
@@ -39,7 +42,8 @@ def test_help_names_exactly_the_verbs_that_exist(capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out.partition("Commands:")[2].splitlines()
     assert sorted(line.split()[0] for line in shown if line.startswith("  ") and line[2] != " ")[
         1:
-    ] == sorted(VERBS)
+    ] == sorted(VERBS + GROUPS)
+    assert sorted(str(group.name) for group in app.registered_groups) == sorted(GROUPS)
     assert sorted(
         str(command.callback.__name__) for command in app.registered_commands if command.callback
     ) == sorted(VERBS)

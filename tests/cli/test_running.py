@@ -310,3 +310,16 @@ def test_reuse_says_what_it_found_and_makes_no_call_twice(here: Path, capsys: Ca
     assert (facts["trials"], facts["completed"], facts["calls"]) == (60, 60, 20)
     assert main(["reproduce", facts["results_dir"]]) == 0
     assert facts["experiment_id"] != first["experiment_id"]
+
+
+def test_rescore_says_what_came_out_otherwise(here: Path, capsys: Capture) -> None:
+    first = _facts(capsys, 0, "run", "exp.py", "--in-process")
+    facts = _facts(capsys, 0, "rescore", first["results_dir"], "--parse", "text")
+    assert facts["calls"] == 0
+    assert facts["revision"]["changed"]["quick.parse"] == ["choice", "text"]
+    assert main(["rescore", first["results_dir"], "--metric", "consensus"]) == 0
+    out = capsys.readouterr().out
+    assert "Revision 2 of" in out
+    assert "metrics: ['accuracy'] -> ['consensus', 'accuracy']" in out
+    assert main(["status", first["results_dir"]]) == 0
+    assert "revisions: " in capsys.readouterr().out

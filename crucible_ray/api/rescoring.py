@@ -1,0 +1,290 @@
+"""`rescore`: the stored replies read, voted on, scored and analysed in another way, without one call.
+
+The record goes through the same driver and clients as in a replay, under a plan that reads replies differently. What
+comes out is a revision of its own, `revisions/NNN/`; the run's own numbers stay. Money and latency are those of the
+record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from crucible_ray.api.finishing import write_and_analyse
+from crucible_ray.api.observing import is_priced
+from crucible_ray.api.own import Own
+from crucible_ray.api.places import REVISIONS, revisions
+from crucible_ray.api.preparing import Prepared
+from crucible_ray.api.replaying import replayed
+from crucible_ray.api.reporting import FACTS, read_analysis, read_facts, report_file, write_reports
+from crucible_ray.api.result import RunResult
+from crucible_ray.errors import SpecError, UsageError
+from crucible_ray.experiment.formats import FORMATS
+from crucible_ray.experiment.plan import ConditionPlan, Plan
+from crucible_ray.journal.artifacts import write_inputs, written_aside
+from crucible_ray.journal.state import JournalState, read_state
+from crucible_ray.journal.store import BlockingLog
+from crucible_ray.prompts import answer_key
+from crucible_ray.records import Item
+from crucible_ray.reduction import Analysis, encode
+from crucible_ray.reports import RunFacts
+
+REVISION = "revision.json"
+_READING = ("parse", "normalize", "vote", "quorum")
+"""What of a condition may change without asking again."""
+_ANALYSIS = ("metrics", "own_metrics", "hypotheses", "analysis", "max_failed")
+_NEEDS_CHOICES = frozenset({"choice", "first_letter"})
+
+
+class ConditionChange(Struct, frozen=True, kw_only=True):
+    """How one condition came out, against the run's own numbers."""
+
+    predictions: int
+    """Trials whose answer is read otherwise."""
+    scores: int
+    """Trials that are right now and were wrong, or the other way round, or are scored at all now or no more."""
+    metrics: dict[str, tuple[float | None, float | None]]
+    """By metric: the run's own value, if it had one, and the new one."""
+
+
+class Revision(Struct, frozen=True, kw_only=True):
+    """What a rescore did: `revision.json`."""
+
+    number: int
+    experiment_id: str
+    created: str
+    """ISO 8601."""
+    changed: dict[str, tuple[Any, Any]]
+    """By option (`single.parse`, `metrics`): before and after."""
+    conditions: dict[str, ConditionChange]
+
+
+def revised_plan(
+    plan: Plan,
+    items: Sequence[Item],
+    *,
+    parse: str | None = None,
+    normalize: str | None = None,
+    metrics: Sequence[str] = (),
+    experiment: Prepared | None = None,
+) -> Plan:
+    """The plan with other readings. Raises SpecError, UsageError where replies would have to be asked for anew.
+
+    experiment: readings, metrics, hypotheses and analysis are its own; parse and normalize go over all conditions.
+    """
+    if experiment is not None:
+        plan = _after(plan, experiment.plan)
+    conditions = tuple(_read_by(each, parse, normalize) for each in plan.conditions)
+    chosen = (
+        tuple(dict.fromkeys((*metrics, *(each.metric for each in plan.hypotheses))))
+        if metrics
+        else plan.metrics
+    )
+    own = tuple(each for each in plan.own_metrics if each.name in chosen)
+    revised = replace(plan, conditions=conditions, metrics=chosen, own_metrics=own)
+    _check(revised, items)
+    return revised
+
+
+def _read_by(condition: ConditionPlan, parse: str | None, normalize: str | None) -> ConditionPlan:
+    """The condition under one reading, which is its members' too."""
+    calls = condition.calls if parse is None else tuple(replace(call, parse=None) for call in condition.calls)
+    return replace(
+        condition,
+        parse=parse or condition.parse,
+        normalize=normalize or condition.normalize,
+        calls=calls,
+    )
+
+
+def _after(plan: Plan, wanted: Plan) -> Plan:
+    """The plan as another version of the experiment reads it; which items it would ask about does not matter."""
+    theirs = {each.name: each for each in wanted.conditions}
+    problems = []
+    if theirs.keys() != {each.name for each in plan.conditions}:
+        names = ", ".join(each.name for each in plan.conditions)
+        problems.append(f"The run's conditions are {names}; the experiment's are {', '.join(theirs)}.")
+    problems += [
+        f"Condition {each.name!r} asks otherwise than the run did: only {', '.join(_READING)} may change."
+        for each in plan.conditions
+        if each.name in theirs and not _asks_the_same(each, theirs[each.name])
+    ]
+    if problems:
+        raise SpecError((*problems, "A rescore only reads stored replies: run --reuse asks for what is new."))
+    conditions = tuple(_read_as(each, theirs[each.name]) for each in plan.conditions)
+    return replace(plan, conditions=conditions, **{name: getattr(wanted, name) for name in _ANALYSIS})
+
+
+def _read_as(ours: ConditionPlan, theirs: ConditionPlan) -> ConditionPlan:
+    calls = tuple(replace(a, parse=b.parse) for a, b in zip(ours.calls, theirs.calls, strict=True))
+    return replace(ours, calls=calls, **{name: getattr(theirs, name) for name in _READING})
+
+
+def _asks_the_same(ours: ConditionPlan, theirs: ConditionPlan) -> bool:
+    def asked(condition: ConditionPlan) -> Any:
+        calls = [
+            (
+                call.model.model,
+                call.temperature,
+                call.max_tokens,
+                msgspec.json.encode(call.extra, order="sorted"),
+            )
+            for call in condition.calls
+        ]
+        return condition.kind, condition.prompts, calls
+
+    return bool(asked(ours) == asked(theirs))
+
+
+def _check(plan: Plan, items: Sequence[Item]) -> None:
+    """Refuse what cannot be read so, before anything is computed. Raises SpecError."""
+    from crucible_ray.ensemble import normalizer
+    from crucible_ray.metrics.registry import metric_of
+
+    for name in plan.metrics:
+        metric_of(plan, name)
+    for condition in plan.conditions:
+        normalizer(condition.normalize)
+        if condition.parse in _NEEDS_CHOICES and not all(item.choices for item in items):
+            raise SpecError((f"parse = {condition.parse!r} needs choices, and some items have none.",))
+        answer_key(condition.parse, items[0])
+
+
+async def revise(
+    plan: Plan,
+    revised: Plan,
+    items: tuple[Item, ...],
+    source: BlockingLog,
+    folder: Path,
+    *,
+    own: Own,
+    formats: Sequence[str],
+) -> RunResult:
+    """Write the next revision of a results folder and return it. Raises UsageError, JournalError, StorageFailed."""
+    first = read_analysis(folder)
+    state = await read_state(source, conditions=len(plan.conditions))
+    log = await replayed(revised, items, source, clients=1)
+    kept = await read_state(log, conditions=len(plan.conditions))
+    number = max((each for each, _ in revisions(folder)), default=0) + 1
+    target = folder / REVISIONS / f"{number:03d}"
+    await asyncio.to_thread(write_inputs, target, plan=revised, items=items, settings=_settings(folder))
+    analysis = await asyncio.to_thread(
+        write_and_analyse, target, plan=revised, items=items, log=log, state=kept, own=own
+    )
+    facts = read_facts(folder)
+    if facts is not None:
+        facts = replace(facts, results_dir=str(target), reproduce=(), next_steps=())
+    revision = Revision(
+        number=number,
+        experiment_id=plan.experiment_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        changed=_changed(plan, revised),
+        conditions=_compared(first, analysis, folder, target),
+    )
+    with written_aside(target) as aside:
+        (aside / "analysis.json").write_bytes(encode(analysis))
+        (aside / REVISION).write_bytes(msgspec.json.format(msgspec.json.encode(revision), indent=2) + b"\n")
+        if facts is not None:
+            (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+    reports = write_reports(
+        target, plan=revised, items=items, analysis=analysis, facts=facts, formats=formats
+    )
+    return _result(revised, target, analysis, state, reports, facts)
+
+
+async def read_revised(plan: Plan, folder: Path, source: BlockingLog) -> RunResult:
+    """A revision that was written earlier. source: the log of its run. Raises UsageError, JournalError."""
+    state = await read_state(source, conditions=len(plan.conditions))
+    reports = {name: path for name in FORMATS if (path := folder / report_file(name)).is_file()}
+    return _result(plan, folder, read_analysis(folder), state, reports, None)
+
+
+def _result(
+    plan: Plan,
+    folder: Path,
+    analysis: Analysis,
+    state: JournalState,
+    reports: dict[str, Path],
+    facts: RunFacts | None,
+) -> RunResult:
+    complete = [condition.completeness for condition in analysis.conditions.values()]
+    return RunResult(
+        experiment_id=plan.experiment_id,
+        results_dir=folder,
+        status=state.status or "broken",
+        planned=plan.trials,
+        completed=sum(each.answered for each in complete),
+        failed=sum(each.failed for each in complete),
+        pending=sum(each.pending for each in complete),
+        calls_made=0,
+        cost_usd=state.spent_usd if is_priced(plan) else None,
+        duration_s=None,
+        reports=reports,
+        analysis=analysis,
+        plan=plan,
+        session=facts,
+    )
+
+
+def read_revision(folder: Path) -> Revision:
+    """What a revision did, by its folder. Raises UsageError."""
+    try:
+        return msgspec.json.decode((folder / REVISION).read_bytes(), type=Revision)
+    except (FileNotFoundError, msgspec.DecodeError) as error:
+        raise UsageError(f"{folder / REVISION} cannot be read: {error}.") from error
+
+
+def _settings(folder: Path) -> Any:
+    """The run's settings, as its own `config.json` has them."""
+    return msgspec.json.decode((folder / "config.json").read_bytes()).get("settings")
+
+
+def _changed(plan: Plan, revised: Plan) -> dict[str, tuple[Any, Any]]:
+    pairs = [
+        (f"{ours.name}.{name}", getattr(ours, name), getattr(theirs, name))
+        for ours, theirs in zip(plan.conditions, revised.conditions, strict=True)
+        for name in _READING
+    ]
+    pairs += [
+        (f"{ours.name}.members", ours.parses, theirs.parses)
+        for ours, theirs in zip(plan.conditions, revised.conditions, strict=True)
+        if [call.parse for call in ours.calls] != [call.parse for call in theirs.calls]
+    ]
+    pairs += [(name, getattr(plan, name), getattr(revised, name)) for name in _ANALYSIS]
+    return {name: (msgspec.to_builtins(a), msgspec.to_builtins(b)) for name, a, b in pairs if a != b}
+
+
+def _compared(first: Analysis, now: Analysis, folder: Path, target: Path) -> dict[str, ConditionChange]:
+    """By condition: what came out otherwise."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    columns = ["trial", "condition", "prediction", "correct"]
+    before = pq.read_table(folder / "results.parquet", columns=columns)
+    after = pq.read_table(target / "results.parquet", columns=columns)
+    joined = before.join(after, "trial", join_type="inner", right_suffix="_now")
+    found = {}
+    for name, condition in now.conditions.items():
+        rows = joined.filter(pc.equal(joined["condition"], name))
+        was = first.conditions[name].metrics if name in first.conditions else {}
+        found[name] = ConditionChange(
+            predictions=_differing(rows["prediction"], rows["prediction_now"]),
+            scores=_differing(rows["correct"], rows["correct_now"]),
+            metrics={
+                each: (was[each].value if each in was else None, metric.value)
+                for each, metric in condition.metrics.items()
+            },
+        )
+    return found
+
+
+def _differing(before: Any, after: Any) -> int:
+    """In how many rows two columns differ; two missing values are the same."""
+    return sum(a != b for a, b in zip(before.to_pylist(), after.to_pylist(), strict=True))
