@@ -74,6 +74,10 @@ _NEGATED = re.compile(
     r"(?:(?!but\b)\w+\s+){0,3}\W*$",
     re.IGNORECASE,
 )
+_OTHERS = re.compile(
+    r"\b(?:some|others|people|someone|many)\s+(?:\w+\s+){0,2}?(?:may|might|could|would|will)\s+(?:\w+\s+)?$",
+    re.IGNORECASE,
+)
 _NOT_AFTER_ARTICLE = re.compile(
     r"because|since|as|is|was|would|will|for|but|and|or|hence|therefore|which|that|based|due|given|with",
     re.IGNORECASE,
@@ -157,7 +161,8 @@ class _Reading:
         upper = letter.upper()
         if _QUESTION.match(self._text, at):
             return None
-        if self._negated(match.start()):
+        begin = max(0, match.start() - 48)
+        if self._negated(match.start()) or _OTHERS.search(self._text, begin, match.start()):
             return None
         line = self._text[match.start("letter") :].partition("\n")[0]
         if not _BARE.fullmatch(line) and (named := self._by_text(line)) is not None:

@@ -32,6 +32,7 @@ def plan_of(
     catalogue: Catalogue = resolve_model,
     source: str | None = None,
     simulated: dict[str, Any] | None = None,
+    examples: tuple[Item, ...] = (),
     **changes: Any,
 ) -> Plan:
     """The plan of EXPERIMENT with these changes."""
@@ -42,4 +43,5 @@ def plan_of(
         catalogue=catalogue,
         source=source,
         simulated=simulated,
+        examples=examples,
     )

@@ -162,3 +162,8 @@ def test_a_long_reply_is_read_in_bounded_time() -> None:
     ):
         read(filler, CAPITALS)
         read(filler + " the answer is B", CAPITALS)
+
+
+def test_what_others_may_choose_is_no_choice() -> None:
+    assert read("Some may choose (A), while others may choose (B) or (C).", UNLISTED) is None
+    assert read("Some may choose (A). I choose (B).", UNLISTED) == "B"

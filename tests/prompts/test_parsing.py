@@ -68,6 +68,10 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         ("Perhaps", None),
         ("I know it from the north.", None),
         ("Maybe yes or no.", None),
+        ("Seven does not divide it.\n\nTherefore, it is a prime number. [Yes]", "true"),
+        ("[No] Step 1: it is odd. So the answer should be [Yes].", "true"),
+        ('[No]\n\nBut it is a prime: the answer is actually "[Yes]".', "true"),
+        ('The answer is "[Yes]" if it is a prime or "[No]" if it is not.', None),
     ],
 )
 def test_a_boolean_is_the_final_yes_or_no(reply: str, answer: str | None) -> None:
