@@ -72,9 +72,9 @@ def test_all_conditions_and_members_are_shown_the_same_examples_and_each_repeat_
     for trial, _, messages in _asked(result):
         shown = [turn["content"] for turn in messages[:-1] if turn["role"] == "user"]
         questions.setdefault(trial // 2, []).append(shown)
-    for shown in questions.values():
-        longest = max(shown, key=len)
-        assert all(each == longest[: len(each)] for each in shown)
+    for lists in questions.values():
+        longest = max(lists, key=len)
+        assert all(each == longest[: len(each)] for each in lists)
     first, second = (max(questions[block], key=len) for block in (0, 1))
     assert first != second
 
