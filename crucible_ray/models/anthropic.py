@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import ContentFiltered, MalformedReply, SpecError
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models.refusals import Complaint, complaint, failure, shorten
+from crucible_ray.models.refusals import UNREADABLE, Complaint, complaint, failure, shorten
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import (
     FIXED_HEADERS,
@@ -23,6 +23,7 @@ from crucible_ray.models.wire import (
     Count,
     address,
     encode,
+    limit,
     most,
     parted,
     present,
@@ -98,7 +99,7 @@ def decode(response: Response, *, now_s: float, key: str | None = None) -> Reply
         raise failure(response, _complaint(response.body), now_s, key)
     try:
         message = _messages.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MalformedReply(f"the body is no reply: {shorten(str(error), key)}", response.status) from None
     if message.type == "error" or present(message.error):
         raise failure(response, _complaint(response.body), now_s, key)
@@ -172,12 +173,12 @@ def _complaint(body: bytes) -> Complaint:
 
 
 def _per_minute(named: Mapping[str, str], what: str) -> float | None:
-    limit = named.get(f"anthropic-ratelimit-{what}-limit", "")
-    if not limit.isdecimal() or int(limit) == 0:
+    allowed = limit(named.get(f"anthropic-ratelimit-{what}-limit"))
+    if allowed is None:
         return None
     until, sent = named.get(f"anthropic-ratelimit-{what}-reset"), named.get("date")
     recovers_s = _seconds_between(sent, until)
-    return float(limit) if recovers_s is None or recovers_s <= _MINUTE_S else None
+    return allowed if recovers_s is None or recovers_s <= _MINUTE_S else None
 
 
 def _seconds_between(sent: str | None, until: str | None) -> float | None:
@@ -186,5 +187,5 @@ def _seconds_between(sent: str | None, until: str | None) -> float | None:
         if sent is None or until is None:
             return None
         return (datetime.fromisoformat(until) - parsedate_to_datetime(sent)).total_seconds()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import ContentFiltered, MalformedReply, RateLimited, SpecError
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models.refusals import Complaint, complaint, failure, shorten
+from crucible_ray.models.refusals import UNREADABLE, Complaint, complaint, failure, shorten
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import (
     FIXED_HEADERS,
@@ -22,6 +22,7 @@ from crucible_ray.models.wire import (
     Count,
     address,
     encode,
+    limit,
     most,
     parted,
     present,
@@ -95,7 +96,7 @@ def decode(response: Response, *, now_s: float, key: str | None = None) -> Reply
         raise _failure(response, now_s, key)
     try:
         answer = _answers.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MalformedReply(f"the body is no reply: {shorten(str(error), key)}", response.status) from None
     if present(answer.error):
         raise _failure(response, now_s, key)
@@ -111,13 +112,13 @@ def limits_from(response: Response) -> Limits:
     """See Wire. Google tells its limits in the body of a refusal, and in no header."""
     requests = tokens = None
     for violation in _violations(response.body):
-        name, value = str(violation.get("quotaId", "")), str(violation.get("quotaValue", ""))
-        if "PerMinute" not in name or not value.isdecimal() or int(value) == 0:
+        name, allowed = str(violation.get("quotaId", "")), limit(violation.get("quotaValue"))
+        if "PerMinute" not in name:
             continue
         if "Requests" in name:
-            requests = float(value)
+            requests = allowed
         elif "Token" in name:
-            tokens = float(value)
+            tokens = allowed
     return Limits(requests_per_minute=requests, tokens_per_minute=tokens)
 
 
@@ -243,7 +244,7 @@ def _details(body: bytes) -> list[dict[str, Any]]:
     """The typed `details` of an error (google.rpc); empty where there are none."""
     try:
         said = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return []
     if isinstance(said, list) and said:
         said = said[0]
@@ -261,6 +262,6 @@ def _retry_delay_s(body: bytes) -> float | None:
     """Seconds of RetryInfo's `retryDelay`, `34.07s`."""
     for each in _details(body):
         delay = str(each.get("retryDelay", ""))
-        if "RetryInfo" in str(each.get("@type")) and re.fullmatch(r"\d+(\.\d+)?s", delay):
+        if "RetryInfo" in str(each.get("@type")) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?s", delay):
             return float(delay[:-1])
     return None

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from crucible_ray.errors import ContentFiltered, MalformedReply
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models.refusals import complaint, failure, shorten
+from crucible_ray.models.refusals import UNREADABLE, complaint, failure, shorten
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import (
     FIXED_HEADERS,
@@ -21,6 +21,7 @@ from crucible_ray.models.wire import (
     Count,
     address,
     encode,
+    limit,
     most,
     present,
     refuse_reserved,
@@ -31,7 +32,7 @@ from crucible_ray.records import Limits, Message, Reply, Usage
 _PATH = "/chat/completions"
 # Reasoning models of api.openai.com refuse `max_tokens`; many compatible servers know nothing else.
 _REASONING = re.compile(r"(ft:)?(o\d|gpt-[5-9]|codex)")
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _MINUTE_S = 60.0
 _MAX_TOKENS = ("max_completion_tokens", "max_tokens")
 
@@ -83,7 +84,7 @@ def decode(response: Response, *, now_s: float, key: str | None = None) -> Reply
         raise failure(response, complaint(response.body), now_s, key)
     try:
         completion = _completions.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MalformedReply(f"the body is no reply: {shorten(str(error), key)}", response.status) from None
     if present(completion.error):
         raise failure(response, complaint(response.body), now_s, key)
@@ -201,15 +202,11 @@ def _usage(usage: _Usage | None) -> Usage:
 
 
 def _per_minute(headers: Mapping[str, str], what: str) -> float | None:
-    limit = _number(headers.get(f"x-ratelimit-limit-{what}"))
-    if limit is None or limit <= 0:
+    allowed = limit(headers.get(f"x-ratelimit-limit-{what}"))
+    if allowed is None:
         return None
     recovers_s = _duration_s(headers.get(f"x-ratelimit-reset-{what}"))
-    return limit if recovers_s is None or recovers_s <= _MINUTE_S else None
-
-
-def _number(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"\d+(\.\d+)?", text.strip()) else None
+    return allowed if recovers_s is None or recovers_s <= _MINUTE_S else None
 
 
 def _duration_s(text: str | None) -> float | None:

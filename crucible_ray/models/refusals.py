@@ -27,6 +27,8 @@ from crucible_ray.errors import (
 from crucible_ray.models.transport import Response
 
 DETAIL_CHARS = 300
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a body that is no JSON, or absurdly deep, raises."""
 _READ = 2000
 """Bytes of an error body that is not JSON."""
 
@@ -95,7 +97,7 @@ class Complaint(Struct, frozen=True):
 
 def classify(status: int, said: Complaint) -> tuple[type[ModelError], str]:
     """(class, detail) of an error that came with `status`; 200 where it came inside a success."""
-    if status == 200 and said.code and said.code.isdigit():
+    if status == 200 and said.code and re.fullmatch("[1-5][0-9]{2}", said.code):
         status = int(said.code)  # an error inside a success often brings the status that it should have had
     names = [name.lower() for name in (said.code, said.kind) if name]
     message = said.message.strip() or f"status {status}, without a word"
@@ -152,7 +154,7 @@ def complaint(body: bytes) -> Complaint:
     """An error body of whatever shape: OpenAI's object, a string, FastAPI's `detail`, Google's list, HTML."""
     try:
         whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return Complaint(message=body[:_READ].decode("utf-8", "replace"))
     if isinstance(whole, list) and whole:
         whole = whole[0]
@@ -163,7 +165,8 @@ def complaint(body: bytes) -> Complaint:
         return Complaint(message=str(error))
     detail = error.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
-        place = [str(each) for each in detail[0].get("loc", []) if each != "body"]
+        loc = detail[0].get("loc")
+        place = [str(each) for each in loc if each != "body"] if isinstance(loc, list) else []
         return Complaint(message=str(detail[0].get("msg", "")), param=".".join(place) or None)
     code, kind, param = error.get("code"), error.get("type") or error.get("status"), error.get("param")
     return Complaint(
@@ -211,5 +214,5 @@ def _finite(text: str | None) -> float | None:
 def _date_s(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text is not None else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -6,6 +6,7 @@ clock. What a failure means is decided by `refusals` for all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -20,6 +21,7 @@ from crucible_ray.records import Limits, Message, Reply
 Count: TypeAlias = int | float | None
 """Some servers write whole numbers as 12.0."""
 NO_ERROR = msgspec.Raw()
+_MOST_TOKENS = 10**12
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 FIXED_HEADERS = {
@@ -111,8 +113,14 @@ def present(error: msgspec.Raw) -> bool:
 
 
 def whole(count: Count) -> int | None:
-    """A count of tokens."""
-    return int(count) if count is not None else None
+    """A count of tokens; None where none is given or where it cannot be one."""
+    return int(count) if count is not None and 0 <= count <= _MOST_TOKENS else None
+
+
+def limit(text: object) -> float | None:
+    """A limit as a server writes it; None where it is no positive number."""
+    written = str(text).strip()
+    return (float(written) or None) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", written) else None
 
 
 def most(values: Iterable[object]) -> int | None:

@@ -342,6 +342,10 @@ def test_a_key_cut_by_shortening_is_not_shown() -> None:
         ),
         ({"x-ratelimit-limit-requests": "14400", "x-ratelimit-reset-requests": "2m59.56s"}, Limits()),
         ({"x-ratelimit-limit-requests": "9", "x-ratelimit-reset-requests": "1h0m0s"}, Limits()),
+        (
+            {"x-ratelimit-limit-requests": "9", "x-ratelimit-reset-requests": "1.2.3s"},
+            Limits(requests_per_minute=9.0),
+        ),
         ({"x-ratelimit-limit-requests": "many"}, Limits()),
         ({"x-ratelimit-limit-requests": "0"}, Limits()),
     ],

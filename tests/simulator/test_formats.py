@@ -12,7 +12,14 @@ from google import genai
 from google.genai import errors, types
 
 from crucible_ray.records import Item
-from crucible_ray.simulator import RecordedReply, SimulatedModel, SimulatorConfig, SimulatorProcess, serve
+from crucible_ray.simulator import (
+    RecordedReply,
+    SimulatedModel,
+    SimulatorConfig,
+    SimulatorProcess,
+    main,
+    serve,
+)
 from tests.simulator.raw import request, send
 
 _ONE = SimulatedModel(name="a", accuracy=1.0, output_tokens=30)
@@ -183,3 +190,12 @@ def test_a_limit_is_told_in_each_providers_way() -> None:
             assert b'"quotaValue":"1"' in second.body
 
     asyncio.run(run())
+
+
+def test_the_programs_help_names_the_base_url_of_every_client(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert "OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 " in shown
+    assert "ANTHROPIC_BASE_URL=http://127.0.0.1:PORT " in shown
+    assert "GEMINI_BASE_URL=http://127.0.0.1:PORT " in shown
