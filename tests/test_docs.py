@@ -14,6 +14,7 @@ import typer
 
 from crucible_ray import api
 from crucible_ray.cli.main import app
+from crucible_ray.estimate import Estimate
 from crucible_ray.experiment.defaults import METRIC_NAMES, NORMALIZE_KINDS, PARSE_KINDS, VOTE_KINDS
 from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model
@@ -138,6 +139,11 @@ def test_the_reference_names_every_option_and_every_word_that_may_be_written() -
     words = {*METRIC_NAMES, *PARSE_KINDS, *NORMALIZE_KINDS, *VOTE_KINDS, *ALIASES}
     words |= {*ModelTable.__struct_fields__, *(f"{server}/" for server in SERVERS)}
     assert {each for each in options | words if not re.search(rf"(?<!\w){re.escape(each)}", text)} == set()
+
+
+def test_the_reference_names_every_field_of_an_estimate() -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text().partition("## Before money is spent")[2]
+    assert {each for each in Estimate.__struct_fields__ if f"`{each}`" not in text} == set()
 
 
 def test_the_results_page_names_every_column_and_key() -> None:

@@ -367,8 +367,12 @@ def test_debug_logs_every_trial_and_requests_are_logged_where_that_is_asked_for(
     assert (quiet.results_dir / "run.log").read_text().count("\n") == len(lines)
 
 
-def test_a_profile_turns_debug_logging_on(here: Path) -> None:
-    assert load_settings(here, {}, "dev").logging.level == "debug"
+def test_a_profile_turns_debug_logging_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "exp.toml", "--in-process", "--profile", "dev", "--json"]) == 0
+    folder = Path(json.loads(capsys.readouterr().out)["results_dir"])
+    lines = [json.loads(line) for line in (folder / "run.log").read_text().splitlines()]
+    assert sum(line["event"] == "trial" for line in lines) == 8
+    assert all(line["experiment_id"] == folder.name for line in lines)
     assert load_settings(here, {"LOG_HTTP_REQUESTS": "TRUE"}).logging.http_requests is True
 
 
