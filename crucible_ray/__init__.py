@@ -22,19 +22,32 @@ if TYPE_CHECKING:
         retry,
         run,
     )
+    from crucible_ray.errors import CallFailed
     from crucible_ray.experiment.hypothesis import Hypothesis
     from crucible_ray.experiment.own import metric
-    from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, FewShot, Model
-    from crucible_ray.records import EnsembleResult, Reply
+    from crucible_ray.experiment.spec import (
+        Analysis,
+        Budget,
+        Dataset,
+        Ensemble,
+        Experiment,
+        FewShot,
+        Function,
+        Model,
+    )
+    from crucible_ray.records import Answer, EnsembleResult, Reply
 
 __all__ = [
     "Analysis",
+    "Answer",
     "Budget",
+    "CallFailed",
     "Dataset",
     "Ensemble",
     "EnsembleResult",
     "Experiment",
     "FewShot",
+    "Function",
     "Hypothesis",
     "Model",
     "Options",
@@ -58,12 +71,12 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(
-    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "FewShot", "Model"),
+    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "FewShot", "Function", "Model"),
     "crucible_ray.experiment.spec",
 )
 _HOMES |= {"metric": "crucible_ray.experiment.own"}
-_HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis"}
-_HOMES |= dict.fromkeys(("EnsembleResult", "Reply"), "crucible_ray.records")
+_HOMES |= {"Hypothesis": "crucible_ray.experiment.hypothesis", "CallFailed": "crucible_ray.errors"}
+_HOMES |= dict.fromkeys(("Answer", "EnsembleResult", "Reply"), "crucible_ray.records")
 
 
 _ROOMS = ("datasets", "metrics")

@@ -10,6 +10,7 @@ CrucibleError
 |- CredentialError               exit 4
 |  |- MissingKey
 |  `- RefusedKey
+|- CallFailed                    a function's own call failed for good; it may catch this
 |- BudgetSpent                   exit 3
 |- CannotContinue                exit 5: the record is kept
 |  |- JournalError
@@ -113,6 +114,20 @@ class RefusedKey(CredentialError):
 
     def __str__(self) -> str:
         return f"The provider of {self.model} refuses the key in {self.variable}: {self.detail}. Correct it there."
+
+
+class CallFailed(CrucibleError):
+    """A call that a function condition made failed for good, its retries included.
+
+    `kind` is `timeout`, `server_error` and so on, as in a row's `error`. Uncaught, it becomes the row's.
+    """
+
+    def __init__(self, model: str, kind: str, detail: str) -> None:
+        super().__init__(model, kind, detail)
+        self.model, self.kind, self.detail = model, kind, detail
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.kind}: {self.detail}"
 
 
 class BudgetSpent(CrucibleError):

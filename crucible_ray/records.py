@@ -5,6 +5,8 @@ Messages grow: unknown fields are ignored here and refused only in users' files.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET, Struct, UnsetType
 
 
@@ -86,6 +88,38 @@ class EnsembleResult(Struct, frozen=True, kw_only=True):
     """In member order; None: that member failed."""
     error: str | None = None
     """`no_quorum` or `parse_failed` where there is no answer."""
+
+
+class Answer(Struct, frozen=True):
+    """What a function condition may return: its answer as it is, past `parse`."""
+
+    prediction: str | int | float | bool | None
+    """None: no answer, which counts as one that cannot be read."""
+    confidence: float | None = None
+    """From 0 to 1."""
+    metadata: dict[str, Any] = {}
+
+
+class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a function came to, as its row records it: a replay reads this and runs no function again."""
+
+    text: str | None = None
+    """A reply that `parse` reads."""
+    finish_reason: str | None = None
+    prediction: str | None = None
+    """Where `text` is None: the answer itself; None: none."""
+    error: str | None = None
+    """Why there is no answer: a row's `error`."""
+    detail: str | None = None
+    """Of an exception: its author's own frames, and what it says."""
+    consensus: float | None = None
+    votes: dict[str, int] | None = None
+    confidence: float | None = None
+    latency_ms: float | None = None
+    """As the function says; counts where it made no call."""
+    cost_usd: float | None = None
+    """As the function says; kept, and not counted."""
+    metadata: dict[str, Any] | None = None
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -177,7 +211,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
     trial: int
     error: str | None
-    """None, `parse_failed`, `truncated`, `no_quorum`, `client_died`, or the `kind` of a ModelError."""
+    """None, `parse_failed`, `truncated`, `no_quorum`, `client_died`, `exception`, or the `kind` of a ModelError."""
     prediction: str | None
     correct: int | None
     """1, 0; None for a failure."""
@@ -197,6 +231,8 @@ class Row(Struct, frozen=True, kw_only=True):
     saved_usd: float = 0.0
     """What those cost: the part of `cost_usd` that this trial did not pay."""
     consensus: float | None = None
+    returned: str | None = None
+    """What the author's function came to: a Said as JSON; None: none ran."""
     votes: dict[str, int] | None = None
     calls: tuple[Call, ...] = ()
 
@@ -239,9 +275,11 @@ class Fatal(Struct, frozen=True, kw_only=True):
     """Why the whole run has to stop: a refused key, parameter or model."""
 
     kind: str
-    """`authentication` or `refused`."""
+    """`authentication`, `refused`, or what only a function can meet: `missing_key`, `unknown_model`, `unpriced`."""
     model: str
     detail: str
+    variable: str | None = None
+    """Where the key was looked for."""
 
 
 class Report(Struct, frozen=True, kw_only=True):

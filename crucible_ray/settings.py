@@ -416,9 +416,12 @@ def find_key(model: ModelRef, env: Mapping[str, str]) -> str | None:
 
     None where no key is needed or none is there. Raises SettingsError for a file that cannot be read.
     """
-    if model.api_key_env is None:
-        return None
-    for name in _SAME_KEY.get(model.api_key_env, (model.api_key_env,)):
+    return None if model.api_key_env is None else find_variable(model.api_key_env, env)
+
+
+def find_variable(variable: str, env: Mapping[str, str]) -> str | None:
+    """The key that a variable, or the file that `<VARIABLE>_FILE` names, holds. Raises SettingsError."""
+    for name in _SAME_KEY.get(variable, (variable,)):
         if value := env.get(name, "").strip():
             return value
         if path := env.get(f"{name}_FILE", ""):

@@ -162,7 +162,7 @@ async def calling(prepared: Prepared, keys: Mapping[str, str]) -> AsyncIterator[
     with tempfile.TemporaryDirectory(prefix="crucible-") as scratch:
         items = Path(scratch) / "dataset.jsonl"
         items.write_bytes(to_jsonl(prepared.items))
-        async with served(prepared.plan, items) as plan:
+        async with served(prepared.plan, items) as (plan, _):
             states = FileStates(state_dir(prepared.settings.env))
             service = LimiterService(states)
 

@@ -21,10 +21,11 @@ from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress
-from crucible_ray.api.own import Own, Recorded, reload_own, without_own
+from crucible_ray.api.own import Own, Recorded, experiment_folder, reload_own, without_own
 from crucible_ray.api.places import journal_store, read_config, run_of
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.progress import showing
+from crucible_ray.api.reloading import reload_code
 from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.rescoring import read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
@@ -139,7 +140,9 @@ async def aresume(
     if max_cost is not None:
         plan = replace(plan, budget=replace(plan.budget, max_total=max_cost, abort_on_exceed=True))
     plan, own = reload_own(plan, folder)
-    prepared = prepared_again(plan, items, load_settings(Path.cwd(), os.environ), None, own)
+    settings = load_settings(Path.cwd(), os.environ)
+    code = reload_code(plan, folder)
+    prepared = prepared_again(plan, items, settings, experiment_folder(folder), own, code)
     return await _session(prepared, options, folder)
 
 
@@ -301,6 +304,8 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
     plan = prepared.plan
     formats = check_formats(options.formats or prepared.settings.run.report_formats)
     prepared.keys()
+    if options.runtime == "ray" and prepared.code:
+        prepared.code.pack()
     found = prepared.estimate()
     ask = _ask if options.confirm is True else options.confirm
     if ask and not ask(plan, found):

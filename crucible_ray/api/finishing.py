@@ -217,6 +217,7 @@ def _facts(
         bound_by=bound_by(_load(plan, session, finishing_s)),
         results_dir=str(folder),
         kill=kill,
+        exception=session.exception,
         planted=planted,
         model_versions=_model_versions(folder),
         versions={

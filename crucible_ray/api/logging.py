@@ -24,7 +24,9 @@ from crucible_ray.settings import LOG_FIELDS, LoggingSettings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WARNINGS = frozenset({"client_died", "client_silent", "budget_warning", "silent_zeros", "window_lowered"})
+_WARNINGS = frozenset(
+    {"client_died", "client_silent", "budget_warning", "silent_zeros", "window_lowered", "exception"}
+)
 _HIDDEN = "[key]"
 
 

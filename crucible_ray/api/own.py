@@ -88,7 +88,7 @@ def reload_own(plan: Plan, results: Path) -> tuple[Plan, Own]:
             f"{name}, which holds what {results} needs ({', '.join(needs)}), is neither in {places[0].parent} nor here: "
             "go to its folder."
         )
-    experiment = load_experiment(f"{found}{colon}{attribute}").experiment
+    experiment = load_experiment(f"{found}{colon}{attribute}", plan.params).experiment
     own = own_of(experiment)
     gone = [each.name for each in plan.own_metrics if each.name not in own.metrics]
     if gone or (plan.analysis.custom is not None and own.analysis is None):

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from crucible_ray.api.own import Own, own_of
+from crucible_ray.api.reloading import code_of
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimate import Assumptions, Estimate, Measured
 from crucible_ray.estimate import estimate as forecast
@@ -18,14 +19,22 @@ from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan
 from crucible_ray.experiment.resolving import dataset_arguments, resolve
-from crucible_ray.experiment.spec import Experiment, datasets_of
+from crucible_ray.experiment.spec import Experiment, conditions_of, datasets_of
 from crucible_ray.experiment.validation import validate
-from crucible_ray.models.catalogue import rebase, resolve_model, resolve_simulated
+from crucible_ray.models.catalogue import (
+    Directory,
+    directory,
+    key_variables,
+    rebase,
+    resolve_model,
+    resolve_simulated,
+)
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.tokens import tokenizer
 from crucible_ray.prompts import Renderer, answer_key, example_answer, parser
 from crucible_ray.records import Item, Message
-from crucible_ray.settings import Settings, find_key, is_loopback, load_settings
+from crucible_ray.runtime.code import Code
+from crucible_ray.settings import Settings, find_key, find_variable, is_loopback, load_settings
 from crucible_ray.simulator import SimulatedModel, SimulatorConfig
 
 DEFAULT_CONCURRENCY = 256
@@ -46,10 +55,24 @@ class Prepared:
     """The experiment's folder; None: not known, since the run is gone on with from its record alone."""
     own: Own = field(default_factory=Own)
     """The author's functions that read results."""
+    code: Code = field(default_factory=lambda: Code({}))
+    """The author's functions."""
+
+    def directory(self) -> Directory:
+        """Where the models are that functions name."""
+        functions = [each.function for each in self.plan.conditions if each.function is not None]
+        return directory(self.settings, simulated=any(each.simulated for each in functions))
 
     def keys(self) -> dict[str, str]:
-        """Every key that the plan's models need. Raises MissingKey for the first that is not there."""
+        """Every key that the plan's models need, and where functions may name others, every key that is there.
+
+        Raises MissingKey for the first that is needed and not there.
+        """
         found = {}
+        if not self.plan.only_simulated and any(each.function is not None for each in self.plan.conditions):
+            for variable in key_variables(self.settings):
+                if (value := find_variable(variable, self.settings.env)) is not None:
+                    found[variable] = value
         for condition in self.plan.conditions:
             for call in condition.calls:
                 name = call.model.api_key_env
@@ -73,15 +96,12 @@ class Prepared:
         plan = self.plan if self.plan.simulated is None else rebase(self.plan, "http://127.0.0.1/v1")
         for condition, longest in zip(plan.conditions, self.longest, strict=True):
             total = 0.0
+            # What a function's calls cost is not known before it names them: each reserves its own money then.
             for call, messages in zip(condition.calls, longest, strict=True):
                 bound = Endpoint(call, None).cost_bound_usd(messages)
                 if bound is None:
                     if self.plan.budget.abort_on_exceed:
-                        raise UsageError(
-                            f"A budget that stops the run needs the price of {call.model.name} and the largest "
-                            f"output it may give: set max_tokens, and input_price and output_price in "
-                            f"[models.{call.model.name}]."
-                        )
+                        raise UsageError(unpriced(call.model.name))
                     return ()
                 total += bound
             bounds.append(total)
@@ -112,6 +132,7 @@ class Prepared:
             for condition in self.plan.conditions
             for call in condition.calls
         ]
+        used = used or [config.default]
         mean = [_mean_latency_s(model) for model in used]
         tokens = [model.output_tokens for model in used]
         return Assumptions(
@@ -138,6 +159,14 @@ def measured(plan: Plan, items: Sequence[Item]) -> dict[str, Measured]:
             if tokens:
                 found[call.model.name] = Measured(tokenizer=own.name, bytes_per_token=size / tokens)
     return found
+
+
+def unpriced(model: str) -> str:
+    """Why a budget cannot hold."""
+    return (
+        f"A budget that stops the run needs the price of {model} and the largest output it may give: set max_tokens, "
+        f"and input_price and output_price in [models.{model}]."
+    )
 
 
 def _mean_latency_s(model: SimulatedModel) -> float:
@@ -174,18 +203,26 @@ def prepare(
         catalogue=catalogue,
         datasets=datasets,
         source=_source(loaded),
+        params=loaded.params if loaded is not None else None,
+        simulate=simulate,
         simulated=simulated,
         examples=examples,
     )
+    code = code_of(conditions_of(spec), base)
     _check_examples(plan)
-    return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec))
+    return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code)
 
 
 def prepared_again(
-    plan: Plan, items: tuple[Item, ...], settings: Settings, base: Path | None, own: Own | None = None
+    plan: Plan,
+    items: tuple[Item, ...],
+    settings: Settings,
+    base: Path | None,
+    own: Own | None = None,
+    code: Code | None = None,
 ) -> Prepared:
     """The same from a results folder, where plan and items are already resolved."""
-    return Prepared(plan, items, settings, _longest(plan, items), base, own or Own())
+    return Prepared(plan, items, settings, _longest(plan, items), base, own or Own(), code or Code({}))
 
 
 def _items(

@@ -78,6 +78,9 @@ def note_line(note: Note) -> str:
             return _reused(facts)
         case "silent_zeros":
             return printable(f"Warning: {facts['told']}")
+        case "exception":
+            shown = "\n".join(printable(line) for line in str(facts["detail"]).splitlines())
+            return f"trial {facts['trial']}: the experiment's own code failed; the first time, here:\n{shown}"
         case "stopping":
             return (
                 f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"

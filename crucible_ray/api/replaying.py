@@ -24,7 +24,7 @@ from crucible_ray.journal.rows import rows_to_records
 from crucible_ray.journal.state import read_state
 from crucible_ray.journal.store import BlockingLog, inline
 from crucible_ray.journal.trials import TrialSet
-from crucible_ray.records import Call, Item
+from crucible_ray.records import Call, Item, Row
 from crucible_ray.reduction import encode
 from crucible_ray.runtime.client import ClientCore, Setup
 from crucible_ray.runtime.driver import Driver
@@ -62,8 +62,15 @@ class _Record:
         self.trials = self._table["trial"].to_numpy()
 
     def calls(self, trial: int) -> Sequence[Call]:
+        return self._row(trial).calls
+
+    def returned(self, trial: int) -> str | None:
+        """What the trial's function came to."""
+        return self._row(trial).returned
+
+    def _row(self, trial: int) -> Row:
         place = int(np.searchsorted(self.trials, trial))
-        return next(iter(rows_to_records(self._table.slice(place, 1)))).calls
+        return next(iter(rows_to_records(self._table.slice(place, 1))))
 
 
 async def replay(
@@ -104,7 +111,7 @@ async def _drive(plan: Plan, items: tuple[Item, ...], record: _Record, log: Memo
     absent = TrialSet()
     everything = np.arange(plan.trials, dtype=np.int64)
     absent.add(np.setdiff1d(everything, record.trials))
-    spawner = LocalSpawner(_maker(plan, items, record.calls, clients))
+    spawner = LocalSpawner(_maker(plan, items, record))
     driver = Driver(
         frontier=Frontier(order=order_of(plan), lanes=lanes, done=absent),
         ledger=Ledger(limit_usd=inf, conditions=count, scale_usd=1.0),
@@ -119,16 +126,15 @@ async def _drive(plan: Plan, items: tuple[Item, ...], record: _Record, log: Memo
         await spawner.close()
 
 
-def _maker(
-    plan: Plan, items: tuple[Item, ...], calls: Callable[[int], Sequence[Call]], clients: int
-) -> Callable[[int, int], ClientCore]:
+def _maker(plan: Plan, items: tuple[Item, ...], record: _Record) -> Callable[[int, int], ClientCore]:
     lanes = lanes_of(plan.conditions)
 
     def make(index: int, generation: int) -> ClientCore:
         setup = Setup(
             plan=plan, items=items, lanes=lanes, windows=(_WINDOW,) * len(lanes), generation=generation
         )
-        return ClientCore(setup, ReplayCaller(calls, len(plan.conditions)), cpu_clock=lambda: 0.0)
+        caller = ReplayCaller(record.calls, len(plan.conditions), record.returned)
+        return ClientCore(setup, caller, cpu_clock=lambda: 0.0)
 
     return make
 

@@ -20,19 +20,20 @@ from typing import Any
 
 import numpy as np
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.own import experiment_folder
-from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
+from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, unpriced
 from crucible_ray.api.reusing import AUTO, reuse_replies, sources
 from crucible_ray.api.simulating import served
 from crucible_ray.api.waiting import WAITING
 from crucible_ray.api.warning import Warnings
 from crucible_ray.calls.budget import Ledger
-from crucible_ray.errors import CrucibleError, ParameterRefused, RefusedKey, UsageError
+from crucible_ray.errors import CrucibleError, MissingKey, ParameterRefused, RefusedKey, SpecError, UsageError
 from crucible_ray.experiment.grid import Order
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import SCRATCH, write_inputs
@@ -47,6 +48,8 @@ from crucible_ray.runtime.known import Known
 from crucible_ray.runtime.lanes import lanes_of
 from crucible_ray.runtime.live import fitted, raise_file_limit
 
+_UNPLANNED_USD = 1.0
+"""What functions are taken to cost where nobody knows: it sizes the steps in which the log is told of money."""
 KILL_GRACE_S = 10.0
 
 
@@ -75,6 +78,8 @@ class Session:
     reused: int = 0
     """Calls that earlier runs had paid for."""
     fatal: Fatal | None = None
+    exception: str | None = None
+    """The first that an author's own code raised: their frames, and what it says."""
     cancelled: bool = False
     """The task was cancelled: it stopped in good order, and the cancellation goes on when the results are written."""
 
@@ -197,9 +202,16 @@ def raise_fatal(fatal: Fatal | None, plan: Plan) -> None:
     """Say why the provider's refusal ended the run. Raises RefusedKey, ParameterRefused."""
     if fatal is None:
         return
+    if fatal.kind == "missing_key":
+        raise MissingKey(fatal.model, fatal.variable or "its key")
+    if fatal.kind == "unknown_model":
+        raise SpecError((fatal.detail,))
+    if fatal.kind == "unpriced":
+        raise UsageError(unpriced(fatal.model))
     if fatal.kind == "authentication":
         calls = [call for condition in plan.conditions for call in condition.calls]
-        variable = next((c.model.api_key_env for c in calls if c.model.name == fatal.model), None)
+        named = next((c.model.api_key_env for c in calls if c.model.name == fatal.model), None)
+        variable = fatal.variable or named
         raise RefusedKey(fatal.model, variable or "no key", fatal.detail)
     raise ParameterRefused(fatal.model, fatal.detail)
 
@@ -249,7 +261,7 @@ async def _drive(
     plan = prepared.plan
     options = log.listening(options)
     lanes = lanes_of(plan.conditions)
-    async with served(plan, folder / "dataset.jsonl") as live_plan:
+    async with served(plan, folder / "dataset.jsonl") as (live_plan, url):
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
         warnings = Warnings(plan, prepared.items)
         watch = _Watch(plan, options, fleet, session, state, warnings)
@@ -264,6 +276,8 @@ async def _drive(
             windows=windows,
             bounds_usd=bounds,
             clients=clients,
+            code=prepared.code or None,
+            directory=replace(prepared.directory(), simulator_url=url) if prepared.code else None,
         )
         driver = Driver(
             frontier=Frontier(order=order_of(plan), lanes=lanes, done=state.kept),
@@ -274,6 +288,7 @@ async def _drive(
             windows=windows,
             bounds_usd=bounds,
             known=known,
+            open_ended=[k for k, each in enumerate(plan.conditions) if each.function is not None],
             on_event=watch.note,
             on_rows=warnings.listening(log.rows(live_plan, prepared.items)),
         )
@@ -336,6 +351,8 @@ def _ledger(prepared: Prepared, state: JournalState, bounds: tuple[float, ...]) 
     limit = budget.max_total if enforced and budget.max_total is not None else inf
     each = budget.max_per_condition if enforced and budget.max_per_condition is not None else inf
     planned = sum(bounds) * prepared.plan.items * prepared.plan.repeats
+    if prepared.code:
+        planned = max(planned, _UNPLANNED_USD)
     return Ledger(
         limit_usd=limit,
         condition_limit_usd=each,
@@ -417,6 +434,8 @@ class _Watch:
         """Pass a happening on."""
         if name == "client_died" and self._session.killed_at is not None and not self._session.handed_back:
             self._session.handed_back = int(str(facts["handed_back"]))
+        if name == "exception":
+            self._session.exception = str(facts["detail"])
         if self._options.on_note is not None:
             self._options.on_note(Note(name=name, facts=dict(facts)))
 

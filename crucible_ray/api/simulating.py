@@ -14,17 +14,19 @@ from crucible_ray.simulator import SimulatorProcess
 
 
 @asynccontextmanager
-async def served(plan: Plan, items: Path | None) -> AsyncIterator[Plan]:
-    """The plan to run: its simulated models served by a child process while the block lasts.
+async def served(plan: Plan, items: Path | None) -> AsyncIterator[tuple[Plan, str | None]]:
+    """The plan to run, its simulated models served by a child process while the block lasts, and that one's address.
 
     items: the `dataset.jsonl` that the simulator knows right answers from; None: it knows none.
     """
     if plan.simulated is None:
-        yield plan
+        yield plan, None
         return
     process = SimulatorProcess(simulator_config(plan), items=items)
     await asyncio.to_thread(process.start)
     try:
-        yield rebase(plan, process.url)
+        calls = [call for condition in plan.conditions for call in condition.calls]
+        simulated = any(call.model.provider == "simulated" for call in calls)
+        yield rebase(plan, process.url) if simulated else plan, process.url
     finally:
         await asyncio.to_thread(process.stop)

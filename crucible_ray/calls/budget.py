@@ -59,6 +59,11 @@ class Ledger:
             if a
         )
 
+    def room_usd(self, condition: int) -> float:
+        """What can still be committed to a condition."""
+        own = self.condition_limit_usd - self.spent[condition] - self.outstanding[condition]
+        return max(0.0, min(own, self.limit_usd - self.committed_usd))
+
     def ceiling_needed(self) -> float | None:
         """The ceiling that the log must hold before what is committed may leave; None: it holds enough."""
         needed = self.committed_usd
@@ -113,9 +118,17 @@ class Purse:
         self._free[condition] -= amount
         return True
 
-    def wait(self, condition: int, amount: float, answer: Callable[[bool], None]) -> None:
-        """Ask to be told when `amount` was set aside (True), or that no money will come (False)."""
-        self._waiting[condition].append((amount, answer))
+    def wait(
+        self, condition: int, amount: float, answer: Callable[[bool], None], *, begun: bool = False
+    ) -> None:
+        """Ask to be told when `amount` was set aside (True), or that no money will come (False).
+
+        begun: for a trial that has spent already; it comes before those that have not.
+        """
+        if begun:
+            self._waiting[condition].appendleft((amount, answer))
+        else:
+            self._waiting[condition].append((amount, answer))
 
     def settle(self, condition: int, reserved: float, spent: float) -> None:
         """An attempt ended."""

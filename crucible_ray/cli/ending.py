@@ -37,6 +37,11 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
     for gate in result.gates:
         if not gate.passed:
             complain(f"a gate failed: {gate.text}: {gate.detail}")
+    if result.session is not None and result.session.exception is not None:
+        from crucible_ray.reports.words import printable
+
+        shown = "\n".join(map(printable, result.session.exception.splitlines()))
+        complain(f"the experiment's own code failed; the first time, here:\n{shown}")
     if result.status == "interrupted":
         complain(f"interrupted with {result.pending:,} trials pending. {go_on(result.results_dir)}")
         return INTERRUPTED

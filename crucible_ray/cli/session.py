@@ -128,8 +128,7 @@ def confirm(
     prepared.bounds_usd()
     plan = prepared.plan
     lines = [*estimate_lines(plan, prepared.estimate()), *_already(there, force=force)]
-    calls = [call for condition in plan.conditions for call in condition.calls]
-    simulated = all(call.model.provider == "simulated" for call in calls)
+    simulated = plan.only_simulated
     if simulated:
         lines.append("Simulated: no money is spent, so nothing is asked.")
     finished = there is not None and not there.pending and not force

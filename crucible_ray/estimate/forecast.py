@@ -16,7 +16,7 @@ from statistics import fmean
 from msgspec import Struct
 
 from crucible_ray.experiment.defaults import BY_ITEM
-from crucible_ray.experiment.plan import CallPlan, HypothesisPlan, Plan
+from crucible_ray.experiment.plan import CallPlan, FunctionPlan, HypothesisPlan, Plan
 from crucible_ray.models.tokens import encoding_of
 from crucible_ray.stats import power, sample_size
 from crucible_ray.stats.verdicts import interval_alpha
@@ -141,6 +141,7 @@ def estimate(
         ]
         for condition in plan.conditions
     ]
+    _add_functions(plan, costs, assume)
     blocks = plan.items * plan.repeats
     per_condition = {
         condition.name: _times(blocks, [cost.cost_usd for cost in calls])
@@ -226,6 +227,18 @@ def _call_cost(call: CallPlan, usual: float, size: float, assume: Assumptions) -
     )
 
 
+def _add_functions(plan: Plan, costs: list[list[_CallCost]], assume: Assumptions) -> None:
+    """What functions take: as many calls as they declare, each like the dearest that the plan names; else unknown."""
+    known = [cost for calls in costs for cost in calls if cost.cost_usd is not None]
+    seconds = assume.latency_s or assume.first_token_s + _OUTPUT_TOKENS["text"] / assume.tokens_per_s
+    unknown = _CallCost(input_tokens=0, output_tokens=0, cost_usd=None, cost_upper_usd=None, seconds=seconds)
+    dearest = max(known, key=lambda cost: cost.cost_usd or 0.0) if known else unknown
+    for condition, calls in zip(plan.conditions, costs, strict=True):
+        if condition.function is not None:
+            declared = condition.function.max_calls
+            calls.extend([unknown] if declared is None else [dearest] * declared)
+
+
 def _times(count: int, parts: list[float | None]) -> float | None:
     known = [part for part in parts if part is not None]
     return count * math.fsum(known) if len(known) == len(parts) else None
@@ -240,7 +253,7 @@ def _duration(
     tokens: dict[str, float] = defaultdict(float)
     limits = {}
     for condition, calls in zip(plan.conditions, costs, strict=True):
-        for call, cost in zip(condition.calls, calls, strict=True):
+        for call, cost in zip(condition.calls, calls if condition.calls else (), strict=True):
             group = call.model.limit_group
             limits[group] = call.model.limits
             requests[group] += blocks
@@ -321,6 +334,12 @@ def _tokens_in_words(plan: Plan, assume: Assumptions) -> str:
     return f"{counted}; {guessed} for {', '.join(bare)}" if bare else counted
 
 
+def _function_words(function: FunctionPlan) -> str:
+    if function.max_calls is None:
+        return "a function that declares no max_calls, so what it costs is unknown"
+    return f"a function of at most {function.max_calls} calls, each like the dearest that the plan names"
+
+
 def _in_words(plan: Plan, assume: Assumptions) -> tuple[str, ...]:
     output = (
         f"{assume.output_tokens:g} tokens a reply"
@@ -342,6 +361,9 @@ def _in_words(plan: Plan, assume: Assumptions) -> tuple[str, ...]:
     ]
     if plan.repeats > 1:
         words.append(f"for power, {plan.repeats} repeats carry the information of 1: they may carry more")
+    for condition in plan.conditions:
+        if condition.function is not None:
+            words.append(f"{condition.name}: {_function_words(condition.function)}")
     dates = sorted({c.model.price_date for k in plan.conditions for c in k.calls if c.model.price_date})
     if dates:
         words.append("prices of " + (dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"))

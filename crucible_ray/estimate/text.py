@@ -21,7 +21,7 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
         f"Total queries: {found.trials:,}"
         + (f" ({found.calls:,} calls)" if found.calls != found.trials else ""),
         "",
-        f"Estimated cost: {_cost(found)}" + (" (simulated)" if plan.simulated is not None else ""),
+        f"Estimated cost: {_cost(plan, found)}" + (" (simulated)" if plan.simulated is not None else ""),
     ]
     if len(found.per_condition) > 1 and found.total_cost is not None:
         lines += [f"  {name}: {dollars(cost)}" for name, cost in found.per_condition.items()]
@@ -45,8 +45,10 @@ def dollars(amount: float | None) -> str:
     return f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
 
 
-def _cost(found: Estimate) -> str:
+def _cost(plan: Plan, found: Estimate) -> str:
     if found.total_cost is None:
+        if functions := [each.name for each in plan.conditions if each.function is not None]:
+            return f"unknown: what {', '.join(functions)} will call is not known beforehand"
         return "unknown: not every model has a price"
     upper = "unbounded" if found.total_cost_upper is None else f"at most {dollars(found.total_cost_upper)}"
     return f"{dollars(found.total_cost)} ({upper} without retries, {dollars(found.per_query_cost)} a query)"

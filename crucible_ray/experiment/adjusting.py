@@ -12,11 +12,10 @@ from crucible_ray.errors import SpecError
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
+    Condition,
     Dataset,
-    Ensemble,
     Experiment,
     FewShot,
-    Model,
     condition_name,
     has_several,
 )
@@ -98,7 +97,7 @@ def _set(value: Any, path: str, whole: str, text: str) -> Any:
         if not is_dataclass(part):
             raise SpecError((f"-P {whole}={text}: {name} has no fields of its own.",))
         return replace(value, **{name: _set(part, rest, whole, text)})
-    if name in ("conditions", "members", "hypotheses", "messages", "metrics", "extra", *_PARTS):
+    if name in ("conditions", "members", "function", "hypotheses", "messages", "metrics", "extra", *_PARTS):
         raise SpecError(
             (f"-P {whole}={text}: {name} cannot be set as a whole from here; change it in the file.",)
         )
@@ -110,8 +109,8 @@ def _set(value: Any, path: str, whole: str, text: str) -> Any:
 
 
 def _set_condition(
-    conditions: tuple[Model | Ensemble, ...], path: str, whole: str, text: str
-) -> tuple[Model | Ensemble, ...]:
+    conditions: tuple[Condition, ...], path: str, whole: str, text: str
+) -> tuple[Condition, ...]:
     """A name may hold dots, so the longest one that fits is taken."""
     names = [condition_name(each) for each in conditions]
     fitting = [name for name in names if path.startswith(f"{name}.")]

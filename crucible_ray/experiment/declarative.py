@@ -5,26 +5,34 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis
+from crucible_ray.experiment.modules import load_function
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
+    Condition,
     Dataset,
     Ensemble,
     Experiment,
     FewShot,
+    Function,
     Model,
     option_problems,
 )
 from crucible_ray.experiment.validation import problems_of
 from crucible_ray.settings import did_you_mean
 
-_TYPES: Final[dict[str, type[Model] | type[Ensemble]]] = {"model": Model, "ensemble": Ensemble}
-_LATER_TYPES: Final = ("function", "hedge")
+_TYPES: Final[dict[str, type[Model] | type[Ensemble] | type[Function]]] = {
+    "model": Model,
+    "ensemble": Ensemble,
+    "function": Function,
+}
+_LATER_TYPES: Final = ("hedge",)
 _UNNAMED: Final = "?"
 """Stands for a required text that is missing, so that the rest is still checked."""
 
@@ -36,17 +44,19 @@ def read_toml(path: Path) -> Experiment:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError((f"{path} cannot be read: {error}",)) from error
     problems: list[str] = []
-    experiment = _experiment(content, problems)
+    experiment = _experiment(content, path.parent, problems)
     problems += [each for each in problems_of(experiment) if each not in problems]
     if problems:
         raise SpecError(tuple(f"{path}: {each}" for each in problems))
     return experiment
 
 
-def _experiment(content: Mapping[str, Any], problems: list[str]) -> Experiment:
+def _experiment(content: Mapping[str, Any], folder: Path, problems: list[str]) -> Experiment:
     values = dict(content)
     if "conditions" in values:
-        values["conditions"] = _each(values["conditions"], "conditions", _condition, problems)
+        values["conditions"] = _each(
+            values["conditions"], "conditions", partial(_condition, folder), problems
+        )
     for name, kind in (("budget", Budget), ("analysis", Analysis), ("few_shot", FewShot)):
         if name in values:
             values[name] = _table(values[name], kind, name, problems)
@@ -76,12 +86,13 @@ def _each(content: Any, name: str, read: Any, problems: list[str]) -> Any:
     return [part for part in parts if part is not None]
 
 
-def _condition(content: Any, where: str, problems: list[str]) -> Model | Ensemble | None:
+def _condition(folder: Path, content: Any, where: str, problems: list[str]) -> Condition | None:
     if not isinstance(content, dict):
-        problems.append(f'{where} must be a table with type = "model" or "ensemble".')
+        problems.append(f'{where} must be a table with type = "model", "ensemble" or "function".')
         return None
     values = dict(content)
-    kind = values.pop("type", "ensemble" if "members" in values else "model")
+    guess = "ensemble" if "members" in values else "function" if "function" in values else "model"
+    kind = values.pop("type", guess)
     if kind not in _TYPES:
         why = (
             "is not supported by this version."
@@ -91,18 +102,36 @@ def _condition(content: Any, where: str, problems: list[str]) -> Model | Ensembl
         problems.append(f"{where}: type = {kind!r} {why}")
         return None
     if _TYPES[kind] is Ensemble and "members" in values:
-        values["members"] = _each(values["members"], f"{where}: members", _member, problems)
+        values["members"] = _each(values["members"], f"{where}: members", partial(_member, folder), problems)
     if "few_shot" in values:
         values["few_shot"] = _table(values["few_shot"], FewShot, f"{where}: few_shot", problems)
+    if _TYPES[kind] is Function and "function" in values:
+        values["function"] = _function(values["function"], folder, where, problems)
     made = _make(_TYPES[kind], values, where, problems)
-    assert isinstance(made, Model | Ensemble)
+    assert isinstance(made, Condition)
     return made
 
 
-def _member(content: Any, where: str, problems: list[str]) -> Any:
+def _member(folder: Path, content: Any, where: str, problems: list[str]) -> Any:
     if not isinstance(content, dict):
         return content
-    return _condition(content, where, problems)
+    return _condition(folder, content, where, problems)
+
+
+def _function(ref: Any, folder: Path, where: str, problems: list[str]) -> Any:
+    """The function that is named; where there is none, what was written is left for the check of values."""
+    if not isinstance(ref, str):
+        problems.append(f'{where}: function must be a text such as "file.py:name".')
+        return _nothing
+    try:
+        return load_function(ref, folder)
+    except SpecError as error:
+        problems += [f"{where}: function: {each}" for each in error.problems]
+        return _nothing
+
+
+def _nothing(item: Any, call: Any) -> None:
+    """Stands for a function that could not be found, so that the rest is still checked."""
 
 
 def _hypothesis(content: Any, where: str, problems: list[str]) -> Any:

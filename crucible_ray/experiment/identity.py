@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from crucible_ray.experiment.plan import CallPlan, ConditionPlan, Plan, PromptPlan
+from crucible_ray.experiment.plan import CallPlan, ConditionPlan, FunctionPlan, Plan, PromptPlan
 from crucible_ray.records import Item
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -49,7 +49,7 @@ def _digest(plan: Plan, items: str) -> str:
 
 
 def _condition(condition: ConditionPlan) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "name": condition.name,
         "kind": condition.kind,
         "calls": [_call(each) for each in condition.calls],
@@ -58,6 +58,20 @@ def _condition(condition: ConditionPlan) -> dict[str, Any]:
         "normalize": condition.normalize,
         "vote": condition.vote,
         "quorum": condition.quorum,
+    }
+    if condition.function is not None:
+        found["function"] = _function(condition.function)
+    return found
+
+
+def _function(function: FunctionPlan) -> dict[str, Any]:
+    return {
+        "source": function.source,
+        "temperature": function.temperature,
+        "max_tokens": function.max_tokens,
+        "timeout_s": function.timeout_s,
+        "attempt_timeout_s": function.attempt_timeout_s,
+        "simulated": function.simulated,
     }
 
 

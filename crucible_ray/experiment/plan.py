@@ -56,14 +56,34 @@ class CallPlan(Struct, frozen=True, kw_only=True):
     """How a member's reply is read; None: as the condition says."""
 
 
+class FunctionPlan(Struct, frozen=True, kw_only=True):
+    """The author's function of a condition, and what its calls get that say nothing else."""
+
+    name: str
+    """Module and name, for people."""
+    source: str
+    """SHA-256 of its source and of what it refers to among its author's own files and values."""
+    description: str = ""
+    """Its docstring."""
+    max_calls: int | None = None
+    """Calls that one trial makes at most; None: unknown."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_s: float
+    """Of the whole function, on the trial's clock."""
+    attempt_timeout_s: float
+    simulated: bool = False
+    """Whether every model that it names is played by the run's own simulator."""
+
+
 class ConditionPlan(Struct, frozen=True, kw_only=True):
     """One condition: a single model, or several with a vote."""
 
     name: str
     kind: str
-    """`model` or `ensemble`."""
+    """`model`, `ensemble` or `function`."""
     calls: tuple[CallPlan, ...]
-    """In member order; a single one for a model."""
+    """In member order; a single one for a model, none for a function."""
     prompt: PromptPlan
     parse: str
     """`choice`, `number`, `boolean`, `text`, `json`, `json:FIELD`, `first_letter`, or a regular expression."""
@@ -72,6 +92,7 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
     """`majority`; None for a model."""
     quorum: int = 1
     """Answers that a vote needs; fewer is `no_quorum`."""
+    function: FunctionPlan | None = None
 
     @property
     def prompts(self) -> tuple[PromptPlan, ...]:
@@ -177,8 +198,19 @@ class Plan(Struct, frozen=True, kw_only=True):
     analysis: AnalysisPlan = AnalysisPlan()
     source: str | None = None
     """The experiment's file, as it was named; for `resume`."""
+    params: dict[str, str] = {}
+    """What `-P` bound; for `resume`."""
     simulated: dict[str, Any] | None = None
     """Settings of a simulator that the run itself starts."""
+
+    @property
+    def only_simulated(self) -> bool:
+        """Whether no call of this plan can reach a real model."""
+        calls = [call for condition in self.conditions for call in condition.calls]
+        functions = [each.function for each in self.conditions if each.function is not None]
+        return all(call.model.provider == "simulated" for call in calls) and all(
+            each.simulated for each in functions
+        )
 
     @property
     def trials(self) -> int:

@@ -20,19 +20,22 @@ from crucible_ray.experiment.plan import (
     CallPlan,
     ConditionPlan,
     DatasetPlan,
+    FunctionPlan,
     HypothesisPlan,
     Plan,
     PromptPlan,
 )
 from crucible_ray.experiment.prompting import Level, asking_turns, most_shots, prompt_plan
+from crucible_ray.experiment.sources import described, source_hash
 from crucible_ray.experiment.spec import (
     Analysis,
-    Condition,
     Dataset,
     Ensemble,
     Experiment,
+    Function,
     Model,
     condition_name,
+    conditions_of,
     datasets_of,
     has_several,
 )
@@ -51,6 +54,8 @@ def resolve(
     catalogue: Catalogue,
     datasets: Sequence[DatasetPlan] = (),
     source: str | None = None,
+    params: Mapping[str, str] | None = None,
+    simulate: bool = False,
     simulated: Mapping[str, Any] | None = None,
     examples: Sequence[Item] = (),
 ) -> Plan:
@@ -58,13 +63,16 @@ def resolve(
 
     catalogue: how models are found: `models.resolve_model`, or `models.resolve_simulated` for `--simulate`.
     datasets: where the items are from, in their order.
-    source: the experiment's file as it was named. simulated: settings of the simulator that the run itself
-    starts for simulated models, beside what their tables say. examples: what `few_shot` draws from.
+    source: the experiment's file as it was named; params: what `-P` bound. simulate: whether the catalogue plays
+    every model, those that functions name as they run among them. simulated: settings of the simulator that the run itself
+    starts for simulated models, beside what their tables say.
+    examples: what `few_shot` draws from.
     Raises SpecError with every fault.
     """
     validate(experiment, settings, catalogue=catalogue)
     _check_items(experiment, items)
     asked = _Asked(tuple(items), seed_of(experiment, settings), tuple(examples))
+    any_model = simulate and any(isinstance(each, Function) for each in conditions_of(experiment))
     refs = {name: catalogue(name, settings) for name in referenced_models(experiment)}
     hypotheses = tuple(plan_hypothesis(each) for each in experiment.hypotheses)
     run, ensemble = settings.run, settings.ensemble
@@ -81,7 +89,10 @@ def resolve(
             items=len(items),
             repeats=1 if experiment.dataset is None else experiment.repeat,
             conditions=tuple(
-                _condition(each, experiment, refs, settings, asked) for each in experiment.conditions
+                _function(each, experiment, settings, items, simulate)
+                if isinstance(each, Function)
+                else _condition(each, experiment, refs, settings, asked)
+                for each in conditions_of(experiment)
             ),
             metrics=_metrics(experiment, hypotheses),
             own_metrics=tuple(each.plan() for each in experiment.metrics if isinstance(each, OwnMetric)),
@@ -96,7 +107,13 @@ def resolve(
             budget=_budget(experiment, settings),
             analysis=_analysis(experiment, settings),
             source=source,
-            simulated=_simulated(refs, settings, simulated),
+            params=dict(params or {}),
+            simulated=_simulated(
+                refs | _nameable(experiment, settings, catalogue, simulate),
+                settings,
+                simulated,
+                any_model=any_model,
+            ),
         )
     )
 
@@ -169,8 +186,10 @@ def _empty_problems(where: str, templates: Sequence[str]) -> list[str]:
 
 
 def _asking(experiment: Experiment) -> Iterator[tuple[str, tuple[Level, ...]]]:
-    """Whoever asks: each condition, and each member with something of its own."""
-    for condition in experiment.conditions:
+    """Whoever asks by a template: each condition, and each member with something of its own."""
+    for condition in conditions_of(experiment):
+        if isinstance(condition, Function):
+            continue  # it asks what it likes
         where = f"Condition {condition_name(condition)!r}"
         yield where, (condition, experiment)
         for member in condition.members if isinstance(condition, Ensemble) else ():
@@ -178,8 +197,53 @@ def _asking(experiment: Experiment) -> Iterator[tuple[str, tuple[Level, ...]]]:
                 yield f"{where}, member {condition_name(member)!r}", (member, condition, experiment)
 
 
+def _function(
+    condition: Function, experiment: Experiment, settings: Settings, items: Sequence[Item], simulate: bool
+) -> ConditionPlan:
+    levels = (condition, experiment)
+    timeout_s, attempt_timeout_s = _timeouts(levels)
+    normalize = _first(condition.normalize, experiment.normalize)
+    name, description = described(condition.function)
+    return ConditionPlan(
+        name=condition_name(condition),
+        kind="function",
+        calls=(),
+        prompt=PromptPlan(template=""),
+        parse=_or(_first(condition.parse, experiment.parse), default_parse(items)),
+        normalize=_or(normalize, settings.ensemble.default_normalization),
+        function=FunctionPlan(
+            name=name,
+            source=source_hash(condition.function),
+            description=description,
+            max_calls=condition.max_calls,
+            temperature=_float(_nearest("temperature", levels)),
+            max_tokens=_nearest("max_tokens", levels),
+            timeout_s=timeout_s,
+            attempt_timeout_s=attempt_timeout_s,
+            simulated=simulate,
+        ),
+    )
+
+
+def _nameable(
+    experiment: Experiment, settings: Settings, catalogue: Catalogue, simulate: bool
+) -> dict[str, ModelRef]:
+    """The models with tables of their own that functions may name and a simulator has to play."""
+    if not any(isinstance(each, Function) for each in conditions_of(experiment)):
+        return {}
+    played = [name for name, table in settings.models.items() if simulate or table.provider == "simulated"]
+    return {name: catalogue(name, settings) for name in played}
+
+
+def _timeouts(levels: Sequence[Any]) -> tuple[float, float]:
+    """Seconds of a trial, and of one attempt."""
+    timeout_s = float(_nearest("timeout_s", levels))
+    attempt_s = _nearest("attempt_timeout_s", levels)
+    return timeout_s, timeout_s / 2 if attempt_s is None else min(float(attempt_s), timeout_s)
+
+
 def _condition(
-    condition: Condition,
+    condition: Model | Ensemble,
     experiment: Experiment,
     refs: Mapping[str, ModelRef],
     settings: Settings,
@@ -234,23 +298,22 @@ def _members(ensemble: Ensemble) -> list[Model]:
     return [Model(each) if isinstance(each, str) else each for each in ensemble.members]
 
 
-def _quorum(condition: Condition) -> int:
+def _quorum(condition: Model | Ensemble) -> int:
     """More than half of the members, unless it is said."""
     if isinstance(condition, Model):
         return 1
     return _or(condition.quorum, len(condition.members) // 2 + 1)
 
 
-def _call(member: Model, condition: Condition, experiment: Experiment, ref: ModelRef) -> CallPlan:
+def _call(member: Model, condition: Model | Ensemble, experiment: Experiment, ref: ModelRef) -> CallPlan:
     levels = (member, condition, experiment)
-    timeout_s = float(_nearest("timeout_s", levels))
-    attempt_s = _nearest("attempt_timeout_s", levels)
+    timeout_s, attempt_timeout_s = _timeouts(levels)
     return CallPlan(
         model=ref,
         temperature=_float(_nearest("temperature", levels)),
         max_tokens=_nearest("max_tokens", levels),
         timeout_s=timeout_s,
-        attempt_timeout_s=timeout_s / 2 if attempt_s is None else min(float(attempt_s), timeout_s),
+        attempt_timeout_s=attempt_timeout_s,
         extra=dict(member.extra or {}),
     )
 
@@ -294,14 +357,14 @@ def _analysis(experiment: Experiment, settings: Settings) -> AnalysisPlan:
 
 
 def _simulated(
-    refs: Mapping[str, ModelRef], settings: Settings, given: Mapping[str, Any] | None
+    refs: Mapping[str, ModelRef], settings: Settings, given: Mapping[str, Any] | None, *, any_model: bool
 ) -> dict[str, Any] | None:
     """The simulator's settings; None where no model is simulated.
 
     Its models are listed only where a table describes one: an empty list serves any name.
     """
     played = {name: ref.model for name, ref in refs.items() if ref.provider == "simulated"}
-    if not played:
+    if not played and not any_model:
         return None
     behaviour: dict[str, dict[str, Any]] = {}
     for name, model in played.items():
@@ -309,7 +372,10 @@ def _simulated(
         if behaviour.setdefault(model, said) != said:
             raise SpecError((f"Model {name!r}: {model!r} is already simulated, and behaves otherwise.",))
     models = [{"name": model, **said} for model, said in behaviour.items()] if any(behaviour.values()) else []
-    return {**({"models": models} if models else {}), **(given or {})}
+    listed: dict[str, Any] = {"models": models} if models else {}
+    if models and any_model:
+        listed["any_model"] = True  # a function may name models that no table describes
+    return {**listed, **(given or {})}
 
 
 def _dataset_name(dataset: Any) -> str:

@@ -165,6 +165,26 @@ class Ensemble:
 
 
 @_value
+class Function:
+    """A condition: the author's own `f(item, call)`, async or plain."""
+
+    function: Callable[..., Any]
+    """`call.model(...)` and `call.ensemble(...)` make its calls; what it returns is the answer."""
+    name: Text | None = None
+    """Default: the function's own name."""
+    max_calls: Count | None = None
+    """Model calls that one trial makes at most; None: unknown, and so is its cost beforehand."""
+    temperature: NotNegative | None = None
+    """This, `max_tokens` and `attempt_timeout_s`: of its calls that say nothing else."""
+    max_tokens: Count | None = None
+    timeout_s: Positive | None = None
+    """Of the whole function."""
+    attempt_timeout_s: Positive | None = None
+    parse: str | None = None
+    normalize: str | None = None
+
+
+@_value
 class Budget:
     """US dollars."""
 
@@ -221,7 +241,8 @@ class Experiment:
     name: Text
     dataset: Any = None
     """A name, a path, a list of mappings or Items, a table, or a Dataset; several of them; None: an empty item a repeat."""
-    conditions: Sequence[Model | Ensemble] = ()
+    conditions: Sequence[Model | Ensemble | Function | Callable[..., Any]] = ()
+    """A bare function stands for `Function(function)`."""
     metrics: Sequence[str | OwnMetric] = ("accuracy",)
     hypotheses: Sequence[str | Hypothesis] = ()
     description: str = ""
@@ -257,9 +278,54 @@ class Experiment:
         if given is None or isinstance(given, Analysis):
             # Its own copy: what `@experiment.analysis` registers is of this experiment alone.
             object.__setattr__(self, "analysis", Analysis() if given is None else replace(given))
+        if isinstance(self.conditions, tuple):
+            wrapped = tuple(_wrapped(each, number) for number, each in enumerate(self.conditions, 1))
+            object.__setattr__(self, "conditions", wrapped)
+
+    def condition(
+        self, name: str | Callable[..., Any] | None = None, *, max_calls: int | None = None, **options: Any
+    ) -> Any:
+        """Register the decorated function as a further condition, and leave it as it is.
+
+        name: default: the function's own. max_calls, options: fields of Function. `@experiment.condition` alone
+        works too.
+        """
+        if callable(name):
+            return self.condition()(name)
+
+        def register(function: _F) -> _F:
+            made = Function(function, name=name, max_calls=max_calls, **options)
+            object.__setattr__(self, "conditions", (*self.conditions, made))
+            return function
+
+        return register
 
 
-Condition = Model | Ensemble
+def _wrapped(condition: Any, number: int) -> Any:
+    """A bare function as a condition; one without a name of its own is called by its place."""
+    if not callable(condition) or isinstance(condition, type):
+        return condition
+    unnamed = function_name(condition) in ("<lambda>", "")
+    return Function(condition, name=f"function_{number}" if unnamed else None)
+
+
+def function_name(function: Any) -> str:
+    """What a function is called; empty where it has no name."""
+    inner = function
+    while not hasattr(inner, "__name__") and hasattr(inner, "func"):
+        inner = inner.func
+    return str(getattr(inner, "__name__", ""))
+
+
+Condition = Model | Ensemble | Function
+
+
+def conditions_of(experiment: Experiment) -> tuple[Condition, ...]:
+    """Its conditions, functions wrapped; what is no condition is left out, for `validation` to refuse."""
+    given: object = experiment.conditions
+    return tuple(each for each in given if isinstance(each, Condition)) if isinstance(given, tuple) else ()
+
+
 Source = str | PurePath | Sequence[Mapping[str, Any] | Item] | Dataset | None
 """What an experiment's dataset may be."""
 
@@ -283,4 +349,6 @@ def condition_name(condition: Condition) -> str:
     """Its name, or what it is called where it has none."""
     if isinstance(condition, Ensemble):
         return condition.name
+    if isinstance(condition, Function):
+        return condition.name or function_name(condition.function) or type(condition.function).__name__
     return condition.name or condition.model

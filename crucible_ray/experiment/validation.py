@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from itertools import combinations
@@ -30,8 +31,10 @@ from crucible_ray.experiment.spec import (
     Ensemble,
     Experiment,
     FewShot,
+    Function,
     Model,
     condition_name,
+    conditions_of,
     has_several,
 )
 from crucible_ray.records import Item, ModelRef
@@ -93,7 +96,9 @@ def problems_of(experiment: Experiment) -> list[str]:
 def referenced_models(experiment: Experiment) -> list[str]:
     """Every model that is named, once each, in the order of the conditions."""
     named: list[object] = []
-    for condition in _conditions(experiment):
+    for condition in conditions_of(experiment):
+        if isinstance(condition, Function):
+            continue  # its models are named as it runs
         members = condition.members if isinstance(condition, Ensemble) else (condition,)
         if isinstance(members, tuple):
             named += [each.model if isinstance(each, Model) else each for each in members]
@@ -131,14 +136,14 @@ def _value_problems(value: Any, where: str, *, skip: Iterable[str] = ()) -> list
     return problems
 
 
-def _word_problems(value: Experiment | Model | Ensemble, where: str) -> list[str]:
+def _word_problems(value: Experiment | Condition, where: str) -> list[str]:
     """Names of parsers and normalisers, prompts and examples, of whoever may bring them."""
     problems = [
         *_parse_problems(f"{where}parse", value.parse),
         *_word(f"{where}normalize", value.normalize, NORMALIZE_KINDS),
-        *prompt_problems(value, where),
+        *([] if isinstance(value, Function) else prompt_problems(value, where)),
     ]
-    few: object = value.few_shot
+    few: object = getattr(value, "few_shot", None)
     if isinstance(few, FewShot):
         problems += _value_problems(few, f"{where}few_shot.")
     elif few is not None:
@@ -240,13 +245,7 @@ def _part_problems(experiment: Experiment) -> list[str]:
 
 
 def _names(experiment: Experiment) -> list[str]:
-    return [condition_name(each) for each in _conditions(experiment)]
-
-
-def _conditions(experiment: Experiment) -> list[Condition]:
-    """Those that are conditions at all."""
-    given: object = experiment.conditions
-    return [each for each in given if isinstance(each, Model | Ensemble)] if isinstance(given, tuple) else []
+    return [condition_name(each) for each in conditions_of(experiment)]
 
 
 def _nearest(name: str, names: list[str]) -> str:
@@ -255,24 +254,24 @@ def _nearest(name: str, names: list[str]) -> str:
 
 def _condition_problems(experiment: Experiment) -> list[str]:
     if not isinstance(experiment.conditions, tuple):
-        return ["conditions must be a list of Model(...) and Ensemble(...)."]
+        return ["conditions must be a list of Model(...), Ensemble(...) and functions."]
     if not experiment.conditions:
         return ["conditions: there is none; an experiment compares at least one Model(...) or Ensemble(...)."]
     problems = []
     for number, condition in enumerate(experiment.conditions):
-        if isinstance(condition, Model | Ensemble):
+        if isinstance(condition, Condition):
             place = f"conditions[{number}] ({condition_name(condition)}): "
             problems += _one_condition(condition, place)
         elif isinstance(condition, str):
             problems.append(f"conditions[{number}]: write Model({condition!r}).")
         else:
-            what = "functions are" if callable(condition) else f"{type(condition).__name__} is"
-            problems.append(f"conditions[{number}]: {what} not supported by this version as a condition.")
+            what = type(condition).__name__
+            problems.append(f"conditions[{number}]: {what} is not supported by this version as a condition.")
     return problems + _duplicate_names(experiment)
 
 
 def _duplicate_names(experiment: Experiment) -> list[str]:
-    named = [each for each in enumerate(experiment.conditions) if isinstance(each[1], Model | Ensemble)]
+    named = [(k, each) for k, each in enumerate(experiment.conditions) if isinstance(each, Condition)]
     return [
         f"conditions[{i}] and conditions[{j}] are both called {condition_name(a)!r}: give one another name."
         for (i, a), (j, b) in combinations(named, 2)
@@ -280,9 +279,11 @@ def _duplicate_names(experiment: Experiment) -> list[str]:
     ]
 
 
-def _one_condition(condition: Model | Ensemble, place: str) -> list[str]:
-    problems = _value_problems(condition, place, skip=("members", *_PROMPTS))
-    problems += _word_problems(condition, place)
+def _one_condition(condition: Condition, place: str) -> list[str]:
+    skipped = ("members", "function", *_PROMPTS)
+    problems = _value_problems(condition, place, skip=skipped) + _word_problems(condition, place)
+    if isinstance(condition, Function):
+        return problems + _function_problems(condition.function, place)
     if isinstance(condition, Model):
         return problems + _extra_problems(condition.extra, place)
     problems += _word(f"{place}vote", condition.vote, VOTE_KINDS)
@@ -295,6 +296,18 @@ def _one_condition(condition: Model | Ensemble, place: str) -> list[str]:
     if isinstance(condition.quorum, int) and condition.quorum > len(members):
         problems.append(f"{place}quorum = {condition.quorum}: there are only {len(members)} members.")
     return problems
+
+
+def _function_problems(function: object, place: str) -> list[str]:
+    if not callable(function):
+        return [f"{place}function is a {type(function).__name__}: give a function of (item, call)."]
+    try:
+        inspect.signature(function).bind("item", "call")
+    except TypeError as error:
+        return [f"{place}the function has to take two arguments, item and call: {error}."]
+    except ValueError:
+        return []  # one without a signature, written in C
+    return []
 
 
 def _member_problems(member: object, place: str) -> list[str]:

@@ -63,6 +63,7 @@ _ROW_FIELDS: dict[str, pa.DataType] = {
     "unsent": _SMALL,
     "saved_usd": _MONEY,
     "consensus": _MONEY,
+    "returned": _TEXT,
     "votes": _TEXT,
 }
 """In the order of the struct `records.Row`, its calls left out."""

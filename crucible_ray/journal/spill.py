@@ -90,6 +90,8 @@ def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _dealt(table: pa.Table, buckets: Ints) -> Iterator[tuple[int, pa.Table]]:
     """(bucket, its rows) for every bucket that has any."""
+    if not len(buckets):
+        return
     order = np.argsort(buckets, kind="stable")
     table = table.take(pa.array(order))
     present, starts = np.unique(buckets[order], return_index=True)

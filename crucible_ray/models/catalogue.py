@@ -17,7 +17,7 @@ from crucible_ray.experiment.identity import identify
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.models.prices import max_output_tokens, price_of
 from crucible_ray.records import Limits, ModelRef
-from crucible_ray.settings import ModelTable, Settings, did_you_mean, is_loopback
+from crucible_ray.settings import Environment, ModelTable, RunSettings, Settings, did_you_mean, is_loopback
 
 _LONG: Final = {
     "gemini_flash": "google/gemini-3.5-flash-lite",
@@ -67,6 +67,7 @@ _OWN_FORMAT: Final = ("anthropic", "google")
 _VARIABLES: Final = {"google": "GEMINI"}
 """How variables call a provider, where it is not by its name."""
 _LATER: Final = ("local", "replay")
+_KEYLESS: Final = (*_LATER, "simulated")
 _PROVIDERS: Final = (*SERVERS, *_LATER, "simulated")
 
 
@@ -101,6 +102,51 @@ def resolve_model(name: str, settings: Settings) -> ModelRef:
         provider=target.provider if target.provider in _OWN_FORMAT else "openai",
         base_url=base_url,
         key_env=target.table.api_key_env or key_env,
+    )
+
+
+class Directory(Struct, frozen=True, kw_only=True):
+    """What finds models that functions name as they run, anywhere; holds no secret."""
+
+    models: dict[str, ModelTable] = {}
+    urls: dict[str, str] = {}
+    """The `*_BASE_URL` variables."""
+    unlimited: bool = False
+    """Whether no limits are kept."""
+    simulated: bool = False
+    """Whether every model is played by the run's own simulator."""
+    simulator_url: str | None = None
+
+    def find(self, name: str) -> ModelRef:
+        """The model of that name. Raises SpecError with the nearest name."""
+        settings = Settings(
+            models=self.models,
+            env=Environment(self.urls),
+            run=RunSettings(disable_rate_limiting=self.unlimited),
+        )
+        ref = resolve_simulated(name, settings) if self.simulated else resolve_model(name, settings)
+        if ref.provider != "simulated":
+            return ref
+        if self.simulator_url is None:
+            raise SpecError((f"Model {name!r} is simulated, and this run has started no simulator.",))
+        return with_base_url(ref, self.simulator_url)
+
+
+def directory(settings: Settings, *, simulated: bool = False) -> Directory:
+    """What `settings` know of models. simulated: see Directory."""
+    return Directory(
+        models=settings.models,
+        urls={name: url for name, url in settings.env.items() if name.endswith("_BASE_URL")},
+        unlimited=settings.run.disable_rate_limiting,
+        simulated=simulated,
+    )
+
+
+def key_variables(settings: Settings) -> list[str]:
+    """Every variable that may hold the key of a model that can be named."""
+    own = [table.api_key_env for table in settings.models.values() if table.api_key_env]
+    return list(
+        dict.fromkeys([*(f"{_variable(each)}_API_KEY" for each in _PROVIDERS if each not in _KEYLESS), *own])
     )
 
 

@@ -41,6 +41,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     """What kept the run from being faster, in words."""
     results_dir: str
     kill: KillFact | None = None
+    exception: str | None = None
+    """The first that an author's own code raised: their frames, and what it says."""
     planted: float | None = None
     """The true difference of the first hypothesis (or comparison), where a simulator planted one."""
     model_versions: dict[str, str] = {}

@@ -442,6 +442,9 @@ def described(condition: ConditionPlan) -> str:
         )
         for call in condition.calls
     ]
+    if condition.function is not None:
+        about = condition.function.description.partition("\n")[0]
+        return f"function {condition.function.name}" + (f": {about}" if about else "")
     if condition.vote is None:
         return calls[0] if calls else condition.kind
     return f"{condition.vote} vote of " + "; ".join(calls)

@@ -6,7 +6,10 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from typing import NoReturn, cast
+
+import msgspec
+from msgspec import to_builtins
 
 from crucible_ray.calls.budget import DUST_USD, Purse
 from crucible_ray.calls.deadlines import Deadline, Deadlines
@@ -23,19 +26,25 @@ from crucible_ray.errors import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    SpecError,
     StaleConnection,
 )
 from crucible_ray.experiment.plan import CallPlan, Plan
+from crucible_ray.models.catalogue import Directory
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.transport import Response, Transport
 from crucible_ray.ports import Limiter
 from crucible_ray.records import Call, Fatal, Item, Limits, Reply, Throttled
+from crucible_ray.runtime.calling import CallOptions, FunctionClock
 from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock, recorded_result
+from crucible_ray.settings import is_loopback
 
 _NOTHING = Limits()
 _DETAIL = 300
 _SHORTEST_S = 0.001
 _SHARE_WEIGHT = 1.0 / 20.0
+_MOST_LINES = 256
+"""Of models and options that functions name; more are made anew."""
 
 
 def group_key(call: CallPlan, key: str | None) -> str:
@@ -168,8 +177,11 @@ class LiveCaller:
         rng: random.Random,
         clients: int,
         clock: Callable[[], float],
+        directory: Directory | None = None,
     ) -> None:
-        """`clients` share what a model's `max_concurrency` allows. `clock`: seconds, for latencies."""
+        """`directory`: the models that functions may name.
+
+        `clients` share what a model's `max_concurrency` allows. `clock`: seconds, for latencies."""
         self._transport, self._rng, self._clients, self.clock = transport, rng, clients, clock
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines()
@@ -178,31 +190,77 @@ class LiveCaller:
         self._gates: dict[str, Gate] = {}
         self._places: dict[str, asyncio.Semaphore] = {}
         whole = Limits(requests_per_minute=plan.rate_limit * 60.0) if plan.rate_limit is not None else None
-        also = ((f"run-{plan.experiment_id}", whole),) if whole is not None else ()
-        self.lines = [
-            [self._line(call, keys, also, limiter) for call in condition.calls]
-            for condition in plan.conditions
-        ]
+        self._also = ((f"run-{plan.experiment_id}", whole),) if whole is not None else ()
+        self._keys, self._limiter = keys, limiter
+        self._directory = directory or Directory()
+        self._budgeted = plan.budget.abort_on_exceed
+        self._made: dict[tuple[str, bytes], Line] = {}
+        self.lines = [[self._line(call) for call in condition.calls] for condition in plan.conditions]
         self.gauges = Gauges()
         self.on_wanting: Callable[[], None] = lambda: None
 
-    def _line(
-        self,
-        call: CallPlan,
-        keys: Mapping[str, str],
-        also: tuple[tuple[str, Limits], ...],
-        limiter: Callable[[], Awaitable[Limiter]],
-    ) -> Line:
+    def _line(self, call: CallPlan) -> Line:
         model = call.model
-        key = keys.get(model.api_key_env) if model.api_key_env else None
+        key = self._keys.get(model.api_key_env) if model.api_key_env else None
         group = group_key(call, key)
         if group not in self._gates:
-            self._gates[group] = Gate(group, model.limits, limiter, also)
+            self._gates[group] = Gate(group, model.limits, self._limiter, self._also)
         places = None
         if model.max_concurrency is not None:
             share = max(1, model.max_concurrency // self._clients)
             places = self._places.setdefault(f"{model.base_url} {model.model}", asyncio.Semaphore(share))
         return Line(call, key, self._gates[group], places)
+
+    def recorded(self, trial: int) -> tuple[str, list[Call]] | None:
+        """See FunctionCaller: nothing is."""
+        return None
+
+    async def ask(
+        self,
+        clock: FunctionClock,
+        condition: int,
+        index: int,
+        model: str,
+        options: CallOptions,
+        prompt: Prompt,
+        record: list[Call],
+    ) -> CallResult:
+        """See FunctionCaller."""
+        line = self._named(model, options)
+        line.prepare(prompt)
+        if self._budgeted and line.bound_usd is None:
+            self._stop(Fatal(kind="unpriced", model=model, detail=""))
+        self._count(clock, opened=1)
+        try:
+            return await self._call(line, clock, condition, index, prompt, record, _TimedAttempt)
+        finally:
+            self._count(clock, opened=-1)
+
+    def _named(self, model: str, options: CallOptions) -> Line:
+        """The line of a model that a function names, made the first time. Raises HandedBack where there is none."""
+        asked = (model, msgspec.json.encode(options, order="sorted"))
+        if (line := self._made.get(asked)) is not None:
+            return line
+        try:
+            ref = self._directory.find(model)
+        except SpecError as error:
+            self._stop(Fatal(kind="unknown_model", model=model, detail=str(error)))
+        if (
+            ref.api_key_env is not None
+            and ref.api_key_env not in self._keys
+            and not is_loopback(ref.base_url)
+        ):
+            self._stop(Fatal(kind="missing_key", model=model, detail="", variable=ref.api_key_env))
+        if len(self._made) >= _MOST_LINES:
+            self._made.clear()
+        plan = CallPlan(model=ref, **to_builtins(options))
+        line = self._made[asked] = self._line(plan)
+        return line
+
+    def _stop(self, fatal: Fatal) -> NoReturn:
+        if self.gauges.fatal is None:
+            self.gauges.fatal = fatal
+        raise HandedBack(fatal.detail)
 
     def close(self) -> None:
         """Let go of gates and their questions."""
@@ -215,24 +273,34 @@ class LiveCaller:
         """See Caller."""
         self._count(clock, opened=1)
         try:
-            return await self._call(clock, condition, index, prompt)
+            return await self._call(self.lines[condition][index], clock, condition, index, prompt, [])
         finally:
             self._count(clock, opened=-1)
 
-    async def _call(self, clock: TrialClock, condition: int, index: int, prompt: Prompt) -> CallResult:
-        line = self.lines[condition][index]
+    async def _call(
+        self,
+        line: Line,
+        clock: TrialClock,
+        condition: int,
+        index: int,
+        prompt: Prompt,
+        calls: list[Call],
+        kind: type[_Attempt] | None = None,
+    ) -> CallResult:
+        """One call with its retries; its attempts are added to `calls` as they end."""
         if clock.known is not None:
             line.prepare(prompt)
             paid = [c for c in clock.known if c.call == index and c.request == line.request]
             if paid:
-                return recorded_result(paid)
+                calls.extend(paid)
+                return recorded_result(calls)
         patience = Patience(self._policy)
-        calls: list[Call] = []
+        kind = kind or _Attempt
         active_s = 0.0
         backoff_s = 0.0
         while True:
             line.prepare(prompt)
-            attempt = _Attempt(self, line, clock, condition, index, len(calls), prompt)
+            attempt = kind(self, line, clock, condition, index, len(calls), prompt)
             allowance = min(line.plan.attempt_timeout_s, line.plan.timeout_s - active_s)
             record = await attempt.run(max(allowance, _SHORTEST_S), backoff_s)
             calls.append(record)
@@ -241,7 +309,8 @@ class LiveCaller:
             error = attempt.error
             self._notice(error, line)
             active_s += (record.ended_us - record.started_us) * 1e-6
-            wait = patience.on_failure(error, self._rng) if active_s < line.plan.timeout_s else None
+            in_time = active_s < line.plan.timeout_s and not clock.spent
+            wait = patience.on_failure(error, self._rng) if in_time else None
             if wait is None:
                 return CallResult(None, error.kind, calls)
             self.gauges.retries += 1
@@ -260,7 +329,10 @@ class LiveCaller:
             raise line.gate.failure
         if isinstance(error, Authentication | Refused):
             if self.gauges.fatal is None:
-                self.gauges.fatal = Fatal(kind=error.kind, model=line.plan.model.name, detail=error.detail)
+                model = line.plan.model
+                self.gauges.fatal = Fatal(
+                    kind=error.kind, model=model.name, detail=error.detail, variable=model.api_key_env
+                )
             raise HandedBack(error.detail)
         if isinstance(error, RateLimited):
             self.gauges.throttled += 1
@@ -280,7 +352,7 @@ class LiveCaller:
             elif granted:
                 self.purse.settle(condition, amount, 0.0)
 
-        self.purse.wait(condition, amount, reply)
+        self.purse.wait(condition, amount, reply, begun=clock.finishes_first)
         self._count(clock, waiting=1)
         self.on_wanting()
         try:
@@ -443,3 +515,14 @@ class _Attempt:
             quota_wait_us=round(quota_wait_s * 1e6),
             backoff_wait_us=round(backoff_s * 1e6),
         )
+
+
+class _TimedAttempt(_Attempt):
+    """An attempt of a function's call: no longer on the wire than the function has time left."""
+
+    __slots__ = ()
+
+    async def _send(self, allowance_s: float) -> None:
+        clock = cast(FunctionClock, self._clock)
+        with clock.sending():
+            await super()._send(max(min(allowance_s, clock.left_s()), _SHORTEST_S))

@@ -16,21 +16,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
 from crucible_ray.experiment.grid import Order
-from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.journal.rows import RowBuffer
+from crucible_ray.models.catalogue import Directory
 from crucible_ray.prompts import Renderer, prompt_text
 from crucible_ray.records import Call, Exchange, Grant, Item, Report
+from crucible_ray.runtime.code import Code, Functions
 from crucible_ray.runtime.frontier import expand
+from crucible_ray.runtime.functions import FunctionCondition
 from crucible_ray.runtime.known import read_known
 from crucible_ray.runtime.lanes import Lanes
-from crucible_ray.runtime.trial import Caller, CallResult, Condition, HandedBack, Prompt, TrialClock
+from crucible_ray.runtime.trial import Caller, Condition, HandedBack, Prompt, TrialClock
 
 _IDLE_S = 1.0
 """An exchange is answered after this long whatever happens, so that a stop is heard."""
@@ -58,6 +62,10 @@ class Setup(Struct, frozen=True, kw_only=True):
     clients: int = 1
     """How many there are: they share a model's `max_concurrency`."""
     generation: int = 0
+    code: Code | None = None
+    """The author's functions; None: the plan has none, or this is a replay."""
+    directory: Directory | None = None
+    """Where the models are that functions name."""
 
 
 class LoopClock:
@@ -89,6 +97,13 @@ class LoopClock:
         self._timer.cancel()
 
 
+def _condition(index: int, plan: ConditionPlan, functions: Functions) -> Condition | FunctionCondition:
+    """The condition ready to run. Its author's function is there unless this is a replay."""
+    if plan.function is None:
+        return Condition(index, plan)
+    return FunctionCondition(index, plan, functions.get(f"function {plan.name}"))
+
+
 class ClientCore:
     """One client, without Ray: satisfies `ports.Client`."""
 
@@ -104,7 +119,8 @@ class ClientCore:
             seed=plan.seed,
             randomize=plan.randomize,
         )
-        self._conditions = [Condition(k, c) for k, c in enumerate(plan.conditions)]
+        functions = setup.code.load() if setup.code is not None else {}
+        self._conditions = [_condition(k, c, functions) for k, c in enumerate(plan.conditions)]
         asked = plan.prompts
         self._renderers = [Renderer(prompt) for prompt in asked]
         self._variants = [tuple(asked.index(p) for p in c.prompts) for c in plan.conditions]
@@ -118,7 +134,7 @@ class ClientCore:
         self._in_flight = [0] * len(setup.lanes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: list[int] = []
-        self._answered: list[tuple[int, Item, list[Prompt], list[CallResult]]] = []
+        self._answered: list[tuple[int, Item, Sequence[Prompt], Any]] = []
         self._rows = buffer or RowBuffer()
         self._message: Exchange | None = None
         self._last: Report | None = None
@@ -276,8 +292,9 @@ class ClientCore:
     def _score(self) -> None:
         answered, self._answered = self._answered, []
         for trial, item, prompts, results in answered:
-            row = self._conditions[trial % len(self._conditions)].row(trial, item, results)
-            self._rows.append(row, self._new_prompts(prompts))
+            condition = self._conditions[trial % len(self._conditions)]
+            row = condition.row(trial, item, results)
+            self._rows.append(row, self._new_prompts(condition.prompts(prompts, results)))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -315,7 +332,7 @@ class ClientCore:
                     rendered[key] = Prompt(messages)
         return rendered
 
-    def _new_prompts(self, prompts: list[Prompt]) -> list[tuple[str, str]]:
+    def _new_prompts(self, prompts: Sequence[Prompt]) -> list[tuple[str, str]]:
         """A prompt's text travels with the first row that uses it."""
         new = []
         for prompt in prompts:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.errors import CrucibleError, JournalError, RestartsExhausted, StorageFailed
@@ -22,13 +24,13 @@ from crucible_ray.experiment.grid import Ints
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.rows import RowBuffer, read_rows
 from crucible_ray.ports import Client, ClientLost, Spawner
-from crucible_ray.records import Exchange, Fatal, Grant, Report, Row
+from crucible_ray.records import Exchange, Fatal, Grant, Report, Row, Said
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.granting import Granting
 from crucible_ray.runtime.known import Known
 from crucible_ray.runtime.supervision import RestartBudget, Verdict
 from crucible_ray.runtime.tally import Tally
-from crucible_ray.runtime.trial import CLIENT_DIED
+from crucible_ray.runtime.trial import CLIENT_DIED, EXCEPTION
 
 FLUSH_S = 0.7
 FLUSH_BYTES = 4 << 20
@@ -53,6 +55,7 @@ class Driver:
         clients: int,
         windows: tuple[int, ...],
         bounds_usd: tuple[float, ...] = (),
+        open_ended: Collection[int] = (),
         restarts: RestartBudget | None = None,
         answer_within_s: float = 0.25,
         known: Known | None = None,
@@ -61,7 +64,10 @@ class Driver:
     ) -> None:
         """`on_rows` sees every table of rows that arrives, late ones too."""
         self.frontier, self.ledger, self.tally = frontier, ledger, Tally()
-        self._granting = Granting(frontier, ledger, clients=clients, windows=windows, bounds_usd=bounds_usd)
+        self._granting = Granting(
+            frontier, ledger, clients=clients, windows=windows, bounds_usd=bounds_usd, open_ended=open_ended
+        )
+        self._told_exception = False
         self._journal, self._spawner = journal, spawner
         self._conditions = frontier.order.conditions
         self._metered, self._lanes = bool(bounds_usd), len(windows)
@@ -272,6 +278,9 @@ class Driver:
         first = self.frontier.finish(index, trials)
         # Late rows are written too: the log keeps all that was paid for, and reading it keeps the first.
         self.tally.add(table if first.all() else table.filter(pa.array(first)))
+        if EXCEPTION in self.tally.errors and not self._told_exception:
+            self._told_exception = True
+            self._on_event("exception", _first_exception(table))
         if not self._pending:
             self._pending_since_s = self._loop.time()
         self._pending.append(table)
@@ -328,6 +337,14 @@ class Driver:
         except ClientLost:
             return  # the exchange in progress says so too, and acts on it
         self._heard_s[index] = self._loop.time()
+
+
+def _first_exception(table: pa.Table) -> dict[str, object]:
+    """The first trial of a table that its author's own code failed, and what happened there."""
+    failed = table.filter(pc.fill_null(pc.equal(table["error"], EXCEPTION), False)).slice(0, 1)
+    (row,) = failed.select(["trial", "returned"]).to_pylist()
+    said = msgspec.json.decode(row["returned"], type=Said)
+    return {"trial": row["trial"], "detail": said.detail or ""}
 
 
 @contextlib.asynccontextmanager

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from crucible_ray.calls.budget import Ledger
+from crucible_ray.calls.budget import DUST_USD, Ledger
 from crucible_ray.records import Grant, Report
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.pacing import Pace
+
+_NEVER_USD = 1e18
+"""More than any budget: a condition of which no trial is started any more."""
 
 
 class Hand:
@@ -35,10 +38,14 @@ class Granting:
         clients: int,
         windows: Sequence[int],
         bounds_usd: Sequence[float],
+        open_ended: Collection[int] = (),
     ) -> None:
-        """`bounds_usd`: by condition, what one trial's first attempts cost at most; empty: money is not metered."""
+        """`bounds_usd`: by condition, what one trial's first attempts cost at most; empty: money is not metered.
+
+        open_ended: conditions whose trials may want more than their bound (functions).
+        """
         self._frontier, self._ledger = frontier, ledger
-        self._windows, self._bounds = windows, bounds_usd
+        self._windows, self._bounds, self._open_ended = windows, list(bounds_usd), open_ended
         self._conditions = frontier.order.conditions
         self._hands = [Hand(windows, self._conditions) for _ in range(clients)]
         self._quarantine: int | None = None
@@ -72,8 +79,8 @@ class Granting:
         amounts = [0.0] * self._conditions
         grants: list[Grant] = []
         hand = self._hands[client]
-        if self._bounds and any(hand.wanted) and self._ledger.affords(hand.wanted):
-            amounts = list(hand.wanted)
+        if self._bounds and any(payable := self._payable(hand.wanted)):
+            amounts = payable
             hand.wanted = (0.0,) * self._conditions
             self._commit(hand, amounts)
         if self._quarantined(client):
@@ -88,6 +95,16 @@ class Granting:
                     break
                 wanted -= self._add(client, grant, grants, amounts)
         return grants, amounts
+
+    def _payable(self, wanted: Sequence[float]) -> list[float]:
+        """What of the wanted money there is: all of it, or as much of a function's as is left."""
+        if self._ledger.affords(wanted):
+            return list(wanted)
+        for condition in self._open_ended:
+            part = min(wanted[condition], self._ledger.room_usd(condition))
+            if part > DUST_USD:
+                return [part if k == condition else 0.0 for k in range(self._conditions)]
+        return [0.0] * self._conditions
 
     def low_water(self, client: int) -> tuple[int, ...]:
         """By lane: how few queued trials are a reason to ask for more; -1 where there is nothing more to have."""
@@ -113,7 +130,13 @@ class Granting:
         if not waiting or sum(hand.waiting for hand in waiting) < in_flight:
             return False
         # Whoever waits and wants nothing was granted it just now: its next report is not in yet.
-        return not any(not any(hand.wanted) or self._ledger.affords(hand.wanted) for hand in waiting)
+        if any(not any(hand.wanted) or self._ledger.affords(hand.wanted) for hand in waiting):
+            return False
+        for condition in self._open_ended:
+            # Its bound would let the same trial start again, and wait again, for ever.
+            if any(hand.wanted[condition] for hand in waiting):
+                self._bounds[condition] = _NEVER_USD
+        return True
 
     def any_waiting(self) -> bool:
         """Whether any call waits for money."""

@@ -39,6 +39,7 @@ def live_client(
         rng=random.Random(seed),
         clients=setup.clients,
         clock=clock,
+        directory=setup.directory,
     )
     core = ClientCore(setup, caller, cpu_clock=cpu_clock)
     caller.on_wanting = core.wanting

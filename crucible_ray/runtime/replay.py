@@ -13,14 +13,28 @@ from crucible_ray.runtime.trial import CallResult, Gauges, Prompt, TrialClock, r
 class ReplayCaller:
     """Answers each call with its recorded attempts. Decisions and latencies are read, never retaken."""
 
-    def __init__(self, recorded: Callable[[int], Sequence[Call]], conditions: int) -> None:
-        """`recorded(trial)` gives the trial's calls, all attempts, in recorded order."""
-        self._recorded = recorded
+    def __init__(
+        self,
+        recorded: Callable[[int], Sequence[Call]],
+        conditions: int,
+        returned: Callable[[int], str | None] = lambda _: None,
+    ) -> None:
+        """`recorded(trial)` gives the trial's calls, all attempts, in recorded order; `returned`, its row's field."""
+        self._recorded, self._returned = recorded, returned
         self.purse = Purse(conditions)
         self.gauges = Gauges()
 
     def close(self) -> None:
         """See Caller."""
+
+    def recorded(self, trial: int) -> tuple[str, list[Call]] | None:
+        """See FunctionCaller. Raises CannotContinue where the record does not say what the function came to."""
+        returned = self._returned(trial)
+        if returned is None:
+            raise CannotContinue(
+                f"The record does not say what the function of trial {trial} returned: it cannot be replayed."
+            )
+        return returned, list(self._recorded(trial))
 
     async def call(
         self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt

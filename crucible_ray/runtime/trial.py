@@ -25,6 +25,8 @@ PARSE_FAILED = "parse_failed"
 TRUNCATED = "truncated"
 NO_QUORUM = "no_quorum"
 CLIENT_DIED = "client_died"
+EXCEPTION = "exception"
+TIMEOUT = "timeout"
 ANSWERED = frozenset({None, PARSE_FAILED})
 """`error` values of trials that did not fail: an unreadable reply is an answer, and a wrong one."""
 
@@ -118,6 +120,16 @@ class TrialClock:
         """Those of them that wait for money."""
 
     @property
+    def spent(self) -> bool:
+        """Whether the trial's time is over, whatever one call still has; only a function has such a time."""
+        return False
+
+    @property
+    def finishes_first(self) -> bool:
+        """Whether its calls get money before those of trials that have not begun; only a function's later ones."""
+        return False
+
+    @property
     def stuck(self) -> bool:
         """Whether nothing of the trial goes on unless money comes."""
         return 0 < self.open == self.waiting
@@ -148,6 +160,10 @@ class Condition:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+
+    def prompts(self, prompts: Sequence[Prompt], results: list[CallResult]) -> Sequence[Prompt]:
+        """Those that the trial's calls asked."""
+        return prompts
 
     def row(self, trial: int, item: Item, results: list[CallResult]) -> Row:
         """What the calls of a trial come to: one answer, one score."""
@@ -186,17 +202,17 @@ class Condition:
             correct = score_accuracy(prediction, answer_key(self.plan.parse, item), self._normalize)
             # What another condition waited for is no measurement of this one.
             if not any(call.shared_from is not None for call in unsent):
-                latency_us = max(_active_us(each.calls) for each in results)
+                latency_us = max(active_us(each.calls) for each in results)
         return Row(
             trial=trial,
             error=error,
             prediction=prediction if answered else None,
             correct=correct,
             latency_us=latency_us,
-            cost_usd=_total([c.cost_usd for c in calls]),
-            input_tokens=_count([c.input_tokens for c in calls]),
-            output_tokens=_count([c.output_tokens for c in calls]),
-            reasoning_tokens=_count([c.reasoning_tokens for c in calls]),
+            cost_usd=total_usd([c.cost_usd for c in calls]),
+            input_tokens=count_tokens([c.input_tokens for c in calls]),
+            output_tokens=count_tokens([c.output_tokens for c in calls]),
+            reasoning_tokens=count_tokens([c.reasoning_tokens for c in calls]),
             finish_reason=None if last is None else last.finish_reason,
             retries=len(calls) - len(results),
             unsent=len(unsent),
@@ -205,19 +221,20 @@ class Condition:
         )
 
 
-def _active_us(calls: list[Call]) -> int:
+def active_us(calls: list[Call]) -> int:
     """Time on the trial's clock: our own waiting between attempts does not count."""
     return sum([c.ended_us - c.started_us for c in calls])
 
 
-def _total(costs: list[float | None]) -> float | None:
+def total_usd(costs: list[float | None]) -> float | None:
     """The sum of what is known; None where a charged call's price is not."""
     if len(costs) == 1:
         return costs[0]
     return None if None in costs else fsum(c for c in costs if c is not None)
 
 
-def _count(tokens: list[int | None]) -> int | None:
+def count_tokens(tokens: list[int | None]) -> int | None:
+    """The sum of what is known; None where nothing is."""
     if len(tokens) == 1:
         return tokens[0]
     known = [t for t in tokens if t is not None]

@@ -60,6 +60,8 @@ class SimulatorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Who answers; empty: any name is served, behaving like `default`."""
     default: SimulatedModel = SimulatedModel(name="default")
     """Behaviour of models that nothing else describes, and the latency of recorded replies."""
+    any_model: bool = False
+    """Whether a name that is not among `models` is served like `default`."""
     seed: int = 0
     difficulty_slope: float = 4.0
     """Log-odds of a right answer that the hardest item costs, compared with the easiest."""

@@ -226,10 +226,12 @@ class Provider:
         return Planned(200, _body(wire, request, whole, fault), "", latency_s(model, u), fault), question.id
 
     def _model(self, name: str) -> SimulatedModel | None:
-        """Who plays a name: its model; the default for recordings or where none are named; or nobody."""
+        """Who plays a name: its model; the default for recordings, for any name or where none are named; or nobody."""
         model = self._models.get(name)
         if model is None and (
-            name in self._recordings.models or not (self._models or self._recordings.models)
+            self._config.any_model
+            or name in self._recordings.models
+            or not (self._models or self._recordings.models)
         ):
             return self._config.default
         return model

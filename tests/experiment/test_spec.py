@@ -147,7 +147,7 @@ def _problems(**options: Any) -> str:
         ({"conditions": []}, "there is none"),
         ({"conditions": Model("m")}, "must be a list"),
         ({"conditions": ["gpt4o"]}, "write Model('gpt4o')"),
-        ({"conditions": [len]}, "functions are not supported"),
+        ({"conditions": [len]}, "has to take two arguments, item and call"),
         ({"conditions": [3]}, "int is not supported"),
         ({"conditions": [Ensemble([])]}, "at least one model"),
         ({"conditions": [Ensemble([""])]}, "must not be empty"),
