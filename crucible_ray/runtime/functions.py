@@ -79,9 +79,7 @@ class FunctionCondition:
         """Those that the function's calls asked."""
         return outcome.prompts
 
-    async def ask(
-        self, clock: TrialClock, item: Item, prompts: Sequence[Prompt], caller: Caller
-    ) -> Outcome:
+    async def ask(self, clock: TrialClock, item: Item, prompts: Sequence[Prompt], caller: Caller) -> Outcome:
         """Run the function. Raises HandedBack."""
         makes_calls = cast(FunctionCaller, caller)
         recorded = makes_calls.recorded(clock.trial)
