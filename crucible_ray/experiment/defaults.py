@@ -29,6 +29,7 @@ DEFAULT_NUMBER_TEMPLATE: Final = "{{ input }}\n\nEnd your reply with the answer 
 PARSE_KINDS: Final = ("choice", "number", "boolean", "text", "json", "first_letter")
 """Beside these, `json:FIELD` and a regular expression with one group: `is_pattern`."""
 JSON_FIELD: Final = "json:"
+_METACHARACTERS: Final = frozenset("()[]{}.*+?|^$\\")
 NORMALIZE_KINDS: Final = ("none", "lowercase_trim", "numeric", "boolean")
 VOTE_KINDS: Final = ("majority",)
 METRIC_NAMES: Final = (
@@ -112,7 +113,7 @@ def parse_of(item: Item) -> str:
 
 def is_pattern(parse: str) -> bool:
     """Whether `parse` is no bare word: a field of a JSON object, or a regular expression."""
-    return not parse.isidentifier()
+    return parse.startswith(JSON_FIELD) or not _METACHARACTERS.isdisjoint(parse)
 
 
 def pattern_problem(parse: str) -> str | None:

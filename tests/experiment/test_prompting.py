@@ -84,6 +84,7 @@ def test_as_many_examples_are_set_aside_as_any_level_shows() -> None:
         ({"few_shot": FewShot(1, answer="{{")}, "few_shot.answer is not a valid jinja2"),
         ({"parse": "json:"}, "name the field"),
         ({"parse": "(a)(b)"}, "needs one group"),
+        ({"parse": "first-letter"}, "did you mean 'first_letter'?"),
         ({"parse": "boolen"}, "did you mean 'boolean'?"),
         ({"normalize": "numerc"}, "did you mean 'numeric'?"),
     ],

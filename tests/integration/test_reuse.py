@@ -12,7 +12,7 @@ import pytest
 from crucible_ray import api
 from crucible_ray.api import Note, RunResult
 from crucible_ray.errors import UsageError
-from crucible_ray.experiment.spec import Budget, Ensemble, Model
+from crucible_ray.experiment.spec import Budget, Ensemble, FewShot, Model
 from tests.conftest import Simulate
 from tests.integration.lab import AT_ONCE, POPULATION, prepared, rows_of
 
@@ -53,6 +53,27 @@ def test_a_larger_run_with_one_more_condition_asks_only_for_what_is_new(
             k: v for k, v in row.items() if k not in own
         }
     assert api.reproduce(second.results_dir, clients=2).same
+
+
+def test_a_larger_run_keeps_the_examples_and_so_the_replies_of_the_smaller(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=POPULATION)
+    mixed = Ensemble(["small", Model("medium", system="Be brief.", few_shot=FewShot(1))], name="mixed")
+    shown: dict[str, Any] = {"few_shot": FewShot(3), "repeat": 2}
+    run(tmp_path, provider.url, conditions=[SMALL, mixed], **shown)
+    asked = provider.stats().requests
+    assert asked == 20 * 2 * 3
+    second = run(
+        tmp_path,
+        provider.url,
+        conditions=[SMALL, mixed],
+        sample_size=30,
+        options={"reuse": "auto"},
+        **shown,
+    )
+    assert provider.stats().requests - asked == 10 * 2 * 3 == second.calls_made
+    assert api.reproduce(second.results_dir).same
 
 
 def test_a_reused_call_says_where_it_comes_from_and_costs_nothing_now(
