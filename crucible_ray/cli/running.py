@@ -71,9 +71,9 @@ def run(
 ) -> int:
     """Estimate, confirm, run, analyse, report; or go on where an earlier run of the same experiment stopped."""
     terminal = Terminal(as_json=as_json, quiet=quiet)
+    what = asked(experiment, dataset, model, prompt, metric)
     terminal.say(f"Loading {experiment or dataset} ...")
     wanted = asked_formats(formats)
-    what = asked(experiment, dataset, model, prompt, metric)
     if junit is not None and not junit.parent.is_dir():
         raise UsageError(f"--junit {junit}: there is no folder {junit.parent}.")
     address = cluster(address)

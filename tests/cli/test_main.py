@@ -74,7 +74,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "told"),
     [
         (["rn"], ["No such command 'rn'", "run", "See crucible-ray --help."]),
-        (["run"], ["Missing argument 'EXP'", "See crucible-ray run --help."]),
+        (["run"], ["name an experiment (file.py), or a dataset and models"]),
         (
             ["run", "x.py", "--sample-sise", "3"],
             ["--sample-sise", "--sample-size", "See crucible-ray run --help."],
