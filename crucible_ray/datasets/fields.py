@@ -3,12 +3,15 @@
 | field | read from | becomes |
 | --- | --- | --- |
 | `id` | `id` | text; the row's number from 0 where there is none |
-| `input` | `input`, else `question` | text |
+| `input` | `input`, else `question`, `text`, `prompt` | text |
 | `expected` | `expected`, else `target`, `answer`, `label` | text; with choices a letter |
 | `choices` | `choices`: a list, in a CSV cell a JSON list | at least two texts, at most 26 |
 | `topic` | `topic` | text |
 | `difficulty` | `difficulty` | a number from 0 to 1; a word ("hard") goes to the metadata |
 | any other | | metadata; a nested value as JSON |
+
+What became our `input`, `id`, `topic` or `difficulty` under another name stays in the metadata under its own, so that
+templates and functions find it where the source has it. What became `expected` does not: no prompt gives it away.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from crucible_ray.records import Item
 
 FIELDS: Final = ("id", "input", "expected", "choices", "topic", "difficulty")
 _ALIASES: dict[str, tuple[str, ...]] = {
-    "input": ("input", "question"),
+    "input": ("input", "question", "text", "prompt"),
     "expected": ("expected", "target", "answer", "label"),
 }
 
@@ -49,7 +52,8 @@ def to_item(record: Mapping[str, Any], number: int, where: str, fields: Mapping[
     """
     names = {field: _source_name(field, record, fields, where) for field in FIELDS}
     values = {field: record.get(name) if name is not None else None for field, name in names.items()}
-    metadata = _metadata(record, set(names.values()))
+    shown = {name for field, name in names.items() if field not in ("expected", "choices") and name != field}
+    metadata = _metadata(record, set(names.values()) - shown)
     difficulty = _difficulty(values["difficulty"], where)
     if isinstance(difficulty, str):
         metadata["difficulty"], difficulty = difficulty, None
@@ -88,7 +92,7 @@ def _source_name(field: str, record: Mapping[str, Any], fields: Mapping[str, str
 def _without_input(record: Mapping[str, Any], where: str) -> str:
     found = ", ".join(map(repr, record)) or "nothing"
     return (
-        f"{where}: there is no 'input' (or 'question'); the record holds {found}. "
+        f"{where}: there is no 'input' (or 'question', 'text', 'prompt'); the record holds {found}. "
         'Say which field it is: Dataset(..., fields={"input": "NAME"}).'
     )
 

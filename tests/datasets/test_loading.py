@@ -23,9 +23,21 @@ RECORDS: list[dict[str, Any]] = [
     },
 ]
 ITEMS = [
-    Item(id="a", input="2 + 2?", expected="B", choices=("3", "4"), topic="sums", difficulty=0.1),
     Item(
-        id="b", input="Capital of France?", expected="A", choices=("Paris", "Rome"), metadata={"year": 2024}
+        id="a",
+        input="2 + 2?",
+        expected="B",
+        choices=("3", "4"),
+        topic="sums",
+        difficulty=0.1,
+        metadata={"question": "2 + 2?"},
+    ),
+    Item(
+        id="b",
+        input="Capital of France?",
+        expected="A",
+        choices=("Paris", "Rome"),
+        metadata={"question": "Capital of France?", "year": 2024},
     ),
 ]
 
@@ -151,9 +163,18 @@ def test_a_difficulty_in_words_is_metadata() -> None:
     assert (item.difficulty, item.metadata) == (None, {"difficulty": "hard"})
 
 
+def test_a_field_that_became_ours_is_still_found_under_its_own_name_unless_it_is_the_answer() -> None:
+    ticket = one({"text": "It is broken.", "label": "technical"})
+    assert (ticket.input, ticket.expected, ticket.metadata) == (
+        "It is broken.",
+        "technical",
+        {"text": "It is broken."},
+    )
+
+
 def test_fields_say_what_a_source_calls_them() -> None:
     item = one({"text": "?", "gold": "x", "input": "other"}, fields={"input": "text", "expected": "gold"})
-    assert (item.input, item.expected, item.metadata) == ("?", "x", {"input": "other"})
+    assert (item.input, item.expected, item.metadata) == ("?", "x", {"text": "?", "input": "other"})
 
 
 @pytest.mark.parametrize(
@@ -161,7 +182,7 @@ def test_fields_say_what_a_source_calls_them() -> None:
     [
         ([{"id": 1, "input": "?"}, {"id": "1", "input": "!"}], "items 0 and 1 .* same id '1'"),
         ([], "holds no items"),
-        ([{"text": "?"}], r"item 0: there is no 'input' .*holds 'text'.*fields="),
+        ([{"txt": "?"}], r"item 0: there is no 'input' .*holds 'txt'.*fields="),
         ([{"input": ["?"]}], "'input' is a list"),
         ([{"input": "?", "choices": ["x", "y"], "expected": "E"}], r"'expected' \('E'\) is none of .*A to B"),
         ([{"input": "?", "choices": ["x", "y"], "expected": 2}], "is none of the choices"),
