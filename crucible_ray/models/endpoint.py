@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final
 
-from crucible_ray.errors import RefusedKey, SpecError
+from crucible_ray.errors import BadRequest, Refused, RefusedKey, SpecError
 from crucible_ray.experiment.plan import CallPlan
 from crucible_ray.models import anthropic, google, openai
+from crucible_ray.models.refusals import blames
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import Wire
 from crucible_ray.records import Limits, Message, Reply, Usage
@@ -49,6 +50,7 @@ class Endpoint:
         self.headers = wire.headers(key, model.base_url)
         self._head, self._tail = wire.frame(call)
         self._turns = wire.turns
+        self._options = {"temperature", "max_tokens", "max_completion_tokens", "maxOutputTokens", *call.extra}
         self._input_usd, self._output_usd = _per_token(model.input_price), _per_token(model.output_price)
         self._cached_usd = _per_token(_first(model.cached_price, model.input_price))
         self._written_usd = _per_token(_first(model.cache_write_price, model.input_price))
@@ -66,8 +68,16 @@ class Endpoint:
         return blake2b(body, digest_size=16).hexdigest()
 
     def read(self, response: Response) -> Reply:
-        """The reply. Raises the ModelError that the response stands for."""
-        return self._wire.decode(response, now_s=self._clock(), key=self._key)
+        """The reply. Raises the ModelError that the response stands for.
+
+        A request that is refused for an option of the call is Refused in whatever words: every item has that option.
+        """
+        try:
+            return self._wire.decode(response, now_s=self._clock(), key=self._key)
+        except BadRequest as error:
+            if error.status in (400, 422) and blames(error.detail, self._options):
+                raise Refused(error.detail, error.status) from None
+            raise
 
     def limits_from(self, response: Response) -> Limits:
         """What the response teaches about limits a minute."""

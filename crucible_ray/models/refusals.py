@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -82,6 +82,7 @@ _OF_ANY_ITEM = re.compile(
     r"|does not support",
     re.I | re.S,
 )
+_TELLING = frozenset({"temperature", "seed", "logprobs", "thinking", "reasoning"})
 _OF_THE_ITEM = ("messages", "prompt", "input", "contents")
 
 
@@ -175,6 +176,17 @@ def complaint(body: bytes) -> Complaint:
         kind=str(kind) if kind is not None else None,
         param=str(param) if param is not None else None,
     )
+
+
+def blames(detail: str, options: Collection[str]) -> bool:
+    """Whether a refused request is refused for one of our options, which would be refused with any item.
+
+    Options whose name is a plain word are passed over, but for the few that only a parameter is called.
+    """
+    if _TOO_LONG.search(detail):
+        return False
+    telling = (name for name in options if name in _TELLING or "_" in name or name != name.lower())
+    return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", detail) for name in telling)
 
 
 def shorten(text: str, key: str | None) -> str:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from crucible_ray.errors import Authentication, RateLimited, RefusedKey, SpecError
+from crucible_ray.errors import (
+    Authentication,
+    BadRequest,
+    ModelError,
+    RateLimited,
+    Refused,
+    RefusedKey,
+    SpecError,
+)
 from crucible_ray.experiment.plan import CallPlan
 from crucible_ray.models import openai
 from crucible_ray.models.endpoint import Endpoint
@@ -86,6 +94,25 @@ def test_without_a_key_none_is_sent() -> None:
 def test_options_that_cannot_be_sent_are_refused_when_it_is_made() -> None:
     with pytest.raises(SpecError, match="stream"):
         endpoint(plan={"extra": {"stream": True}})
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("The value of top_p has to lie below one", Refused),
+        ("temperature: nope, not on this one", Refused),
+        ("frobnicate_level cannot be used here", BadRequest),
+        ("This model's maximum context length is 8 tokens: lower max_tokens", BadRequest),
+        ("the user asked for something that stops us", BadRequest),
+    ],
+)
+def test_a_request_that_is_refused_for_an_option_is_refused_in_whatever_words(
+    words: str, kind: type[ModelError]
+) -> None:
+    prepared = endpoint(plan={"temperature": 0.5, "extra": {"top_p": 2, "user": "u", "stop": ["x"]}})
+    with pytest.raises(ModelError) as caught:
+        prepared.read(Response(400, {}, f'{{"error":{{"message":"{words}"}}}}'.encode()))
+    assert type(caught.value) is kind
 
 
 # Money
