@@ -69,7 +69,12 @@ def test_an_experiment_asks_a_real_model_in_openais_and_in_anthropics_format(
             Model("chat", name="chat", extra={"logprobs": True, "top_logprobs": 1}),
             Model("messages", name="messages"),
         ],
-        system="Answer in one short sentence.",
+        messages=[
+            {"role": "system", "content": "Answer in one short sentence."},
+            {"role": "user", "content": "Name the capital of Portugal."},
+            {"role": "assistant", "content": "The capital of Portugal is Lisbon."},
+            {"role": "user", "content": "{{ input }}"},
+        ],
         parse="text",
         temperature=0.0,
         max_tokens=16,
@@ -88,7 +93,7 @@ def test_an_experiment_asks_a_real_model_in_openais_and_in_anthropics_format(
         assert chat["text"] == messages["text"] != "", "one model, one temperature, one template: one answer"
         assert chat["finish_reason"] == messages["finish_reason"]
         assert chat["finish_reason"] in ("stop", "length")
-        assert chat["input_tokens"] == messages["input_tokens"] > 10
+        assert chat["input_tokens"] == messages["input_tokens"] > 30
         assert 0 < chat["output_tokens"] == messages["output_tokens"] <= 16
         assert 0.0 < chat["confidence"] <= 1.0
         assert messages["confidence"] is None
