@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,8 @@ from crucible_ray.api import RunResult
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.spec import Dataset, Ensemble, Experiment, FewShot, Model
 from crucible_ray.reduction import decode
+from tests.conftest import Simulate
+from tests.integration.lab import POPULATION, prepared
 
 SHOWN = '{"letter": "{{ expected }}"}'
 EXPERIMENT = Experiment(
@@ -99,6 +102,18 @@ def test_each_member_votes_by_its_own_parser_and_is_scored_by_it(result: RunResu
 
 def test_it_is_reproduced_from_its_folder_alone(result: RunResult) -> None:
     assert api.reproduce(result.results_dir).same
+
+
+def test_a_resume_asks_what_the_first_session_would_have_asked(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=POPULATION)
+    changes: dict[str, Any] = {"few_shot": FewShot(2), "sample_size": 30, "repeat": 2, "checkpoint_every": 10}
+    ready = prepared(tmp_path, provider.url, **changes, conditions=[Model("small")], hypotheses=[])
+    first = api.run(ready, runtime="in-process", output_dir=tmp_path, max_concurrent_queries=3)
+    chosen = api.status(first.results_dir)[1].checkpoints[0]
+    before = sorted(_asked(first), key=str)
+    again = api.resume(first.results_dir, runtime="in-process", checkpoint=chosen.number)
+    assert provider.stats().requests == 60 + (60 - chosen.rows) > 60
+    assert sorted(_asked(again), key=str) == before
 
 
 def test_examples_that_no_reply_may_look_like_are_refused() -> None:
