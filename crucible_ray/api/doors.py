@@ -27,6 +27,7 @@ from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simula
 from crucible_ray.api.progress import showing
 from crucible_ray.api.reloading import reload_code
 from crucible_ray.api.replaying import Reproduction, replay
+from crucible_ray.api.reporting import rebuild
 from crucible_ray.api.rescoring import read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, raise_fatal, run_session
@@ -249,6 +250,11 @@ async def aload(where: str | Path) -> RunResult:
     if run_of(folder) is not None:
         return await read_revised(plan, folder, _store(plan, folder))
     return await read_result(plan, items, folder, _store(plan, folder))
+
+
+def report(where: str | Path, *, formats: Sequence[str] | None = None) -> dict[str, Path]:
+    """Write a folder's reports again from what lies in it; returns their paths by format. Raises UsageError."""
+    return rebuild(find_results(where), formats)
 
 
 def status(where: str | Path) -> tuple[Plan, JournalState]:

@@ -25,7 +25,7 @@ from crucible_ray.journal.store import BlockingLog
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
-from crucible_ray.reduction import Analysis, encode, reduce
+from crucible_ray.reduction import Analysis, decode, encode, reduce
 from crucible_ray.reduction.stored import own_values
 from crucible_ray.reports import KillFact, RunFacts
 from crucible_ray.runtime.bounds import Load, bound_by
@@ -146,10 +146,13 @@ async def finish(
     )
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
+    encoded = encode(analysis)
     with written_aside(folder) as aside:
-        (aside / "analysis.json").write_bytes(encode(analysis))
+        (aside / "analysis.json").write_bytes(encoded)
         (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
-    reports = write_reports(folder, plan=plan, items=items, analysis=analysis, facts=told, formats=formats)
+    reports = write_reports(
+        folder, plan=plan, items=items, analysis=decode(encoded), facts=told, formats=formats
+    )
     return _result(plan, analysis, facts, folder, state, session, reports)
 
 
@@ -226,9 +229,22 @@ def _facts(
             "Ray": version("ray"),
             "OS": sys.platform,
         },
-        reproduce=(f"crucible-ray reproduce {folder}",),
+        reproduce=_recipe(plan, folder),
         next_steps=_next_steps(session, state, folder),
     )
+
+
+def _recipe(plan: Plan, folder: Path) -> tuple[str, ...]:
+    """Commands that ask everything anew, and last the one that replays the record."""
+    git = msgspec.json.decode((folder / "environment.json").read_bytes()).get("git")
+    lines = []
+    if plan.source is not None and git is not None:
+        dirty = "   # the folder had changes of its own" if git.get("dirty") else ""
+        lines.append(f"git checkout {git['commit']}{dirty}")
+    if plan.source is not None:
+        lines.append(f"pip install crucible-ray=={version('crucible-ray')}")
+        lines.append(f"crucible-ray run {plan.source} --repeat {plan.repeats} --seed {plan.seed}")
+    return (*lines, f"crucible-ray reproduce {folder}")
 
 
 def _kept_calls(folder: Path) -> int:

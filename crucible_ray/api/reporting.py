@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
+from crucible_ray.api.places import read_config
 from crucible_ray.errors import UsageError
+from crucible_ray.experiment.formats import FORMATS, check_formats
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import written_aside
 from crucible_ray.records import Item
@@ -46,6 +49,21 @@ def read_analysis(folder: Path) -> Analysis:
         raise UsageError(f"{folder} has no analysis.json yet: resume the run to get one.") from error
     except (msgspec.DecodeError, KeyError, AttributeError) as error:
         raise UsageError(f"{folder / 'analysis.json'} cannot be read: {error}.") from error
+
+
+def rebuild(folder: Path, formats: Sequence[str] | None = None) -> dict[str, Path]:
+    """Write the reports of a finished folder again; returns their paths by format. Raises UsageError, StorageFailed."""
+    wanted = FORMATS if formats is None else check_formats(formats)
+    plan, items = read_config(folder)
+    if not (folder / "results.parquet").is_file():
+        raise UsageError(f"{folder / 'results.parquet'} is missing: resume writes it again.")
+    facts = read_facts(folder)
+    if facts is not None:  # the folder may have moved since
+        again = (*facts.reproduce[:-1], f"crucible-ray reproduce {folder}")
+        facts = replace(facts, results_dir=str(folder), reproduce=again)
+    return write_reports(
+        folder, plan=plan, items=items, analysis=read_analysis(folder), facts=facts, formats=wanted
+    )
 
 
 def write_reports(

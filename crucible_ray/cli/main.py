@@ -16,7 +16,17 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from crucible_ray.cli import checking, demo, models, rescoring, running, setting_up, simulating, standing
+from crucible_ray.cli import (
+    checking,
+    demo,
+    models,
+    reporting,
+    rescoring,
+    running,
+    setting_up,
+    simulating,
+    standing,
+)
 from crucible_ray.cli.ending import INTERRUPTED, Interrupted
 from crucible_ray.cli.terminal import complain
 from crucible_ray.errors import CannotContinue, CrucibleError, UsageError
@@ -45,7 +55,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for verbs in (demo, running, checking, standing, rescoring, models, setting_up, simulating):
+for verbs in (demo, running, checking, standing, rescoring, reporting, models, setting_up, simulating):
     verbs.register(app)
 
 

@@ -67,6 +67,36 @@ class Spend(Struct, frozen=True, kw_only=True):
     """Of the sums: what this run did not pay, for replies of earlier runs or shared ones."""
 
 
+class Spread(Struct, frozen=True, kw_only=True):
+    """How the values of answered trials lie: latency in ms, cost in US dollars, accuracy as 0 or 1."""
+
+    n: int
+    mean: float
+    sd: float | None
+    """Over trials, with n - 1; None for one trial."""
+    minimum: float
+    maximum: float
+    p50: float
+    p95: float
+    p99: float
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """Right ones among answered trials."""
+
+    right: int
+    answered: int
+
+
+class Level(Struct, frozen=True, kw_only=True):
+    """Trials in which an ensemble's members agreed to the same degree."""
+
+    consensus: float
+    """Winning votes over votes."""
+    n: int
+    accuracy: float | None
+
+
 class Member(Struct, frozen=True, kw_only=True):
     """One member of an ensemble, scored by its own answers within the ensemble's trials."""
 
@@ -81,6 +111,12 @@ class Condition(Struct, frozen=True, kw_only=True):
     completeness: Completeness
     spend: Spend
     members: dict[str, Member] = {}
+    spread: dict[str, Spread] = {}
+    """`accuracy`, `latency_ms`, `cost_usd` of single trials."""
+    topics: dict[str, Share] = {}
+    """Where items have topics."""
+    levels: tuple[Level, ...] = ()
+    """Of an ensemble, full agreement first."""
     best_member: str | None = None
     """The member with the highest accuracy, chosen after seeing the results; the first among equals."""
 
@@ -130,6 +166,20 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """No declared hypothesis asks for it."""
 
 
+class Value(Struct, frozen=True, kw_only=True):
+    """What the extra right answers of a condition cost against the baseline."""
+
+    condition: str
+    baseline: str
+    extra_usd: float | None
+    """US dollars a query more; None: a price is unknown."""
+    extra_correct: float | None
+    """Right answers a query more."""
+    usd_per_extra_correct: float | None
+    """None: it cannot be said, `reason` says why."""
+    reason: str | None = None
+
+
 class DatasetResult(Struct, frozen=True, kw_only=True):
     """One of several datasets by itself."""
 
@@ -177,6 +227,8 @@ class Analysis(Struct, frozen=True, kw_only=True):
     hypotheses: tuple[HypothesisResult, ...]
     datasets: dict[str, DatasetResult] = {}
     """By name, where an experiment asks several."""
+    values: tuple[Value, ...] = ()
+    """What each condition's extra right answers cost."""
     warnings: tuple[Silence, ...] = ()
     """What makes scores say less than they seem to."""
     custom: dict[str, Any] = {}

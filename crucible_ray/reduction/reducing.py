@@ -12,6 +12,7 @@ from crucible_ray.metrics.silence import Silences
 from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
 from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
+from crucible_ray.reduction.detail import Topics, by_consensus, by_topic, spreads, values_of
 from crucible_ray.reduction.table import Table
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def reduce(
         table.add_own(batch)
     alpha = round(1 - plan.analysis.confidence, 12)
     comparisons, hypotheses = compare(plan, table)
+    topics = Topics(items)
+    conditions = _conditions(plan, table, members, alpha, topics=topics)
+    baseline = plan.analysis.baseline or plan.conditions[0].name
     return Analysis(
         experiment_id=plan.experiment_id,
         name=plan.name,
@@ -64,22 +68,28 @@ def reduce(
         repeats=plan.repeats,
         confidence=plan.analysis.confidence,
         correction=plan.analysis.correction,
-        baseline=plan.analysis.baseline or plan.conditions[0].name,
-        conditions=_conditions(plan, table, members, alpha),
+        baseline=baseline,
+        conditions=conditions,
         comparisons=comparisons,
         hypotheses=hypotheses,
-        datasets=_datasets(plan, table, members, alpha) if len(plan.datasets) > 1 else {},
+        datasets=_datasets(plan, table, members, alpha, topics) if len(plan.datasets) > 1 else {},
+        values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),
     )
 
 
 def _conditions(
-    plan: Plan, table: Table, members: Members | None, alpha: float, items: slice = _ALL
+    plan: Plan, table: Table, members: Members | None, alpha: float, items: slice = _ALL, *, topics: Topics
 ) -> dict[str, Condition]:
-    """By name. items: which of the members' items `table` holds."""
+    """By name. items: which of the plan's items `table` holds."""
     conditions = {}
     for index, declared in enumerate(plan.conditions):
-        result = condition(plan, table, index, alpha)
+        result = msgspec.structs.replace(
+            condition(plan, table, index, alpha),
+            spread=spreads(table, index),
+            topics=by_topic(table, index, topics, items) if topics.names else {},
+            levels=by_consensus(table, index) if declared.vote is not None else (),
+        )
         if members is not None:
             found, best = members.of(index, alpha, items)
             result = msgspec.structs.replace(result, members=found, best_member=best)
@@ -87,14 +97,18 @@ def _conditions(
     return conditions
 
 
-def _datasets(plan: Plan, table: Table, members: Members | None, alpha: float) -> dict[str, DatasetResult]:
+def _datasets(
+    plan: Plan, table: Table, members: Members | None, alpha: float, topics: Topics
+) -> dict[str, DatasetResult]:
     """Each dataset by itself: its items stand together."""
     results, first = {}, 0
     for each in plan.datasets:
         part = table.part(first, each.items)
         results[each.name] = DatasetResult(
             items=each.items,
-            conditions=_conditions(plan, part, members, alpha, slice(first, first + each.items)),
+            conditions=_conditions(
+                plan, part, members, alpha, slice(first, first + each.items), topics=topics
+            ),
             comparisons=compare_part(plan, part),
         )
         first += each.items

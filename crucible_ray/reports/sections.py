@@ -10,7 +10,7 @@ from msgspec import Struct
 from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis, Comparison
-from crucible_ray.reports import drawn, words
+from crucible_ray.reports import detail, drawn, words
 from crucible_ray.reports.factor import by_dataset
 from crucible_ray.reports.facts import RunFacts
 from crucible_ray.reports.page import (
@@ -146,7 +146,9 @@ def _conditions(source: Source) -> list[Section]:
     charts = drawn.conditions(analysis, plan.metrics, source.questions)
     return [
         Section("Conditions", (table("Each condition's metrics", columns, rows), note, *charts)),
+        *detail.spread(analysis),
         *_members(analysis),
+        *detail.consensus(analysis),
     ]
 
 
@@ -209,6 +211,9 @@ def _custom(source: Source) -> list[Section]:
 
 def _why(c: Comparison) -> str:
     text = f"{c.metric}, {c.a} - {c.b}: {'; '.join((c.reason, *c.notes))}."
+    statistic = words.apa(c)
+    if statistic is not None:
+        text += f" {statistic}."
     naive = words.naive(c)
     if naive:
         text += f" For contrast, {naive}: it takes repeats for items and ignores the pairing."
@@ -238,7 +243,7 @@ def _completeness(source: Source) -> list[Section]:
     shown = table(
         "How much of each condition there is", (*columns, "#accuracy if all failed were wrong, right"), rows
     )
-    return [Section("Completeness", (told, shown)), *_failures(analysis)]
+    return [Section("Completeness", (told, shown)), *_failures(analysis), *detail.topics(analysis)]
 
 
 def _failures(analysis: Analysis) -> list[Section]:
@@ -279,7 +284,7 @@ def _cost(source: Source) -> list[Section]:
             f" of {words.dollars(facts.estimated_usd)} estimated" if facts.estimated_usd is not None else ""
         )
         blocks.append(Text(f"{told}."))
-    return [Section("Cost", (*blocks, *drawn.cost(source.analysis)))]
+    return [Section("Cost", (*blocks, *drawn.cost(source.analysis))), *detail.cost_benefit(source.analysis)]
 
 
 def _questions(source: Source) -> list[Section]:
@@ -382,6 +387,7 @@ def _limitations(source: Source) -> list[Section]:
 def _reproduce(source: Source) -> list[Section]:
     plan, facts = source.plan, source.facts
     blocks: list[Block] = []
+    sources = tuple(words.references(source.analysis))
     if facts is not None and facts.reproduce:
         blocks.append(Commands(facts.reproduce))
     blocks.append(
@@ -395,6 +401,7 @@ def _reproduce(source: Source) -> list[Section]:
         Section("Configuration", (_configuration(plan),), level=3),
         Section("Environment", _environment(facts), level=3),
         Section("Files", (_files(),), level=3),
+        *([Section("References", (Bullets(sources),), level=3)] if sources else []),
     ]
 
 

@@ -23,6 +23,15 @@ _TESTS = {
 }
 
 
+_REFERENCES = {
+    "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
+    "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
+    "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
+    "wilson": "Wilson (1927), Journal of the American Statistical Association 22.",
+    "holm": "Holm (1979), Scandinavian Journal of Statistics 6.",
+}
+
+
 def value(metric: str, number: float | None) -> str:
     """One metric's value with its unit: `79.8 %`, `812 ms`, `$0.0014`; a dash where there is none."""
     if number is None:
@@ -208,6 +217,23 @@ def limitations(plan: Plan, analysis: Analysis) -> list[str]:
             "Every answer is simulated: it shows how the method works, and nothing about real models."
         )
     return lines
+
+
+def references(analysis: Analysis) -> list[str]:
+    """Where the methods that were used come from."""
+    used = {c.test for c in analysis.comparisons} | {
+        metric.method for condition in analysis.conditions.values() for metric in condition.metrics.values()
+    }
+    used |= {analysis.correction} if len(analysis.hypotheses) > 1 else set()
+    return [text for name, text in _REFERENCES.items() if name in used]
+
+
+def apa(c: Comparison) -> str | None:
+    """`t(99) = 2.10, p = .038`, as the APA's manual writes a test; None where there is no statistic."""
+    if c.statistic is None or c.p_value is None:
+        return None
+    name = "z" if c.df is None else f"t({c.df:.6g})"
+    return f"{name} = {c.statistic:.2f}, {p_text(c.p_value)}"
 
 
 def _direction(found: Comparison) -> str:

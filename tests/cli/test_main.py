@@ -14,7 +14,8 @@ from crucible_ray.cli.main import app, main
 from tests.cli.console import COMMAND, crucible, workplace
 
 VERBS = [
-    "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "reproduce", "init", "doctor", "simulate",
+    "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "reproduce", "report",
+    "init", "doctor", "simulate",
 ]  # fmt: skip
 GROUPS = ["models"]
 

@@ -191,6 +191,19 @@ def test_the_report_says_when_it_ran_how_long_and_what_it_cost() -> None:
             assert part in report
 
 
+def test_the_report_names_configuration_environment_and_files() -> None:
+    facts = _facts(versions={"Python": "3.12.1"}, model_versions={"m1": "m1-2024-07-18"})
+    report = _markdown(*_run(), facts)
+    for part in (
+        "### Configuration",
+        "holm at alpha 0.05",
+        "| Python | 3.12.1 |",
+        "m1-2024-07-18",
+        "`results.csv",
+    ):
+        assert part in report
+
+
 def test_both_formats_say_the_same_words() -> None:
     asked, analysis = _run(failed=2)
     made = page(Source(plan=asked, analysis=analysis, facts=_facts()))

@@ -1,0 +1,43 @@
+"""`report`: the reports of a results folder again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crucible_ray.cli import words
+from crucible_ray.cli.experiments import asked_formats
+from crucible_ray.cli.terminal import Terminal
+from crucible_ray.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's verb."""
+    app.command(
+        short_help="rebuild the reports of a results folder",
+        epilog="Example: crucible-ray report results/exp_0123456789ab --format html",
+    )(report)
+
+
+def report(
+    where: Annotated[
+        list[str], typer.Argument(metavar="ID_OR_DIR", help="A results folder.", show_default=False)
+    ],
+    formats: words.Formats = None,
+    as_json: words.AsJson = False,
+    quiet: words.Quiet = False,
+) -> int:
+    """Write the reports again, from analysis.json, results.parquet and config.json alone; nothing is asked or computed anew."""
+    terminal = Terminal(as_json=as_json, quiet=quiet)
+    wanted = asked_formats(formats)
+    if len(where) > 1:
+        raise UsageError("report over several results folders is not supported by this version: name one.")
+    terminal.say(f"Writing the reports of {where[0]} ...")
+    from crucible_ray import api
+
+    written: dict[str, Path] = api.report(where[0], formats=wanted)
+    terminal.show(*map(str, written.values()))
+    terminal.facts({name: str(path) for name, path in written.items()})
+    return 0
