@@ -18,6 +18,7 @@ from crucible_ray.api.finishing import finish
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
 from crucible_ray.api.gating import Gates, gates_of
 from crucible_ray.api.loading import read_result
+from crucible_ray.api.narrowing import narrowed
 from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress
@@ -312,9 +313,10 @@ async def _session(prepared: Prepared, options: Options, folder: Path | None = N
     prepared.keys()
     if options.runtime == "ray" and prepared.code:
         prepared.code.pack()
-    found = prepared.estimate()
+    part = narrowed(prepared, options.items, options.conditions)
+    found = part.estimate()
     ask = _ask if options.confirm is True else options.confirm
-    if ask and not ask(plan, found):
+    if ask and not ask(part.plan, found):
         raise Declined("Not confirmed: nothing was run and nothing was spent.")
     folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     store = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)

@@ -255,7 +255,7 @@ def _kept_calls(folder: Path) -> int:
 
 
 def _next_steps(session: Session, state: JournalState, folder: Path) -> tuple[str, ...]:
-    if session.status in ("interrupted", "budget", "refused"):
+    if session.status in ("interrupted", "budget", "refused", "stopped"):
         return (f"crucible-ray resume {folder}",)
     if state.failed.count:
         return (f"crucible-ray retry {folder}", f"crucible-ray reproduce {folder}")

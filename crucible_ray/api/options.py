@@ -65,6 +65,10 @@ class Options:
     """Run the failed trials again."""
     formats: tuple[str, ...] | None = None
     """Reports to write: `markdown`, `html`; None: the settings'."""
+    items: tuple[str, ...] = ()
+    """Run these items' trials alone (ids); the others stay pending. None named: all."""
+    conditions: tuple[str, ...] = ()
+    """Run these conditions' trials alone; the others stay pending. None named: all."""
     reuse: str | Path | None = None
     """Take every reply already paid for whose request and repeat are the same: from a results folder, a folder of
     them, or `auto` (all under the same output folder); None: none."""

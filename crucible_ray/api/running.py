@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import tempfile
@@ -24,6 +25,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
+from crucible_ray.api.narrowing import Part
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.own import experiment_folder
@@ -113,6 +115,7 @@ async def run_session(
     began_s = time.monotonic()
     keys = prepared.keys()
     bounds = prepared.bounds_usd()
+    part = Part(prepared.plan, prepared.items, options.items, options.conditions)
     journal = await Journal.open(
         store,
         writer=uuid.uuid4().hex,
@@ -120,7 +123,7 @@ async def run_session(
         take_over=options.take_over,
     )
     try:
-        state = await _state(journal, prepared.plan, options)
+        state = await _state(journal, prepared.plan, options, part)
         await asyncio.to_thread(
             write_inputs,
             folder,
@@ -143,13 +146,15 @@ async def run_session(
             if options.reuse is not None and state.kept.count < prepared.plan.trials:
                 scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH)))
                 known = await _reuse(
-                    prepared, log.listening(options), folder, journal, state, scratch, session
+                    prepared, log.listening(options), folder, journal, state, part, scratch, session
                 )
                 state = await read_state(store, conditions=len(prepared.plan.conditions))
-            if state.kept.count < prepared.plan.trials:
+            if part.without(state.kept).count < prepared.plan.trials:
                 await _drive(
-                    prepared, options, fleet, folder, journal, state, keys, bounds, session, log, known
+                    prepared, options, fleet, folder, journal, state, keys, bounds, session, log, known, part
                 )
+            elif state.kept.count < prepared.plan.trials:
+                session.status = "stopped"
             log.info("end", status=session.status, **_end_facts(session))
     finally:
         session.duration_s = time.monotonic() - began_s
@@ -163,6 +168,7 @@ async def _reuse(
     folder: Path,
     journal: Journal,
     state: JournalState,
+    part: Part,
     scratch: Path,
     session: Session,
 ) -> Known:
@@ -170,7 +176,8 @@ async def _reuse(
     assert options.reuse is not None
     found = sources(options.reuse, folder.parent, folder)
     strict = str(options.reuse) != AUTO
-    facts, known = await reuse_replies(prepared, found, journal, state, scratch, strict=strict)
+    wanted = dataclasses.replace(state, kept=part.without(state.kept))
+    facts, known = await reuse_replies(prepared, found, journal, wanted, scratch, strict=strict)
     session.reused = facts.calls
     if options.on_note is not None:
         options.on_note(Note(name="reused", facts=to_builtins(facts)))
@@ -216,7 +223,7 @@ def raise_fatal(fatal: Fatal | None, plan: Plan) -> None:
     raise ParameterRefused(fatal.model, fatal.detail)
 
 
-async def _state(journal: Journal, plan: Plan, options: Options) -> JournalState:
+async def _state(journal: Journal, plan: Plan, options: Options, part: Part) -> JournalState:
     """The journal's state after what was asked to be done to it."""
     count = len(plan.conditions)
     state = await read_state(journal.store, conditions=count)
@@ -233,7 +240,10 @@ async def _state(journal: Journal, plan: Plan, options: Options) -> JournalState
             raise UsageError(f"There is no checkpoint {options.checkpoint}; marked are: {marked or 'none'}.")
         await journal.append_reset(options.checkpoint)
     elif options.retry and state.failed.count:
-        failed = [numbers[state.failed.contains(numbers)] for numbers in _all_trials(plan.trials)]
+        failed = [
+            numbers[state.failed.contains(numbers) & part.contains(numbers)]
+            for numbers in _all_trials(plan.trials)
+        ]
         await journal.append_reopen(np.concatenate(failed))
     else:
         return state
@@ -257,6 +267,7 @@ async def _drive(
     session: Session,
     log: RunLog,
     known: Known | None,
+    part: Part,
 ) -> None:
     plan = prepared.plan
     options = log.listening(options)
@@ -264,7 +275,9 @@ async def _drive(
     async with served(plan, folder / "dataset.jsonl") as (live_plan, url):
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
         warnings = Warnings(plan, prepared.items)
+        skipped = part.without(state.kept)
         watch = _Watch(plan, options, fleet, session, state, warnings)
+        watch.skipped = skipped.count - state.kept.count
         watch.tell("starting", None)
         nodes = await fleet.ready()
         clients = session.clients = options.clients or prepared.settings.run.clients or nodes
@@ -280,7 +293,7 @@ async def _drive(
             directory=replace(prepared.directory(), simulator_url=url) if prepared.code else None,
         )
         driver = Driver(
-            frontier=Frontier(order=order_of(plan), lanes=lanes, done=state.kept),
+            frontier=Frontier(order=order_of(plan), lanes=lanes, done=skipped),
             ledger=_ledger(prepared, state, bounds),
             journal=journal,
             spawner=fleet.spawner(setup, keys, seed),
@@ -289,6 +302,7 @@ async def _drive(
             bounds_usd=bounds,
             known=known,
             open_ended=[k for k, each in enumerate(plan.conditions) if each.function is not None],
+            when_done="complete" if part.whole else "stopped",
             on_event=watch.note,
             on_rows=warnings.listening(log.rows(live_plan, prepared.items)),
         )
@@ -421,6 +435,8 @@ class _Watch:
         warnings: Warnings,
     ) -> None:
         self._plan, self._options, self._fleet, self._session = plan, options, fleet, session
+        self.skipped = 0
+        """Trials that are not to be run now: for the frontier they are done."""
         self._earlier_failed = state.failed.count
         self._priced = is_priced(plan)
         self._began_s = time.monotonic()
@@ -455,14 +471,14 @@ class _Watch:
         if self._options.on_progress is None:
             return
         now = time.monotonic()
-        done = driver.frontier.done.count if driver is not None else 0
+        done = driver.frontier.done.count - self.skipped if driver is not None else 0
         rows = driver.tally.rows if driver is not None else 0
         then, before = self._last
         if now > then and driver is not None:
             recent = (rows - before) / (now - then)
             self._rate = recent if not self._rate else 0.7 * self._rate + 0.3 * recent
             self._last = (now, rows)
-        left = self._plan.trials - done
+        left = self._plan.trials - self.skipped - done
         tally = driver.tally if driver is not None else None
         self._options.on_progress(
             Progress(
@@ -503,7 +519,7 @@ class _Watch:
         at = self._options.kill_client_at
         if at is None or self._session.killed_at is not None:
             return
-        share = driver.frontier.done.count / max(1, self._plan.trials)
+        share = (driver.frontier.done.count - self.skipped) / max(1, self._plan.trials)
         if share >= at and self._fleet.kill_one():
             self._session.killed_at = share
             self.note("client_killed", {"client": 0, "at": round(share, 3)})

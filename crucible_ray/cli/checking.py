@@ -38,6 +38,8 @@ def check(
     sample_size: words.SampleSize = None,
     repeat: words.Repeat = None,
     seed: words.Seed = None,
+    item: words.Items = None,
+    condition: words.Conditions = None,
     max_cost: words.MaxCost = None,
     params: words.Params = None,
     profile: words.Profile = None,
@@ -60,8 +62,10 @@ def check(
     )
     from crucible_ray.api.checking import keys_needed
     from crucible_ray.api.checking import show as shown_items
+    from crucible_ray.api.narrowing import narrowed
 
-    keys, shown = keys_needed(prepared), shown_items(prepared, show)
+    part = narrowed(prepared, item or (), condition or ())
+    keys, shown = keys_needed(prepared), shown_items(part, show)
     terminal.show(*plan_lines(prepared.plan), *key_lines(keys), *_shown_lines(shown))
     facts = {"plan": prepared.plan, "keys": keys, "shown": shown}
     if not live:
@@ -81,6 +85,8 @@ def estimate(
     sample_size: words.SampleSize = None,
     repeat: words.Repeat = None,
     seed: words.Seed = None,
+    item: words.Items = None,
+    condition: words.Conditions = None,
     max_cost: words.MaxCost = None,
     params: words.Params = None,
     profile: words.Profile = None,
@@ -101,10 +107,12 @@ def estimate(
         profile=profile,
         simulate=simulate,
     )
+    from crucible_ray.api.narrowing import narrowed
     from crucible_ray.estimate import estimate_lines
 
-    found = prepared.estimate()
-    terminal.show(*estimate_lines(prepared.plan, found))
+    part = narrowed(prepared, item or (), condition or ())
+    found = part.estimate()
+    terminal.show(*estimate_lines(part.plan, found))
     terminal.facts(found)
     return 0
 

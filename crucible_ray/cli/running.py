@@ -46,6 +46,8 @@ def run(
     sample_size: words.SampleSize = None,
     repeat: words.Repeat = None,
     seed: words.Seed = None,
+    item: words.Items = None,
+    condition: words.Conditions = None,
     max_cost: words.MaxCost = None,
     address: words.Address = None,
     in_process: words.InProcess = False,
@@ -79,6 +81,7 @@ def run(
     address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
+        from crucible_ray.api.narrowing import narrowed
 
         prepared = load(
             what,
@@ -94,7 +97,8 @@ def run(
         parent = output_dir or Path(settings.results_dir)
         folder = parent / prepared.plan.experiment_id
         check_gates(prepared, fail_if or (), baseline, parent)
-        confirm(terminal, prepared, standing_of(folder), yes=yes, force=force)
+        part = narrowed(prepared, item or (), condition or ())
+        confirm(terminal, part, standing_of(folder), yes=yes, force=force)
         options = api.Options(
             output_dir=parent,
             runtime="in-process" if in_process else "ray",
@@ -103,6 +107,8 @@ def run(
             take_over=take_over,
             force=force,
             formats=wanted,
+            items=tuple(item or ()),
+            conditions=tuple(condition or ()),
             reuse=reuse,
             resume=force or (settings.auto_resume and not no_resume),
             fail_if=fail_if or (),

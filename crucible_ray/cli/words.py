@@ -146,6 +146,24 @@ Clients = Annotated[
         show_default=False,
     ),
 ]
+Items = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--item",
+        metavar="ID",
+        help="This item alone; the others stay pending. May be repeated.",
+        show_default=False,
+    ),
+]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition",
+        metavar="NAME",
+        help="This condition alone; the others stay pending. May be repeated.",
+        show_default=False,
+    ),
+]
 Reuse = Annotated[
     str | None,
     typer.Option(

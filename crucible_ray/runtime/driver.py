@@ -59,6 +59,7 @@ class Driver:
         restarts: RestartBudget | None = None,
         answer_within_s: float = 0.25,
         known: Known | None = None,
+        when_done: str = "complete",
         on_event: Callable[[str, dict[str, object]], None] | None = None,
         on_rows: Callable[[pa.Table], None] | None = None,
     ) -> None:
@@ -75,6 +76,7 @@ class Driver:
         self._heard_s = [0.0] * clients
         self._restarts = restarts or RestartBudget(max_restarts=10 * clients, window_s=60.0)
         self._answer_within_s, self._known = answer_within_s, known
+        self._when_done = when_done
         self._on_event = on_event or (lambda _name, _facts: None)
         self._on_rows = on_rows
         self._loop = asyncio.get_running_loop()
@@ -92,7 +94,7 @@ class Driver:
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> str:
-        """Run to the end: `complete`, `budget`, `interrupted`, `refused` or what `stop` was told.
+        """Run to the end: `complete` (or what `when_done` says), `budget`, `interrupted`, `refused` or what `stop` was told.
 
         Raises CannotContinue where the record cannot be written or clients cannot be kept alive.
         """
@@ -110,7 +112,7 @@ class Driver:
             failure = _first(errors)
             await self._break(failure)
             raise failure from None
-        status = "complete" if self.frontier.complete else self._status or "budget"
+        status = self._when_done if self.frontier.complete else self._status or "budget"
         async with self._log:
             await self._journal.append_stop(status, self.ledger.spent_usd)
         return status

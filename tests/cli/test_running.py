@@ -323,3 +323,12 @@ def test_rescore_says_what_came_out_otherwise(here: Path, capsys: Capture) -> No
     assert "metrics: ['accuracy'] -> ['consensus', 'accuracy']" in out
     assert main(["status", first["results_dir"]]) == 0
     assert "revisions: " in capsys.readouterr().out
+
+
+def test_one_condition_of_an_experiment_is_run_alone(here: Path, capsys: Capture) -> None:
+    facts = _facts(capsys, 0, "run", "exp.py", "--in-process", "--condition", "quick")
+    assert [facts[name] for name in ("status", "completed", "pending", "calls")] == ["stopped", 20, 20, 20]
+    assert main(["run", "exp.py", "--in-process", "--condition", "quik"]) == 2
+    assert "did you mean 'quick'?" in capsys.readouterr().err
+    shown = _facts(capsys, 0, "check", "exp.py", "--show", "1", "--condition", "other")["shown"]
+    assert [each["condition"] for each in shown] == ["other"]
