@@ -284,7 +284,16 @@ def test_experiments_without_a_budget_get_this_one(here: Path) -> None:
     text = "[budget]\nmax_total = 5\nmax_per_condition = 2\nabort_on_exceed = true\n"
     budget = prepared(text).plan.budget
     assert (budget.max_total, budget.max_per_condition, budget.abort_on_exceed) == (5.0, 2.0, True)
-    assert prepared(text, budget=Budget(max_total=1.0)).plan.budget.max_total == 1.0
+    own = prepared(text, budget=Budget(max_total=1.0)).plan.budget
+    assert (own.max_total, own.max_per_condition) == (1.0, None)
+
+
+def test_a_strict_profile_holds_for_budgets_that_do_not_say_otherwise(here: Path) -> None:
+    text = "[budget]\nabort_on_exceed = true\nwarn_threshold = 0.5\n"
+    budget = prepared(text, budget=Budget(max_total=1.0)).plan.budget
+    assert (budget.abort_on_exceed, budget.warn_threshold) == (True, 0.5)
+    lenient = prepared(text, budget=Budget(max_total=1.0, abort_on_exceed=False, warn_threshold=0.9))
+    assert (lenient.plan.budget.abort_on_exceed, lenient.plan.budget.warn_threshold) == (False, 0.9)
 
 
 @shows("budget.warn_threshold")

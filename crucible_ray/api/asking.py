@@ -29,7 +29,7 @@ from crucible_ray.models.engine import Engine
 from crucible_ray.ports import Limiter
 from crucible_ray.prompts import Renderer
 from crucible_ray.records import EnsembleResult, Item, Message, Reply
-from crucible_ray.runtime.answers import ensemble_result, error_of, reply_of
+from crucible_ray.runtime.answers import ensemble_result, error_of, mend, reply_of
 from crucible_ray.runtime.caller import LiveCaller
 from crucible_ray.runtime.limiter import LimiterService
 from crucible_ray.runtime.trial import CallResult, Condition, HandedBack, Prompt, TrialClock
@@ -121,7 +121,10 @@ async def acall_model(
     result = (await _ask(prepared, [messages]))[0]
     reply = reply_of(result)
     if reply is None:
-        raise error_of(result)
+        error = error_of(result)
+        ref = prepared.plan.conditions[0].calls[0].model
+        error.add_note(mend(error.kind, ref, ref.base_url))
+        raise error
     return reply
 
 

@@ -18,7 +18,7 @@ from crucible_ray.experiment.spec import Experiment, Model
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.prompts import Renderer
 from crucible_ray.records import Item, Message
-from crucible_ray.runtime.answers import reply_of
+from crucible_ray.runtime.answers import mend, reply_of
 from crucible_ray.runtime.caller import LiveCaller
 from crucible_ray.runtime.trial import CallResult, HandedBack, Prompt, TrialClock
 from crucible_ray.settings import Settings, find_key, is_loopback
@@ -27,21 +27,6 @@ QUESTION = "What is 2+2? Answer with the number only."
 _TEST_TOKENS = 256
 _GRACE_S = 5.0
 """Beyond the call's own time: what a provider that says 429 may have us wait."""
-
-_MENDS = {
-    "authentication": "Put a valid key into {key}.",
-    "missing_key": "Set {key} (environment, .env, or a file named by {key}_FILE).",
-    "refused": "Correct the model's id, or drop the option that it names (models list shows the ids).",
-    "bad_request": "Shorten the prompt, or correct what the provider names.",
-    "content_filter": "Ask something else: the provider withheld the answer.",
-    "rate_limit": "Wait, or set requests_per_minute in [models.NAME] to what the provider allows.",
-    "overloaded": "Try again later: the provider has no capacity.",
-    "server_error": "Try again later.",
-    "timeout": "Try again, or raise timeout_s.",
-    "connection": "Check base_url ({url}), the network and the proxy.",
-    "connection_lost": "Try again.",
-    "malformed": "Check base_url ({url}): what answers there does not speak this format.",
-}
 
 
 class LiveFact(Struct, frozen=True, kw_only=True):
@@ -197,6 +182,4 @@ def _answered(fact: LiveFact, aim: _Aim, result: CallResult) -> LiveFact:
 
 
 def _failed(fact: LiveFact, aim: _Aim, error: str, detail: str) -> LiveFact:
-    key = aim.call.model.api_key_env or "the key's variable"
-    mend = _MENDS.get(error, "Try again.").format(key=key, url=fact.url)
-    return replace(fact, error=error, detail=detail, mend=mend)
+    return replace(fact, error=error, detail=detail, mend=mend(error, aim.call.model, fact.url))

@@ -339,8 +339,8 @@ def _budget(experiment: Experiment, settings: Settings) -> BudgetPlan:
     return BudgetPlan(
         max_total=_float(budget.max_total),
         max_per_condition=_float(budget.max_per_condition),
-        warn_threshold=float(budget.warn_threshold),
-        abort_on_exceed=budget.abort_on_exceed,
+        warn_threshold=float(_or(budget.warn_threshold, settings.budget.warn_threshold)),
+        abort_on_exceed=_or(budget.abort_on_exceed, settings.budget.abort_on_exceed),
     )
 
 

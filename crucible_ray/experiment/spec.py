@@ -190,9 +190,10 @@ class Budget:
 
     max_total: Positive | None = None
     max_per_condition: Positive | None = None
-    warn_threshold: Share = 0.8
-    abort_on_exceed: bool = False
-    """False: warn and go on."""
+    warn_threshold: Share | None = None
+    """Default: `[budget] warn_threshold`, 0.8 as it comes."""
+    abort_on_exceed: bool | None = None
+    """False: warn and go on. Default: `[budget] abort_on_exceed`, false as it comes."""
 
 
 @_value

@@ -9,8 +9,30 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import ModelError, ServerError
 from crucible_ray.experiment.plan import ConditionPlan
-from crucible_ray.records import EnsembleResult, Reply, Row
+from crucible_ray.records import EnsembleResult, ModelRef, Reply, Row
 from crucible_ray.runtime.trial import CallResult
+
+_MENDS = {
+    "authentication": "Put a valid key into {key}.",
+    "missing_key": "Set {key} (environment, .env, or a file named by {key}_FILE).",
+    "refused": "Correct the model's id, or drop the option that it names (models list shows the ids).",
+    "bad_request": "Shorten the prompt, or correct what the provider names.",
+    "content_filter": "Ask something else: the provider withheld the answer.",
+    "rate_limit": "Wait, or set requests_per_minute in [models.NAME] to what the provider allows.",
+    "overloaded": "Try again later: the provider has no capacity.",
+    "server_error": "Try again later.",
+    "timeout": "Try again, or raise timeout_s.",
+    "connection": "Check base_url ({url}), the network and the proxy.",
+    "connection_lost": "Try again.",
+    "malformed": "Check base_url ({url}): what answers there does not speak this format.",
+}
+"""By the `kind` of a ModelError."""
+
+
+def mend(kind: str, model: ModelRef, url: str) -> str:
+    """What can be done about a call that ended so. url: where the model is asked."""
+    key = model.api_key_env or "the key's variable"
+    return _MENDS.get(kind, "Try again.").format(key=key, url=url)
 
 
 def reply_of(result: CallResult) -> Reply | None:

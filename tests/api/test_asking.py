@@ -129,8 +129,9 @@ def test_call_model_sends_what_it_was_told_and_gives_one_reply(here: Path) -> No
 
 def test_call_model_raises_what_the_last_attempt_ended_with(here: Path, simulate: Simulate) -> None:
     configure(here, {"a": sure(simulate, "a", faults={"500": 1.0})}, "[ensemble]\nmax_retries = 0\n")
-    with pytest.raises(ServerError):
+    with pytest.raises(ServerError) as failed:
         call_model("a", "x", timeout_s=30)
+    assert failed.value.__notes__ == ["Try again later."]
 
 
 def test_a_refused_key_and_a_missing_one_are_said_and_not_shown(

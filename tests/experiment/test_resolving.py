@@ -104,7 +104,7 @@ def test_settings_fill_what_the_experiment_leaves_open() -> None:
         normalize="lowercase_trim",
     )
     assert (own.seed, own.checkpoint_every, own.rate_limit, own.max_retries) == (0, 1, 9.0, 0)
-    assert (own.budget.max_total, own.budget.abort_on_exceed) == (1.0, False)
+    assert (own.budget.max_total, own.budget.abort_on_exceed) == (1.0, True)
     assert own.conditions[0].normalize == "lowercase_trim"
 
 
