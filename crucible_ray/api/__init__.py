@@ -20,6 +20,7 @@ from crucible_ray.api.doors import (
     resume,
     retry,
     run,
+    show,
     status,
 )
 from crucible_ray.api.observing import Standing
@@ -27,6 +28,7 @@ from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.preparing import Prepared, prepare
 from crucible_ray.api.replaying import Reproduction
 from crucible_ray.api.result import RunResult
+from crucible_ray.api.showing import ShownAttempt, ShownTrial
 
 __all__ = [
     "Declined",
@@ -36,6 +38,8 @@ __all__ = [
     "Progress",
     "Reproduction",
     "RunResult",
+    "ShownAttempt",
+    "ShownTrial",
     "Standing",
     "acall_model",
     "aload",
@@ -59,5 +63,6 @@ __all__ = [
     "resume",
     "retry",
     "run",
+    "show",
     "status",
 ]

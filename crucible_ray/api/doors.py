@@ -32,6 +32,7 @@ from crucible_ray.api.reporting import rebuild
 from crucible_ray.api.rescoring import read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.running import Session, raise_fatal, run_session
+from crucible_ray.api.showing import ShownTrial, shown_trial, trial_number
 from crucible_ray.api.waiting import wait
 from crucible_ray.errors import (
     AlreadyRunning,
@@ -256,6 +257,24 @@ async def aload(where: str | Path) -> RunResult:
 def report(where: str | Path, *, formats: Sequence[str] | None = None) -> dict[str, Path]:
     """Write a folder's reports again from what lies in it; returns their paths by format. Raises UsageError."""
     return rebuild(find_results(where), formats)
+
+
+def show(
+    where: str | Path,
+    trial: int | None = None,
+    *,
+    item: str | None = None,
+    condition: str | None = None,
+    repeat: int = 0,
+) -> ShownTrial:
+    """All that is recorded of one trial, by its number or by what it is. Raises UsageError, JournalError."""
+    folder = find_results(where)
+    plan, items = read_config(folder)
+    if trial is None:
+        trial = trial_number(plan, items, item=item, condition=condition, repeat=repeat)
+    elif item is not None or condition is not None:
+        raise UsageError("name the trial by its number, or by --item and --condition, not both.")
+    return shown_trial(load(folder), items, trial)
 
 
 def status(where: str | Path) -> tuple[Plan, JournalState]:

@@ -70,7 +70,8 @@ def asked(
         return ref
     if dataset is None or not models:
         raise UsageError(
-            "name an experiment (file.py), or a dataset and models: --dataset FILE --model NAME."
+            "name an experiment (file.py), or a dataset and models: --dataset FILE --model NAME. "
+            "See crucible-ray run --help."
         )
     from crucible_ray.experiment.spec import Experiment, Model
 

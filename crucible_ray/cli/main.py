@@ -24,6 +24,7 @@ from crucible_ray.cli import (
     rescoring,
     running,
     setting_up,
+    showing,
     simulating,
     standing,
 )
@@ -55,7 +56,18 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for verbs in (demo, running, checking, standing, rescoring, reporting, models, setting_up, simulating):
+for verbs in (
+    demo,
+    running,
+    checking,
+    standing,
+    showing,
+    rescoring,
+    reporting,
+    models,
+    setting_up,
+    simulating,
+):
     verbs.register(app)
 
 

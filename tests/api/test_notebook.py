@@ -22,7 +22,8 @@ experiment = Experiment(
 
 def executed(folder: Path, *cells: str) -> list[Any]:
     """The outputs of each cell but the first."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in (SETUP, *cells)])
+    made: Any = nbformat.v4
+    notebook = made.new_notebook(cells=[made.new_code_cell(text) for text in (SETUP, *cells)])
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )

@@ -14,7 +14,7 @@ from crucible_ray.cli.main import app, main
 from tests.cli.console import COMMAND, crucible, workplace
 
 VERBS = [
-    "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "reproduce", "report",
+    "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "show", "reproduce", "report",
     "init", "doctor", "simulate",
 ]  # fmt: skip
 GROUPS = ["models"]
@@ -75,7 +75,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "told"),
     [
         (["rn"], ["No such command 'rn'", "run", "See crucible-ray --help."]),
-        (["run"], ["name an experiment (file.py), or a dataset and models"]),
+        (["run"], ["name an experiment", "--dataset FILE", "See crucible-ray run --help."]),
         (
             ["run", "x.py", "--sample-sise", "3"],
             ["--sample-sise", "--sample-size", "See crucible-ray run --help."],
