@@ -37,7 +37,8 @@ def stratified_difference(diff_I: Floats, strata_I: Labels, *, alpha: float = 0.
         "items are independent of one another",
         "strata are fixed, as are their shares of the items",
     )
-    if variance == 0.0:
+    # Rounding leaves a spread of the order of one unit in the last place where every item of a stratum is alike.
+    if math.sqrt(max(squares)) <= 1e-14 * float(np.abs(diff_I).max()) or variance == 0.0:
         return TestResult(
             test="stratified_t",
             statistic=None,
@@ -51,7 +52,8 @@ def stratified_difference(diff_I: Floats, strata_I: Labels, *, alpha: float = 0.
             notes=("every item of a stratum has the same difference: nothing to estimate a spread from",),
             alpha=alpha,
         )
-    df = variance**2 / math.fsum(term**2 / (len(part) - 1) for term, part in zip(terms, parts, strict=True))
+    shares = [term / variance for term in terms]
+    df = 1 / math.fsum(share**2 / (len(part) - 1) for share, part in zip(shares, parts, strict=True))
     half = critical(alpha, df) * math.sqrt(variance)
     return TestResult(
         test="stratified_t",
@@ -69,8 +71,8 @@ def stratified_difference(diff_I: Floats, strata_I: Labels, *, alpha: float = 0.
 
 
 def _heterogeneity(means: list[float], variances: list[float]) -> tuple[str, ...]:
-    """Cochran's Q in words; nothing where a stratum has no spread, which leaves Q undefined."""
-    if min(variances) == 0.0:
+    """Cochran's Q in words; nothing where a stratum has no spread to speak of, which leaves Q undefined."""
+    if len(means) < 2 or min(variances) <= 1e-20 * max(variances):
         return ()
     weights = [1 / variance for variance in variances]
     centre = math.fsum(w * mean for w, mean in zip(weights, means, strict=True)) / math.fsum(weights)

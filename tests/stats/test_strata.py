@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crucible_ray.errors import StatsError
@@ -25,6 +25,7 @@ def test_two_strata_come_to_what_the_textbooks_formula_gives() -> None:
 
 
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=30))
+@example([0.0, 0.0, 1e-81])
 def test_one_stratum_is_t_on_item_differences(values: list[float]) -> None:
     diff = np.array(values)
     plain = clustered_difference(diff)
