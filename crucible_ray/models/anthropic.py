@@ -130,11 +130,16 @@ class _Block(Struct):
     text: str | None = None
 
 
+class _OutputDetails(Struct):
+    thinking_tokens: Count = None
+
+
 class _Usage(Struct):
     input_tokens: Count = None
     output_tokens: Count = None
     cache_creation_input_tokens: Count = None
     cache_read_input_tokens: Count = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Message(Struct):
@@ -154,10 +159,11 @@ def _usage(usage: _Usage | None) -> Usage:
     if usage is None:
         return Usage()
     read, written = whole(usage.cache_read_input_tokens), whole(usage.cache_creation_input_tokens)
-    fresh = whole(usage.input_tokens)
+    fresh, details = whole(usage.input_tokens), usage.output_tokens_details
     return Usage(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
         output_tokens=whole(usage.output_tokens),
+        reasoning_tokens=whole(details.thinking_tokens) if details else None,
         cached_tokens=read,
         cache_write_tokens=written,
     )

@@ -53,7 +53,9 @@ class Endpoint:
         self._options = {"temperature", "max_tokens", "max_completion_tokens", "maxOutputTokens", *call.extra}
         self._input_usd, self._output_usd = _per_token(model.input_price), _per_token(model.output_price)
         self._cached_usd = _per_token(_first(model.cached_price, model.input_price))
-        self._written_usd = _per_token(_first(model.cache_write_price, model.input_price))
+        self._written_usd = _per_token(_write_price(call))
+        # Anthropic puts into its cache what it is told to; others what they like.
+        self._may_cache = model.provider != "anthropic" or "cache_control" in call.extra
         self._largest_output = wire.largest_output(call)
 
     def __repr__(self) -> str:
@@ -92,8 +94,8 @@ class Endpoint:
         if self._input_usd is None or self._output_usd is None or self._largest_output is None:
             return None
         input_usd = self._input_usd
-        if "cache_control" in self.call.extra and self._written_usd is not None:
-            input_usd = max(input_usd, self._written_usd)  # what goes into a cache costs more
+        if self._may_cache and self._written_usd is not None:
+            input_usd = max(input_usd, self._written_usd)  # what goes into a cache may cost more
         return self.prompt_tokens_bound(messages) * input_usd + self._largest_output * self._output_usd
 
     def cost_estimate_usd(self, messages: Sequence[Message]) -> float | None:
@@ -123,6 +125,14 @@ def _wire(provider: str) -> Wire:
     if provider not in WIRES:
         raise SpecError((f"There is no format for the provider {provider!r}: {', '.join(WIRES)}.",))
     return WIRES[provider]
+
+
+def _write_price(call: CallPlan) -> float | None:
+    """US dollars per million tokens that go into the cache: Anthropic doubles the price for an hour."""
+    asked, price = call.extra.get("cache_control"), call.model.input_price
+    if price is not None and isinstance(asked, dict) and asked.get("ttl") == "1h":
+        return 2.0 * price
+    return _first(call.model.cache_write_price, price)
 
 
 def _first(own: float | None, other: float | None) -> float | None:

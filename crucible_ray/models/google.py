@@ -50,7 +50,16 @@ _FILTERS = frozenset(
     }
 )
 _OF_THE_REQUEST = frozenset(
-    {"safetySettings", "tools", "toolConfig", "cachedContent", "labels", "store", "serviceTier"}
+    {
+        "safetySettings",
+        "tools",
+        "toolConfig",
+        "cachedContent",
+        "labels",
+        "store",
+        "serviceTier",
+        "modelArmorConfig",
+    }
 )
 """Keys of a request that stand beside `generationConfig`; every other key of `extra` goes into it."""
 _FIELD = re.compile(r"generation_?config\.(\w+)", re.I)

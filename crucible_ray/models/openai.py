@@ -135,6 +135,7 @@ class _Choice(Struct):
 
 class _PromptDetails(Struct):
     cached_tokens: Count = None
+    cache_write_tokens: Count = None
 
 
 class _CompletionDetails(Struct):
@@ -198,6 +199,7 @@ def _usage(usage: _Usage | None) -> Usage:
         output_tokens=whole(usage.completion_tokens),
         reasoning_tokens=whole(completion.reasoning_tokens) if completion else None,
         cached_tokens=whole(prompt.cached_tokens) if prompt else None,
+        cache_write_tokens=whole(prompt.cache_write_tokens) if prompt else None,
     )
 
 

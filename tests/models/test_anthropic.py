@@ -147,6 +147,7 @@ def test_a_reply_brings_text_reason_usage_and_version_and_leaves_thoughts_out() 
         "cache_creation_input_tokens": 20,
         "cache_read_input_tokens": 30,
         "output_tokens": 7,
+        "output_tokens_details": {"thinking_tokens": 3},
         "service_tier": "standard",
     }
     said = message(
@@ -162,7 +163,9 @@ def test_a_reply_brings_text_reason_usage_and_version_and_leaves_thoughts_out() 
     assert anthropic.decode(response(said), now_s=0.0) == Reply(
         text="It is 4.",
         finish_reason="stop",
-        usage=Usage(input_tokens=60, output_tokens=7, cached_tokens=30, cache_write_tokens=20),
+        usage=Usage(
+            input_tokens=60, output_tokens=7, reasoning_tokens=3, cached_tokens=30, cache_write_tokens=20
+        ),
         model_version="claude-haiku-4-5-20251001",
     )
 

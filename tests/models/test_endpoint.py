@@ -157,12 +157,19 @@ def test_tokens_of_a_cache_cost_what_the_catalogue_says_of_them_else_the_full_pr
     assert endpoint().cost_usd(usage) == pytest.approx(0.003)
 
 
-def test_what_goes_into_a_cache_is_bounded_at_its_own_price() -> None:
+def test_what_may_go_into_a_cache_is_bounded_at_its_own_price() -> None:
     dear: dict[str, Any] = {"cache_write_price": 2.5, "max_output_tokens": 10}
     tokens = endpoint().prompt_tokens_bound(QUESTION)
-    asked = endpoint(plan={"extra": {"cache_control": {"type": "ephemeral"}}}, **dear)
-    assert asked.cost_bound_usd(QUESTION) == pytest.approx(tokens * 2.5e-6 + 10 * 1e-5)
-    assert endpoint(**dear).cost_bound_usd(QUESTION) == pytest.approx(tokens * 2e-6 + 10 * 1e-5)
+
+    def bound_usd(**ref: Any) -> float | None:
+        return endpoint(**dear, **ref).cost_bound_usd(QUESTION)
+
+    asked = {"cache_control": {"type": "ephemeral"}}
+    hour = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert bound_usd() == pytest.approx(tokens * 2.5e-6 + 10 * 1e-5), "a cache of the provider's own accord"
+    assert bound_usd(provider="anthropic") == pytest.approx(tokens * 2e-6 + 10 * 1e-5)
+    assert bound_usd(provider="anthropic", plan={"extra": asked}) == pytest.approx(tokens * 2.5e-6 + 1e-4)
+    assert bound_usd(provider="anthropic", plan={"extra": hour}) == pytest.approx(tokens * 4e-6 + 1e-4)
 
 
 @pytest.mark.parametrize("usage", [Usage(), Usage(input_tokens=1), Usage(output_tokens=1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,16 +142,29 @@ def test_a_reply_brings_text_reason_usage_and_version() -> None:
         "prompt_tokens": 12,
         "completion_tokens": 7,
         "total_tokens": 19,
-        "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0, "cache_write_tokens": 2},
         "completion_tokens_details": {"reasoning_tokens": 5},
     }
     body = completion(usage=usage, model="m-1-2026-01-01", id="x", object="chat.completion", created=1)
     assert openai.decode(response(body), now_s=NOW_S) == Reply(
         text="4",
         finish_reason="stop",
-        usage=Usage(input_tokens=12, output_tokens=7, reasoning_tokens=5, cached_tokens=4),
+        usage=Usage(
+            input_tokens=12, output_tokens=7, reasoning_tokens=5, cached_tokens=4, cache_write_tokens=2
+        ),
         model_version="m-1-2026-01-01",
     )
+
+
+def test_log_probabilities_become_the_mean_probability_of_a_token() -> None:
+    tokens = [{"token": "4", "logprob": -0.2, "top_logprobs": []}, {"token": ".", "logprob": -0.4}]
+    body = completion()
+    body["choices"][0]["logprobs"] = {"content": tokens, "refusal": None}
+    found = openai.decode(response(body), now_s=NOW_S).confidence
+    assert found == pytest.approx(math.exp(-0.3))
+    body["choices"][0]["logprobs"] = {"content": []}
+    assert openai.decode(response(body), now_s=NOW_S).confidence is None
+    assert openai.decode(response(completion()), now_s=NOW_S).confidence is None
 
 
 @pytest.mark.parametrize(
