@@ -37,7 +37,7 @@ def test_every_fault_of_a_provider_is_understood_in_its_own_words(
     tmp_path: Path, simulate: Simulate, provider: str
 ) -> None:
     kinds = ("429", "429-bare", "500", "529", "error-200", "truncated", "truncate-length", "reset")
-    server = simulate(models=AT_ONCE, faults=dict.fromkeys(kinds, 0.04), fault_retry_after_s=0.05)
+    server = simulate(models=AT_ONCE, faults=dict.fromkeys(kinds, 0.06), fault_retry_after_s=0.05)
     result = run(tmp_path, server.url, provider, sample_size=60, max_retries=8)
     assert (result.status, result.completed, result.failed) == ("complete", 60, 0)
     assert {row["finish_reason"] for row in rows_of(result.results_dir)} == {"stop"}
@@ -73,6 +73,9 @@ def test_what_a_provider_refuses_ends_the_run_at_the_first_refusal(
         run(tmp_path, server.url, provider, api_key_env=KEY)
     assert refused.value.exit_code == code
     assert server.stats().requests <= WINDOW
+    left = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    assert left
+    assert not any(b"sk-not-yours" in each for each in [*left, str(refused.value).encode()])
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
