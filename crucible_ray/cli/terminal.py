@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
 import typer
 
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+"""Characters that JSON lets stand and a terminal may act on."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -35,7 +38,8 @@ class Terminal:
         if self.as_json:
             import msgspec
 
-            typer.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
+            text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+            typer.echo(_UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
     def ask(self, question: str) -> bool:
         """A question with yes or no, no being the answer of silence; asked on stderr whatever is quiet."""

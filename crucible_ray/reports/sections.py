@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
 
-from crucible_ray.experiment.plan import ConditionPlan, Plan
+from crucible_ray.experiment.plan import Plan
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis, Comparison
 from crucible_ray.reports import detail, drawn, words
+from crucible_ray.reports.answers import single_questions
 from crucible_ray.reports.factor import by_dataset
 from crucible_ray.reports.facts import RunFacts
 from crucible_ray.reports.page import (
     Block,
     Bullets,
     Code,
-    Commands,
     Page,
     Section,
     Strong,
-    Table,
     Text,
     quoted,
     table,
 )
-from crucible_ray.reports.questions import Answer, Questions, counted
-from crucible_ray.reports.visible import shortened
+from crucible_ray.reports.questions import Questions
+from crucible_ray.reports.record import described, how_it_ran, reproducing
 
-_QUESTION = 100
-"""Characters of a question in the table of questions."""
-_ANSWER = 40
 _CUSTOM = 2000
-_FILES = (
-    ("config.json", "the resolved experiment and settings, hypotheses as they were declared"),
-    ("dataset.jsonl", "exactly the items used"),
-    ("environment.json", "versions, git commit, model versions as reported"),
-    ("results.csv, results.parquet", "one row per trial"),
-    ("calls.parquet, prompts.parquet", "every model call, every distinct prompt"),
-    ("analysis.json", "every number of this report"),
-    ("run.json", "clocks, processes and money of the run"),
-    ("run.log", "what happened, as JSON lines"),
-    ("checkpoints/", "the record that all of this is made from"),
-)
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -287,174 +272,16 @@ def _cost(source: Source) -> list[Section]:
     return [Section("Cost", (*blocks, *drawn.cost(source.analysis))), *detail.cost_benefit(source.analysis)]
 
 
-def _questions(source: Source) -> list[Section]:
-    found, plan = source.questions, source.plan
-    if found is None or not found.shown:
-        return []
-    voting = [index for index, condition in enumerate(plan.conditions) if condition.vote is not None]
-    topics = any(item.topic for item in source.items)
-    rows = []
-    for question in found.shown:
-        item = source.items[question.item]
-        rows.append(
-            (
-                quoted(item.id, _ANSWER),
-                *((quoted(item.topic, _ANSWER),) if topics else ()),
-                quoted(item.input, _QUESTION),
-                quoted(item.expected, _ANSWER),
-                *(_answers(answers) for answers in question.answers),
-                *(_votes(question.answers[index]) for index in voting),
-            )
-        )
-    names = [condition.name for condition in plan.conditions]
-    columns = ("item", *(("topic",) if topics else ()), "question", "expected", *names)
-    columns += tuple(f"votes of {names[index]}" for index in voting)
-    rest = found.total - len(found.shown)
-    order = (
-        "Those on which conditions differ most come first, then those that are answered wrongly most often."
-    )
-    more = f" {rest:,} more questions are not shown here; results.csv has all of them." if rest else ""
-    return [
-        Section(
-            "Question by question", (Text(order + more), table("Answers to single questions", columns, rows))
-        )
-    ]
-
-
-def _answers(answers: Sequence[Answer]) -> str:
-    """`A right, C wrong (x2)`: what repeats answered, the commonest first."""
-    return quoted("; ".join(_outcome(each, times) for each, times in counted(answers)), 3 * _ANSWER)
-
-
-def _outcome(answer: Answer, times: int) -> str:
-    if answer.error is not None:
-        told = answer.error.replace("_", " ")
-    else:
-        mark = {1: " \N{CHECK MARK}", 0: " \N{BALLOT X}", None: ""}[answer.correct]
-        told = f"{shortened(answer.prediction or '-', _ANSWER)}{mark}"
-    return told if times == 1 else f"{told} x{times}"
-
-
-def _votes(answers: Sequence[Answer]) -> str:
-    total: dict[str, int] = {}
-    for answer in answers:
-        for choice, votes in (answer.votes or {}).items():
-            total[choice] = total.get(choice, 0) + votes
-    ranked = sorted(total.items(), key=lambda each: -each[1])
-    return (
-        quoted(", ".join(f"{shortened(choice, _ANSWER)} {votes}" for choice, votes in ranked), 3 * _ANSWER)
-        if total
-        else "-"
-    )
-
-
-def _how(source: Source) -> list[Section]:
-    facts, plan = source.facts, source.plan
-    order = "seeded permutation of blocks" if plan.randomize else "as the dataset stands"
-    lines = [f"Order: {order}, seed {plan.seed}."]
-    if facts is None:
-        lines.append("Nothing is recorded of clocks and processes.")
-    else:
-        clients = words.count(facts.clients, "client")
-        lines += [
-            f"{facts.runtime}, {clients}, {facts.calls:,} calls, {facts.retries:,} retries, {facts.throttled:,} times "
-            f"throttled, {words.duration(facts.quota_wait_s)} of waiting for limits in all.",
-            f"Bound by: {facts.bound_by}.",
-            *_mishaps(facts),
-        ]
-    return [Section("How it was run", (Bullets(tuple(lines)),))]
-
-
-def _mishaps(facts: RunFacts) -> list[str]:
-    lines = []
-    if facts.kill is not None:
-        lines.append(
-            f"A client actor was killed on purpose at {facts.kill.at_percent:.0f} %: {facts.kill.handed_back} trials "
-            f"handed back, {facts.kill.lost} lost, {facts.kill.doubled} doubled."
-        )
-    if facts.planted is not None:
-        planted = words.difference("accuracy", facts.planted)
-        lines.append(f"Planted in the simulator as the true difference: {planted} points.")
-    return lines
-
-
 def _limitations(source: Source) -> list[Section]:
     return [
         Section("What this cannot say", (Bullets(tuple(words.limitations(source.plan, source.analysis))),))
     ]
 
 
-def _reproduce(source: Source) -> list[Section]:
-    plan, facts = source.plan, source.facts
-    blocks: list[Block] = []
-    sources = tuple(words.references(source.analysis))
-    if facts is not None and facts.reproduce:
-        blocks.append(Commands(facts.reproduce))
-    blocks.append(
-        Text(
-            f"To cite: {source.analysis.name}, experiment {source.analysis.experiment_id}, dataset {plan.dataset}, "
-            f"seed {plan.seed}; the id is a hash of everything that can change an answer."
-        )
-    )
-    return [
-        Section("How to reproduce", tuple(blocks)),
-        Section("Configuration", (_configuration(plan),), level=3),
-        Section("Environment", _environment(facts), level=3),
-        Section("Files", (_files(),), level=3),
-        *([Section("References", (Bullets(sources),), level=3)] if sources else []),
-    ]
-
-
-def _configuration(plan: Plan) -> Table:
-    rows: list[tuple[str, str]] = [
-        ("dataset", plan.dataset),
-        *(("version", f"{each.name} {each.version}") for each in plan.datasets if each.version != "none"),
-        ("SHA-256 of the items", Code(plan.dataset_checksum)),
-        ("items, repeats, seed", f"{plan.items:,}, {plan.repeats}, {plan.seed}"),
-        ("metrics", ", ".join(plan.metrics)),
-        ("correction", f"{plan.analysis.correction} at alpha {plan.analysis.alpha:g}"),
-    ]
-    rows += [(condition.name, described(condition)) for condition in plan.conditions]
-    return table("What was asked for", ("setting", "value"), rows)
-
-
-def _environment(facts: RunFacts | None) -> tuple[Block, ...]:
-    if facts is None:
-        return ()
-    rows = [(name, version) for name, version in facts.versions.items()]
-    rows += [(f"{model} answered as", quoted(version)) for model, version in facts.model_versions.items()]
-    return (table("With what it was run", ("part", "version"), rows),) if rows else ()
-
-
-def _files() -> Table:
-    return table(
-        "What lies beside this report", ("file", "holds"), [(Code(name), holds) for name, holds in _FILES]
-    )
-
-
 def _between(metric: str, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return "-"
     return f"{words.difference(metric, low)} to {words.difference(metric, high)}"
-
-
-def described(condition: ConditionPlan) -> str:
-    """A condition in words: its models, their parameters, its vote."""
-    calls = [
-        call.model.name
-        + "".join(
-            f", {name} {setting:g}"
-            for name, setting in (("temperature", call.temperature), ("max_tokens", call.max_tokens))
-            if setting is not None
-        )
-        for call in condition.calls
-    ]
-    if condition.function is not None:
-        about = condition.function.description.partition("\n")[0]
-        return f"function {condition.function.name}" + (f": {about}" if about else "")
-    if condition.vote is None:
-        return calls[0] if calls else condition.kind
-    return f"{condition.vote} vote of " + "; ".join(calls)
 
 
 _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
@@ -468,8 +295,8 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _custom,
     _completeness,
     _cost,
-    _questions,
-    _how,
+    lambda source: single_questions(source.plan, source.items, source.questions),
+    lambda source: how_it_ran(source.plan, source.facts),
     _limitations,
-    _reproduce,
+    lambda source: reproducing(source.plan, source.analysis, source.facts),
 )

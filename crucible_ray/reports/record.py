@@ -1,0 +1,118 @@
+"""How a run went, and how to do it again: configuration, environment, files, sources."""
+
+from __future__ import annotations
+
+from crucible_ray.experiment.plan import ConditionPlan, Plan
+from crucible_ray.reduction.analysis import Analysis
+from crucible_ray.reports import words
+from crucible_ray.reports.facts import RunFacts
+from crucible_ray.reports.page import Block, Bullets, Code, Commands, Section, Table, Text, quoted, table
+
+_FILES = (
+    ("config.json", "the resolved experiment and settings, hypotheses as they were declared"),
+    ("dataset.jsonl", "exactly the items used"),
+    ("environment.json", "versions, git commit, model versions as reported"),
+    ("results.csv, results.parquet", "one row per trial"),
+    ("calls.parquet, prompts.parquet", "every model call, every distinct prompt"),
+    ("analysis.json", "every number of this report"),
+    ("run.json", "clocks, processes and money of the run"),
+    ("run.log", "what happened, as JSON lines"),
+    ("checkpoints/", "the record that all of this is made from"),
+)
+
+
+def how_it_ran(plan: Plan, facts: RunFacts | None) -> list[Section]:
+    """Order, processes, calls, and what bound the run."""
+    order = "seeded permutation of blocks" if plan.randomize else "as the dataset stands"
+    lines = [f"Order: {order}, seed {plan.seed}."]
+    if facts is None:
+        lines.append("Nothing is recorded of clocks and processes.")
+    else:
+        clients = words.count(facts.clients, "client")
+        lines += [
+            f"{facts.runtime}, {clients}, {facts.calls:,} calls, {facts.retries:,} retries, {facts.throttled:,} times "
+            f"throttled, {words.duration(facts.quota_wait_s)} of waiting for limits in all.",
+            f"Bound by: {facts.bound_by}.",
+            *_mishaps(facts),
+        ]
+    return [Section("How it was run", (Bullets(tuple(lines)),))]
+
+
+def _mishaps(facts: RunFacts) -> list[str]:
+    lines = []
+    if facts.kill is not None:
+        lines.append(
+            f"A client actor was killed on purpose at {facts.kill.at_percent:.0f} %: {facts.kill.handed_back} trials "
+            f"handed back, {facts.kill.lost} lost, {facts.kill.doubled} doubled."
+        )
+    if facts.planted is not None:
+        planted = words.difference("accuracy", facts.planted)
+        lines.append(f"Planted in the simulator as the true difference: {planted} points.")
+    return lines
+
+
+def reproducing(plan: Plan, analysis: Analysis, facts: RunFacts | None) -> list[Section]:
+    """How to do it again, with what it was done, what lies beside the report, and where the methods come from."""
+    blocks: list[Block] = []
+    sources = tuple(words.references(analysis))
+    if facts is not None and facts.reproduce:
+        blocks.append(Commands(facts.reproduce))
+    blocks.append(
+        Text(
+            f"To cite: {analysis.name}, experiment {analysis.experiment_id}, dataset {plan.dataset}, "
+            f"seed {plan.seed}; the id is a hash of everything that can change an answer."
+        )
+    )
+    return [
+        Section("How to reproduce", tuple(blocks)),
+        Section("Configuration", (_configuration(plan),), level=3),
+        Section("Environment", _environment(facts), level=3),
+        Section("Files", (_files(),), level=3),
+        *([Section("References", (Bullets(sources),), level=3)] if sources else []),
+    ]
+
+
+def _configuration(plan: Plan) -> Table:
+    rows: list[tuple[str, str]] = [
+        ("dataset", plan.dataset),
+        *(("version", f"{each.name} {each.version}") for each in plan.datasets if each.version != "none"),
+        ("SHA-256 of the items", Code(plan.dataset_checksum)),
+        ("items, repeats, seed", f"{plan.items:,}, {plan.repeats}, {plan.seed}"),
+        ("metrics", ", ".join(plan.metrics)),
+        ("correction", f"{plan.analysis.correction} at alpha {plan.analysis.alpha:g}"),
+    ]
+    rows += [(condition.name, described(condition)) for condition in plan.conditions]
+    return table("What was asked for", ("setting", "value"), rows)
+
+
+def _environment(facts: RunFacts | None) -> tuple[Block, ...]:
+    if facts is None:
+        return ()
+    rows = [(name, version) for name, version in facts.versions.items()]
+    rows += [(f"{model} answered as", quoted(version)) for model, version in facts.model_versions.items()]
+    return (table("With what it was run", ("part", "version"), rows),) if rows else ()
+
+
+def _files() -> Table:
+    return table(
+        "What lies beside this report", ("file", "holds"), [(Code(name), holds) for name, holds in _FILES]
+    )
+
+
+def described(condition: ConditionPlan) -> str:
+    """A condition in words: its models, their parameters, its vote."""
+    calls = [
+        call.model.name
+        + "".join(
+            f", {name} {setting:g}"
+            for name, setting in (("temperature", call.temperature), ("max_tokens", call.max_tokens))
+            if setting is not None
+        )
+        for call in condition.calls
+    ]
+    if condition.function is not None:
+        about = condition.function.description.partition("\n")[0]
+        return f"function {condition.function.name}" + (f": {about}" if about else "")
+    if condition.vote is None:
+        return calls[0] if calls else condition.kind
+    return f"{condition.vote} vote of " + "; ".join(calls)
