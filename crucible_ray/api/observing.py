@@ -83,5 +83,5 @@ async def _last_writer(log: BlockingLog) -> tuple[bool, bool]:
 
 def is_priced(plan: Plan) -> bool:
     """Whether every call of a plan has a price."""
-    models = [call.model for condition in plan.conditions for call in condition.calls]
+    models = [call.model for condition in plan.conditions for call in condition.everybody]
     return all(model.input_price is not None and model.output_price is not None for model in models)

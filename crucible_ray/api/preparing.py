@@ -74,7 +74,7 @@ class Prepared:
                 if (value := find_variable(variable, self.settings.env)) is not None:
                     found[variable] = value
         for condition in self.plan.conditions:
-            for call in condition.calls:
+            for call in condition.everybody:
                 name = call.model.api_key_env
                 if name is None or name in found:
                     continue
@@ -91,20 +91,28 @@ class Prepared:
 
         Raises UsageError where a budget has to hold and cannot be promised.
         """
-        bounds = []
+        bounds: list[float] = []
+        dearest = 0.0
         # A simulator that the run starts has no address yet; the price of a call does not depend on it.
         plan = self.plan if self.plan.simulated is None else rebase(self.plan, "http://127.0.0.1/v1")
         for condition, longest in zip(plan.conditions, self.longest, strict=True):
             total = 0.0
-            # What a function's calls cost is not known before it names them: each reserves its own money then.
-            for call, messages in zip(condition.calls, longest, strict=True):
+            asked = zip(condition.calls, longest, strict=True)
+            for call, messages in (
+                (each, turns) for whole, turns in asked for each in (whole, *whole.fallback)
+            ):
                 bound = Endpoint(call, None).cost_bound_usd(messages)
                 if bound is None:
                     if self.plan.budget.abort_on_exceed:
                         raise UsageError(unpriced(call.model.name))
                     return ()
                 total += bound
+                dearest = max(dearest, bound)
             bounds.append(total)
+        # What a function will ask is not known: each of its calls sets aside what this falls short of.
+        for index, condition in enumerate(plan.conditions):
+            if condition.function is not None:
+                bounds[index] = (condition.function.max_calls or 0) * dearest
         return tuple(bounds)
 
     def estimate(self) -> Estimate:

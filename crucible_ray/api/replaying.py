@@ -133,7 +133,11 @@ def _maker(plan: Plan, items: tuple[Item, ...], record: _Record) -> Callable[[in
         setup = Setup(
             plan=plan, items=items, lanes=lanes, windows=(_WINDOW,) * len(lanes), generation=generation
         )
-        caller = ReplayCaller(record.calls, len(plan.conditions), record.returned)
+
+        def spares(condition: int, index: int) -> range:
+            return plan.conditions[condition].spares(index)
+
+        caller = ReplayCaller(record.calls, len(plan.conditions), record.returned, spares)
         return ClientCore(setup, caller, cpu_clock=lambda: 0.0)
 
     return make

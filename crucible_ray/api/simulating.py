@@ -25,7 +25,7 @@ async def served(plan: Plan, items: Path | None) -> AsyncIterator[tuple[Plan, st
     process = SimulatorProcess(simulator_config(plan), items=items)
     await asyncio.to_thread(process.start)
     try:
-        calls = [call for condition in plan.conditions for call in condition.calls]
+        calls = [call for condition in plan.conditions for call in condition.everybody]
         simulated = any(call.model.provider == "simulated" for call in calls)
         yield rebase(plan, process.url) if simulated else plan, process.url
     finally:

@@ -97,7 +97,17 @@ def _set(value: Any, path: str, whole: str, text: str) -> Any:
         if not is_dataclass(part):
             raise SpecError((f"-P {whole}={text}: {name} has no fields of its own.",))
         return replace(value, **{name: _set(part, rest, whole, text)})
-    if name in ("conditions", "members", "function", "hypotheses", "messages", "metrics", "extra", *_PARTS):
+    if name in (
+        "conditions",
+        "members",
+        "fallback",
+        "function",
+        "hypotheses",
+        "messages",
+        "metrics",
+        "extra",
+        *_PARTS,
+    ):
         raise SpecError(
             (f"-P {whole}={text}: {name} cannot be set as a whole from here; change it in the file.",)
         )

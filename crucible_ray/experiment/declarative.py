@@ -105,6 +105,10 @@ def _condition(folder: Path, content: Any, where: str, problems: list[str]) -> C
         values["members"] = _each(values["members"], f"{where}: members", partial(_member, folder), problems)
     if "few_shot" in values:
         values["few_shot"] = _table(values["few_shot"], FewShot, f"{where}: few_shot", problems)
+    if _TYPES[kind] is Model and isinstance(values.get("fallback"), list | dict):
+        given = values["fallback"]
+        spares = given if isinstance(given, list) else [given]
+        values["fallback"] = _each(spares, f"{where}: fallback", partial(_member, folder), problems)
     if _TYPES[kind] is Function and "function" in values:
         values["function"] = _function(values["function"], folder, where, problems)
     made = _make(_TYPES[kind], values, where, problems)

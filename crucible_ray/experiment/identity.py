@@ -76,6 +76,13 @@ def _function(function: FunctionPlan) -> dict[str, Any]:
 
 
 def _call(call: CallPlan) -> dict[str, Any]:
+    found = _one_call(call)
+    if call.fallback:
+        found["fallback"] = [_one_call(each) for each in call.fallback]
+    return found
+
+
+def _one_call(call: CallPlan) -> dict[str, Any]:
     # A simulator that the run itself starts listens elsewhere each time: it counts as its settings.
     own = call.model.provider == "simulated"
     return {

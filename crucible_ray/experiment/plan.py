@@ -54,6 +54,8 @@ class CallPlan(Struct, frozen=True, kw_only=True):
     """A member's own; None: the condition's."""
     parse: str | None = None
     """How a member's reply is read; None: as the condition says."""
+    fallback: tuple[CallPlan, ...] = ()
+    """Who is asked the same where this call fails for good, in turn."""
 
 
 class FunctionPlan(Struct, frozen=True, kw_only=True):
@@ -98,6 +100,16 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
     def prompts(self) -> tuple[PromptPlan, ...]:
         """The prompt of each call."""
         return tuple(call.prompt or self.prompt for call in self.calls)
+
+    @property
+    def everybody(self) -> tuple[CallPlan, ...]:
+        """Every call that may be made, fallbacks included."""
+        return tuple(each for call in self.calls for each in (call, *call.fallback))
+
+    def spares(self, index: int) -> range:
+        """The numbers, among a trial's calls, of what stands in for call `index`."""
+        first = len(self.calls) + sum(len(call.fallback) for call in self.calls[:index])
+        return range(first, first + len(self.calls[index].fallback))
 
     @property
     def parses(self) -> tuple[str, ...]:
@@ -206,7 +218,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def only_simulated(self) -> bool:
         """Whether no call of this plan can reach a real model."""
-        calls = [call for condition in self.conditions for call in condition.calls]
+        calls = [call for condition in self.conditions for call in condition.everybody]
         functions = [each.function for each in self.conditions if each.function is not None]
         return all(call.model.provider == "simulated" for call in calls) and all(
             each.simulated for each in functions

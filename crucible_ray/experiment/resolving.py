@@ -254,13 +254,18 @@ def _condition(
     prompt, parse = asked.prompt(condition, experiment), asked.parse(condition, experiment)
     calls = []
     for member in members:
-        ref = refs[member.model]
-        call = _call(member, condition, experiment, _paced(ref, settings) if is_ensemble else ref)
         levels = (member, condition, experiment)
+        served = {
+            each.model: _paced(refs[each.model], settings) if is_ensemble else refs[each.model]
+            for each in (member, *member.spares)
+        }
+        call = _call(levels, served[member.model])
+        spares = tuple(_call((spare, *levels), served[spare.model]) for spare in member.spares)
         own_prompt, own_parse = asked.prompt(*levels), asked.parse(*levels)
         calls.append(
             replace(
                 call,
+                fallback=spares,
                 prompt=None if own_prompt == prompt else own_prompt,
                 parse=None if own_parse == parse else own_parse,
             )
@@ -305,8 +310,8 @@ def _quorum(condition: Model | Ensemble) -> int:
     return _or(condition.quorum, len(condition.members) // 2 + 1)
 
 
-def _call(member: Model, condition: Model | Ensemble, experiment: Experiment, ref: ModelRef) -> CallPlan:
-    levels = (member, condition, experiment)
+def _call(levels: tuple[Any, ...], ref: ModelRef) -> CallPlan:
+    """One call; `levels` from the nearest to the farthest, the nearest a Model."""
     timeout_s, attempt_timeout_s = _timeouts(levels)
     return CallPlan(
         model=ref,
@@ -314,7 +319,7 @@ def _call(member: Model, condition: Model | Ensemble, experiment: Experiment, re
         max_tokens=_nearest("max_tokens", levels),
         timeout_s=timeout_s,
         attempt_timeout_s=attempt_timeout_s,
-        extra=dict(member.extra or {}),
+        extra=dict(levels[0].extra or {}),
     )
 
 

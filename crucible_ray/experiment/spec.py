@@ -41,7 +41,7 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
             "tail_hedging",
         }
     ),
-    "Model": frozenset({"fallback", "hedge_delay_s"}),
+    "Model": frozenset({"hedge_delay_s"}),
     "Ensemble": frozenset({"confidence", "hedge_delay_s", "normalization", "threshold", "weights"}),
     "Analysis": frozenset({"cluster", "effect_sizes", "pairs"}),
 }
@@ -131,9 +131,19 @@ class Model:
     normalize: str | None = None
     extra: Mapping[str, Any] | None = None
     """What the provider has beyond the options above, sent as it is."""
+    fallback: str | Model | Sequence[str | Model] | None = None
+    """Who is asked the same where a call fails for good: one model, or several in turn."""
 
     def __post_init__(self) -> None:
-        _freeze(self, "messages")
+        _freeze(self, "messages", "fallback")
+
+    @property
+    def spares(self) -> tuple[Model, ...]:
+        """The models of `fallback`, in the order in which they are asked."""
+        given = self.fallback if isinstance(self.fallback, tuple) else (self.fallback,)
+        return tuple(
+            Model(each) if isinstance(each, str) else each for each in given if isinstance(each, str | Model)
+        )
 
 
 @_value

@@ -101,7 +101,12 @@ def referenced_models(experiment: Experiment) -> list[str]:
             continue  # its models are named as it runs
         members = condition.members if isinstance(condition, Ensemble) else (condition,)
         if isinstance(members, tuple):
-            named += [each.model if isinstance(each, Model) else each for each in members]
+            for each in members:
+                named += (
+                    [each.model, *(spare.model for spare in each.spares)]
+                    if isinstance(each, Model)
+                    else [each]
+                )
     return list(dict.fromkeys(name for name in named if isinstance(name, str) and name))
 
 
@@ -280,12 +285,14 @@ def _duplicate_names(experiment: Experiment) -> list[str]:
 
 
 def _one_condition(condition: Condition, place: str) -> list[str]:
-    skipped = ("members", "function", *_PROMPTS)
+    skipped = ("members", "function", "fallback", *_PROMPTS)
     problems = _value_problems(condition, place, skip=skipped) + _word_problems(condition, place)
     if isinstance(condition, Function):
         return problems + _function_problems(condition.function, place)
     if isinstance(condition, Model):
-        return problems + _extra_problems(condition.extra, place)
+        return (
+            problems + _extra_problems(condition.extra, place) + _fallback_problems(condition.fallback, place)
+        )
     problems += _word(f"{place}vote", condition.vote, VOTE_KINDS)
     problems += _word(f"{place}execution", condition.execution, _EXECUTIONS)
     members = condition.members
@@ -315,10 +322,28 @@ def _member_problems(member: object, place: str) -> list[str]:
         return [] if member else [f"{place}a model's name must not be empty."]
     if not isinstance(member, Model):
         return [f"{place}{type(member).__name__} is not supported by this version as a member."]
-    problems = _value_problems(member, place, skip=_PROMPTS) + _word_problems(member, place)
+    problems = _value_problems(member, place, skip=("fallback", *_PROMPTS)) + _word_problems(member, place)
     if member.normalize is not None:
         problems.append(f"{place}normalize: a vote matches all answers alike: set it on the ensemble.")
-    return problems + _extra_problems(member.extra, place)
+    return problems + _extra_problems(member.extra, place) + _fallback_problems(member.fallback, place)
+
+
+def _fallback_problems(fallback: object, place: str) -> list[str]:
+    """What is wrong with the models that stand in; they take a name and options, no prompt and parser of their own."""
+    problems = []
+    for number, spare in enumerate(fallback if isinstance(fallback, tuple) else (fallback,)):
+        where = f"{place}fallback[{number}]: " if isinstance(fallback, tuple) else f"{place}fallback: "
+        if isinstance(spare, Model):
+            own = (*_PROMPTS, "parse", "normalize", "fallback", "name")
+            problems += [
+                f"{where}{name}: a fallback is asked and read as the model that it stands in for."
+                for name in own
+                if getattr(spare, name, None) is not None
+            ]
+            problems += _value_problems(spare, where, skip=own) + _extra_problems(spare.extra, where)
+        elif spare is not None and not (isinstance(spare, str) and spare):
+            problems.append(f"{where}name a model, or write Model(...).")
+    return problems
 
 
 def _extra_problems(extra: Mapping[str, Any] | None, place: str) -> list[str]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.identity import identify
-from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.plan import CallPlan, Plan
 from crucible_ray.models.prices import max_output_tokens, price_of
 from crucible_ray.records import Limits, ModelRef
 from crucible_ray.settings import Environment, ModelTable, RunSettings, Settings, did_you_mean, is_loopback
@@ -165,20 +165,23 @@ def rebase(plan: Plan, url: str) -> Plan:
 
     A simulator that the run itself starts counts as its settings, not its address: such a plan keeps its id.
     """
-    has_simulated = any(call.model.provider == "simulated" for each in plan.conditions for call in each.calls)
+    has_simulated = any(
+        call.model.provider == "simulated" for each in plan.conditions for call in each.everybody
+    )
     conditions = tuple(
         replace(
             condition,
-            calls=tuple(
-                replace(call, model=with_base_url(call.model, url))
-                if call.model.provider == "simulated" or not has_simulated
-                else call
-                for call in condition.calls
-            ),
+            calls=tuple(_moved(call, url, only_simulated=has_simulated) for call in condition.calls),
         )
         for condition in plan.conditions
     )
     return identify(replace(plan, conditions=conditions))
+
+
+def _moved(call: CallPlan, url: str, *, only_simulated: bool) -> CallPlan:
+    spares = tuple(_moved(each, url, only_simulated=only_simulated) for each in call.fallback)
+    moves = call.model.provider == "simulated" or not only_simulated
+    return replace(call, model=with_base_url(call.model, url) if moves else call.model, fallback=spares)
 
 
 def _target(name: str, settings: Settings) -> _Target:

@@ -52,6 +52,8 @@ class Members:
         # An empty reply whose tokens ran out is missing data, as it is for the trial.
         cut_short = pc.and_(pc.equal(text, ""), pc.fill_null(pc.equal(finish, "length"), False))
         kept = pc.and_(pc.equal(outcome, "ok"), pc.and_(pc.is_valid(text), pc.invert(cut_short)))
+        # What stood in for a member says nothing of the member.
+        kept = pc.and_(kept, pc.less(member, correct.shape[1]))
         chosen = np.flatnonzero(pc.fill_null(kept, False).to_numpy(zero_copy_only=False))
         at = pa.array(chosen)
         texts, members = text.take(at).to_pylist(), member.take(at).to_pylist()

@@ -196,6 +196,15 @@ class LiveCaller:
         self._budgeted = plan.budget.abort_on_exceed
         self._made: dict[tuple[str, bytes], Line] = {}
         self.lines = [[self._line(call) for call in condition.calls] for condition in plan.conditions]
+        self._spares = {
+            (k, index): [
+                (number, self._line(spare))
+                for number, spare in zip(condition.spares(index), call.fallback, strict=True)
+            ]
+            for k, condition in enumerate(plan.conditions)
+            for index, call in enumerate(condition.calls)
+            if call.fallback
+        }
         self.gauges = Gauges()
         self.on_wanting: Callable[[], None] = lambda: None
 
@@ -210,6 +219,18 @@ class LiveCaller:
             share = max(1, model.max_concurrency // self._clients)
             places = self._places.setdefault(f"{model.base_url} {model.model}", asyncio.Semaphore(share))
         return Line(call, key, self._gates[group], places)
+
+    async def _stand_in(
+        self, failed: CallResult, clock: TrialClock, condition: int, index: int, prompt: Prompt
+    ) -> CallResult:
+        """What the fallbacks of a call that failed for good make of it, asked in turn."""
+        result, calls = failed, list(failed.calls)
+        for number, line in self._spares[condition, index]:
+            result = await self._call(line, clock, condition, number, prompt, [])
+            calls += result.calls
+            if result.reply is not None:
+                break
+        return CallResult(result.reply, result.error, calls)
 
     def recorded(self, trial: int) -> tuple[str, list[Call]] | None:
         """See FunctionCaller: nothing is."""
@@ -273,7 +294,10 @@ class LiveCaller:
         """See Caller."""
         self._count(clock, opened=1)
         try:
-            return await self._call(self.lines[condition][index], clock, condition, index, prompt, [])
+            result = await self._call(self.lines[condition][index], clock, condition, index, prompt, [])
+            if result.reply is None and (condition, index) in self._spares:
+                return await self._stand_in(result, clock, condition, index, prompt)
+            return result
         finally:
             self._count(clock, opened=-1)
 
@@ -327,7 +351,7 @@ class LiveCaller:
     def _notice(self, error: ModelError, line: Line) -> None:
         if line.gate.failure is not None:
             raise line.gate.failure
-        if isinstance(error, Authentication | Refused):
+        if isinstance(error, Authentication) or (isinstance(error, Refused) and not line.plan.fallback):
             if self.gauges.fatal is None:
                 model = line.plan.model
                 self.gauges.fatal = Fatal(

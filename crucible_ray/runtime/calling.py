@@ -192,8 +192,8 @@ class Calling:
         options: dict[str, Any],
     ) -> Reply:
         """See CallHandle."""
-        name, chosen = self._options(model, timeout_s, options)
-        result = await self._ask(name, chosen, Prompt(messages_of(prompt, system)))
+        name = model.model if isinstance(model, Model) else model
+        result = await self._ask_in_turn(model, timeout_s, options, Prompt(messages_of(prompt, system)))
         if result.reply is None:
             raise CallFailed(name, result.error or "error", result.calls[-1].detail or "no reply")
         return reply_of(result)
@@ -215,8 +215,9 @@ class Calling:
         if problems:
             raise SpecError(tuple(problems))
         one = Prompt(messages_of(prompt, system))
-        chosen = [self._options(each, timeout_s, options) for each in members]
-        results = await asyncio.gather(*(self._ask(name, each, one) for name, each in chosen))
+        results = await asyncio.gather(
+            *(self._ask_in_turn(each, timeout_s, options, one) for each in members)
+        )
         read = parser(parse or self._plan.parse)
         ballots = [
             Ballot(
@@ -236,7 +237,7 @@ class Calling:
             votes=counted.votes,
             consensus=counted.consensus,
             cost_usd=total_usd([call.cost_usd for each in results for call in each.calls]),
-            models_used=tuple(name for name, _ in chosen),
+            models_used=tuple(each.model if isinstance(each, Model) else each for each in members),
             successes=len(members) - failures,
             failures=failures,
             latency_ms=max(active_us(each.calls) for each in results) / 1000.0
@@ -245,6 +246,20 @@ class Calling:
             replies=tuple(None if each.reply is None else reply_of(each) for each in results),
             error=counted.reason,
         )
+
+    async def _ask_in_turn(
+        self, model: str | Model, timeout_s: float | None, options: Mapping[str, Any], prompt: Prompt
+    ) -> CallResult:
+        """Ask a model, and where it fails for good, its fallbacks; each is a call of its own."""
+        spares = model.spares if isinstance(model, Model) else ()
+        asked = [self._options(each, timeout_s, options) for each in (model, *spares)]
+        calls: list[Call] = []
+        for name, chosen in asked:
+            result = await self._ask(name, chosen, prompt)
+            calls += result.calls
+            if result.reply is not None:
+                break
+        return CallResult(result.reply, result.error, calls)
 
     async def _ask(self, model: str, options: CallOptions, prompt: Prompt) -> CallResult:
         if self.handed_back is not None:

@@ -14,7 +14,7 @@ def lanes_of(conditions: Sequence[ConditionPlan]) -> Lanes:
     merged: list[tuple[set[int], set[tuple[str, str]]]] = []
     for index, condition in enumerate(conditions):
         members = {index}
-        groups = {(call.model.base_url, call.model.limit_group) for call in condition.calls}
+        groups = {(call.model.base_url, call.model.limit_group) for call in condition.everybody}
         apart = []
         for other_members, other_groups in merged:
             if groups & other_groups:

@@ -18,9 +18,13 @@ class ReplayCaller:
         recorded: Callable[[int], Sequence[Call]],
         conditions: int,
         returned: Callable[[int], str | None] = lambda _: None,
+        spares: Callable[[int, int], Sequence[int]] = lambda *_: (),
     ) -> None:
-        """`recorded(trial)` gives the trial's calls, all attempts, in recorded order; `returned`, its row's field."""
-        self._recorded, self._returned = recorded, returned
+        """`recorded(trial)` gives the trial's calls, all attempts, in recorded order; `returned`, its row's field.
+
+        spares: the calls that stand in for call `index` of a condition.
+        """
+        self._recorded, self._returned, self._spares = recorded, returned, spares
         self.purse = Purse(conditions)
         self.gauges = Gauges()
 
@@ -40,7 +44,8 @@ class ReplayCaller:
         self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
     ) -> CallResult:
         """See Caller. Raises CannotContinue where the record lacks the call."""
-        attempts = [c for c in self._recorded(clock.trial) if c.call == index]
+        numbers = (index, *self._spares(condition, index))
+        attempts = [c for c in self._recorded(clock.trial) if c.call in numbers]
         if not attempts:
             raise CannotContinue(
                 f"The record holds no call {index} of trial {clock.trial}: it cannot be replayed."

@@ -142,6 +142,7 @@ class Condition:
         self.index, self.plan = index, plan
         self._parse = [parser(parse) for parse in plan.parses]
         self._normalize = normalizer(plan.normalize)
+        self._spared = any(call.fallback for call in plan.calls)
 
     async def ask(
         self, clock: TrialClock, item: Item, prompts: Sequence[Prompt], caller: Caller
@@ -214,7 +215,7 @@ class Condition:
             output_tokens=count_tokens([c.output_tokens for c in calls]),
             reasoning_tokens=count_tokens([c.reasoning_tokens for c in calls]),
             finish_reason=None if last is None else last.finish_reason,
-            retries=len(calls) - len(results),
+            retries=len(calls) - (len({c.call for c in calls}) if self._spared else len(results)),
             unsent=len(unsent),
             saved_usd=fsum(call.cost_usd or 0.0 for call in unsent) if unsent else 0.0,
             calls=tuple(calls),
