@@ -376,6 +376,20 @@ def test_debug_logs_every_trial_and_requests_are_logged_where_that_is_asked_for(
     assert (quiet.results_dir / "run.log").read_text().count("\n") == len(lines)
 
 
+def test_requests_of_functions_are_logged_with_their_address(here: Path) -> None:
+    configured("[logging]\nhttp_requests = true\n")
+
+    async def asks(item: Any, call: Any) -> Any:
+        return await call.model("stuck", item.input, timeout_s=0.05)
+
+    experiment = Experiment(name="f", dataset="demo", sample_size=1, conditions=[asks], max_retries=0)
+    folder = api.run(experiment, runtime="in-process").results_dir
+    lines = [json.loads(line) for line in (folder / "run.log").read_text().splitlines()]
+    (request,) = [line for line in lines if line["event"] == "http_request"]
+    assert (request["model"], request["outcome"], request["status"]) == ("stuck", "timeout", None)
+    assert request["url"].startswith("http://127.0.0.1:")
+
+
 def test_a_profile_turns_debug_logging_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "exp.toml", "--in-process", "--profile", "dev", "--json"]) == 0
     folder = Path(json.loads(capsys.readouterr().out)["results_dir"])

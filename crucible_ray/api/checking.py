@@ -115,7 +115,10 @@ def _item(condition: ConditionPlan, item: Item) -> ShownItem:
         item=item.id,
         calls=tuple(_call(call, renderer.render(item)) for call, renderer in asked),
         expected=answer_key(condition.parse, item),
-        readings=tuple(_reading(condition, parse, item) for parse in dict.fromkeys(condition.parses)),
+        readings=tuple(
+            _reading(condition, parse, item)
+            for parse in dict.fromkeys(condition.parses or (condition.parse,))
+        ),
     )
 
 

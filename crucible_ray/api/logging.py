@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -15,10 +16,10 @@ from msgspec import to_builtins
 
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import StorageFailed
-from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.plan import CallPlan, Plan
 from crucible_ray.journal.rows import rows_to_records
 from crucible_ray.models.endpoint import Endpoint
-from crucible_ray.records import Item, Row
+from crucible_ray.records import Item, ModelRef, Row
 from crucible_ray.settings import LOG_FIELDS, LoggingSettings
 
 if TYPE_CHECKING:
@@ -98,19 +99,23 @@ class RunLog:
 
         return replace(options, on_note=on_note, on_progress=on_progress)
 
-    def rows(self, plan: Plan, items: tuple[Item, ...]) -> Callable[[pa.Table], None] | None:
+    def rows(
+        self, plan: Plan, items: tuple[Item, ...], find: Callable[[str], ModelRef] | None = None
+    ) -> Callable[[pa.Table], None] | None:
         """What writes down the trials and requests of rows that arrive; None where nobody asked for either.
 
-        plan: with the addresses that are really called.
+        plan: with the addresses that are really called. find: the models that functions name as they run.
         """
         settings = self._settings
         if settings.level != "debug" and not settings.http_requests:
             return None
-        urls = {
-            call.model.name: _public_url(Endpoint(call, None).url)
-            for condition in plan.conditions
-            for call in condition.calls
-        }
+        calls = [call for condition in plan.conditions for call in condition.calls]
+        planned = {call.model.name: call.model for call in calls}
+
+        @cache
+        def url_of(name: str) -> str | None:
+            ref = planned.get(name) or (find(name) if find is not None else None)
+            return None if ref is None else _public_url(ref)
 
         def write(table: pa.Table) -> None:
             for row in rows_to_records(table):
@@ -118,7 +123,7 @@ class RunLog:
                 item = items[row.trial // (len(plan.conditions) * plan.repeats)].id
                 place = self._log.bind(condition=condition, query_id=item)
                 if settings.http_requests:
-                    _write_requests(place, row, urls)
+                    _write_requests(place, row, url_of)
                 place.debug(
                     "trial",
                     trial=row.trial,
@@ -147,13 +152,15 @@ class RunLog:
         return facts
 
 
-def _write_requests(log: Any, row: Row, urls: dict[str, str]) -> None:
+def _write_requests(log: Any, row: Row, url_of: Callable[[str], str | None]) -> None:
     for call in row.calls:
+        if not call.sent:
+            continue
         log.info(
             "http_request",
             model=call.model,
             method="POST",
-            url=urls.get(call.model),
+            url=url_of(call.model),
             status=call.status,
             outcome=call.outcome,
             duration_ms=(call.ended_us - call.started_us) / 1000,
@@ -162,9 +169,10 @@ def _write_requests(log: Any, row: Row, urls: dict[str, str]) -> None:
         )
 
 
-def _public_url(url: str) -> str:
-    """Without what may hold a secret: user, query, fragment."""
-    parts = urlsplit(url)
+def _public_url(model: ModelRef) -> str:
+    """Where a model is asked, without what may hold a secret: user, query, fragment."""
+    call = CallPlan(model=model, timeout_s=1.0, attempt_timeout_s=1.0)
+    parts = urlsplit(Endpoint(call, None).url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 

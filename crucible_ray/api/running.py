@@ -282,6 +282,7 @@ async def _drive(
         nodes = await fleet.ready()
         clients = session.clients = options.clients or prepared.settings.run.clients or nodes
         windows = _fitted(prepared, options, clients, watch)
+        directory = replace(prepared.directory(), simulator_url=url)
         setup = Setup(
             plan=live_plan,
             items=prepared.items,
@@ -290,7 +291,7 @@ async def _drive(
             bounds_usd=bounds,
             clients=clients,
             code=prepared.code or None,
-            directory=replace(prepared.directory(), simulator_url=url) if prepared.code else None,
+            directory=directory if prepared.code else None,
         )
         driver = Driver(
             frontier=Frontier(order=order_of(plan), lanes=lanes, done=skipped),
@@ -304,7 +305,7 @@ async def _drive(
             open_ended=[k for k, each in enumerate(plan.conditions) if each.function is not None],
             when_done="complete" if part.whole else "stopped",
             on_event=watch.note,
-            on_rows=warnings.listening(log.rows(live_plan, prepared.items)),
+            on_rows=warnings.listening(log.rows(live_plan, prepared.items, directory.find)),
         )
         watching = asyncio.ensure_future(watch.run(driver))
         try:

@@ -145,6 +145,11 @@ def key_lines(keys: Sequence[KeyFact]) -> list[str]:
 
 def _condition_lines(condition: ConditionPlan) -> list[str]:
     what = "model" if condition.vote is None else f"ensemble, {condition.vote} of at least {condition.quorum}"
+    if (function := condition.function) is not None:
+        most = (
+            "max_calls not declared" if function.max_calls is None else f"at most {function.max_calls} calls"
+        )
+        what = f"function {function.name}, {most}, {function.timeout_s:g} s"
     few = condition.prompt.few_shot
     head = f"  condition {condition.name}: {what}, parse {condition.parse}" + _few_text(few)
     return [head, *(f"    {_call_text(call)}{_own_text(call)}" for call in condition.calls)]
@@ -177,6 +182,8 @@ def _shown_lines(shown: Sequence[ShownItem]) -> list[str]:
     for each in shown:
         lines += ["", f"{each.condition}, item {each.item}, expected {each.expected!r}"]
         lines += [line for call in each.calls for line in _request_lines(call)]
+        if not each.calls:
+            lines.append("  its function decides what is sent: run it with --simulate --in-process --limit 1")
         for reading in each.readings:
             lines += _reading_lines(reading, alone=len(each.readings) == 1)
     return lines

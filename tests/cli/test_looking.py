@@ -175,3 +175,18 @@ def test_simulate_refuses_unknown_words_in_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "no fault is called '501'" in done.stderr
+
+
+def test_check_says_of_a_function_what_it_is_and_how_its_answer_is_read(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "from crucible_ray import Experiment\n"
+        "async def twice(item, call):\n    return await call.model('gpt4o', item.input)\n"
+        "experiment = Experiment(name='own', dataset='demo', sample_size=1, conditions=[twice])\n"
+    )
+    assert main(["check", "own.py", "--show", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "condition twice: function twice, max_calls not declared, 60 s, parse choice" in out
+    assert "its function decides what is sent" in out
+    assert "would be read as " in out
