@@ -101,15 +101,18 @@ class Silences:
 
     def add(self, rows: pa.Table | pa.RecordBatch) -> None:
         """Take rows with `trial`, `error` and, where there are any, `calls`."""
-        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-        conditions = table["trial"].to_numpy() % len(self._names)
-        error = table["error"].combine_chunks()
+        for batch in rows.to_batches() if isinstance(rows, pa.Table) else (rows,):
+            self._add(batch)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        conditions = batch["trial"].to_numpy() % len(self._names)
+        error = batch["error"]
         unread = pc.fill_null(pc.equal(error, "parse_failed"), False).to_numpy(zero_copy_only=False)
         answered = unread | pc.is_null(error).to_numpy(zero_copy_only=False)
         self._answered += np.bincount(conditions[answered], minlength=len(self._names))
         self._unread += np.bincount(conditions[unread], minlength=len(self._names))
-        if "calls" in table.column_names:
-            self._add_calls(conditions, table["calls"].combine_chunks())
+        if "calls" in batch.schema.names:
+            self._add_calls(conditions, batch["calls"])
 
     def _add_calls(self, conditions: Ints, calls: pa.ListArray) -> None:
         owners = pc.list_parent_indices(calls).to_numpy(zero_copy_only=False)

@@ -39,7 +39,7 @@ class Tally:
         self.rows += table.num_rows
         recorded = int(pc.sum(pc.list_value_length(table["calls"])).as_py() or 0)
         self.calls += recorded - int(pc.sum(table["unsent"]).as_py() or 0)
-        self.call_s += _seconds_of(table["calls"].combine_chunks().flatten())
+        self.call_s += sum(_seconds_of(chunk.flatten()) for chunk in table["calls"].chunks)
         if table["error"].null_count < table.num_rows:
             for entry in pc.value_counts(table["error"].drop_null()).to_pylist():
                 self.errors[entry["values"]] += entry["counts"]
