@@ -23,7 +23,7 @@ from crucible_ray.api.observing import Standing, is_priced
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress
 from crucible_ray.api.own import Own, Recorded, experiment_folder, reload_own, without_own
-from crucible_ray.api.places import journal_store, read_config, run_of
+from crucible_ray.api.places import journal_store, read_config, revisions, run_of
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again, simulator_config
 from crucible_ray.api.progress import showing
 from crucible_ray.api.reloading import reload_code
@@ -237,17 +237,22 @@ def _version(
     return prepare(experiment, simulate=simulated)
 
 
-def load(where: str | Path) -> RunResult:
+def load(where: str | Path, *, revision: int | None = None) -> RunResult:
     """What a results folder holds, by its path or its id, whether its run has ended or not.
 
-    Raises UsageError, JournalError.
+    revision: one of a rescore, by its number; None: the run's own numbers. Raises UsageError, JournalError.
     """
-    return wait(aload(where))
+    return wait(aload(where, revision=revision))
 
 
-async def aload(where: str | Path) -> RunResult:
+async def aload(where: str | Path, *, revision: int | None = None) -> RunResult:
     """See `load`."""
     folder = find_results(where)
+    if revision is not None:
+        there = dict(revisions(folder))
+        if revision not in there:
+            raise UsageError(f"{folder} has no revision {revision}; there are: {sorted(there) or 'none'}.")
+        folder = there[revision]
     plan, items = read_config(folder)
     if run_of(folder) is not None:
         return await read_revised(plan, folder, _store(plan, folder))

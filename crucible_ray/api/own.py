@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import SpecError, UsageError
 from crucible_ray.experiment.loading import load_experiment
-from crucible_ray.experiment.own import OwnMetric, source_of
+from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.sources import source_hash
 from crucible_ray.experiment.spec import Experiment
 from crucible_ray.metrics.own import OwnScores, theirs
 from crucible_ray.records import Item
@@ -98,7 +99,7 @@ def reload_own(plan: Plan, results: Path) -> tuple[Plan, Own]:
     listed = {each.name: each.plan() for each in experiment.metrics if isinstance(each, OwnMetric)}
     now = replace(plan, own_metrics=tuple(listed[each.name] for each in plan.own_metrics))
     if plan.analysis.custom is not None and experiment.analysis is not None and own.analysis is not None:
-        now = replace(now, analysis=replace(plan.analysis, custom=source_of(own.analysis)))
+        now = replace(now, analysis=replace(plan.analysis, custom=source_hash(own.analysis)))
     return now, own
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crucible_ray.reduction.analysis import Comparison
     from crucible_ray.reduction.gates import GateResult
     from crucible_ray.reports import RunFacts
+    from crucible_ray.reports.plot import Plot
 
 _BATCH = 1024
 
@@ -175,6 +176,12 @@ class RunResult:
                 raise UsageError(f"no condition is called {name!r}: {near}")
         table = stored_table(self.plan, self.table("results.parquet"))
         return compare_two(self.plan, table, metric, a, b)
+
+    def plot(self, metric: str = "accuracy") -> Plot:
+        """A figure of one metric, a dot and an interval for each condition; a notebook draws it. Raises UsageError."""
+        from crucible_ray.reports.plot import plot
+
+        return plot(self.analysis, metric)
 
     def write_junit(self, path: str | Path) -> None:
         """JUnit XML: a test case for each gate, hypothesis and condition. Raises StorageFailed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, Final, Literal, get_args
 
 from crucible_ray.errors import SpecError
@@ -50,12 +49,14 @@ class OwnMetric:
 
     def plan(self) -> OwnMetricPlan:
         """What is recorded of it."""
+        from crucible_ray.experiment.sources import source_hash  # it knows `spec`, which knows this module
+
         return OwnMetricPlan(
             name=self.name,
             kind=self.kind,
             better=self.better,
             missing=self.missing,
-            source=source_of(self.function),
+            source=source_hash(self.function),
         )
 
 
@@ -78,18 +79,6 @@ def metric(
     if callable(kind):  # `@metric` without brackets
         raise SpecError(("@metric: write @metric() or @metric(kind=...).",))
     return make
-
-
-def source_of(function: Callable[..., Any]) -> str:
-    """SHA-256 of a function's source; of its code where there is no source to be found."""
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        text = (
-            repr((code.co_code, code.co_consts, code.co_names)) if code is not None else repr(type(function))
-        )
-    return sha256(text.encode()).hexdigest()
 
 
 def _problems(function: object, name: str, kind: str, better: str, missing: str) -> list[str]:

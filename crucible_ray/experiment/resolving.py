@@ -13,7 +13,7 @@ from crucible_ray.errors import SpecError
 from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.hypothesis import plan_hypothesis
 from crucible_ray.experiment.identity import dataset_checksum, identify
-from crucible_ray.experiment.own import OwnMetric, source_of
+from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.experiment.plan import (
     AnalysisPlan,
     BudgetPlan,
@@ -357,7 +357,7 @@ def _analysis(experiment: Experiment, settings: Settings) -> AnalysisPlan:
         confidence=_or(analysis.confidence, stats.confidence_level),
         correction=_or(analysis.correction, stats.multiple_testing_correction),
         baseline=analysis.baseline,
-        custom=None if analysis.custom is None else source_of(analysis.custom),
+        custom=None if analysis.custom is None else source_hash(analysis.custom),
     )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
 from crucible_ray.errors import SpecError
+from crucible_ray.experiment.modules import own_frames
 from crucible_ray.experiment.plan import OwnMetricPlan, Plan
 from crucible_ray.records import Item, Usage
 
@@ -20,12 +19,6 @@ COLUMNS: Final = (
     "finish_reason", "consensus", "calls",
 )  # fmt: skip
 """Of a kept row: what a metric may look at."""
-
-_NOT_THEIRS: Final = (
-    str(Path(__file__).resolve().parents[1]),
-    "<frozen ",
-    *(sysconfig.get_path(each) for each in ("stdlib", "purelib", "platlib")),
-)
 
 
 class AcceptedReply(Struct, frozen=True, kw_only=True):
@@ -115,9 +108,7 @@ class OwnScores:
 
 def theirs(error: BaseException) -> str:
     """An error as its author should see it: the frames of their files, not of ours or a library's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not each.filename.startswith(_NOT_THEIRS)]
-    return f"{''.join(traceback.format_list(own))}{type(error).__name__}: {error}"
+    return f"{''.join(traceback.format_list(own_frames(error)))}{type(error).__name__}: {error}"
 
 
 def _wrong(kind: str, value: Any) -> str | None:

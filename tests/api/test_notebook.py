@@ -56,6 +56,14 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
         "           max_concurrent_queries=2, progress=interrupt, progress_every_s=0.05)\n"
         "print(part.status, 0 < part.completed < 80, load(part.results_dir).status)",
         "print('the kernel lives')",
+        "import sys\n"
+        "seen = []\n"
+        "sys.breakpointhook = lambda: seen.append(1)\n"
+        "async def mine(item, call):\n"
+        "    breakpoint()\n"
+        "    return await call.model('openai_gpt4o', item.input, max_tokens=9)\n"
+        "own = Experiment(name='Own', dataset='demo', sample_size=4, conditions=[mine])\n"
+        "print(run(own, simulate=True, runtime='in-process', progress=False).completed, len(seen))",
     )
 
 
@@ -78,6 +86,10 @@ def test_an_asynchronous_cell_comes_to_the_same_rows(cells: list[Any]) -> None:
 def test_an_interrupted_cell_gets_what_ran_and_the_kernel_lives(cells: list[Any]) -> None:
     assert printed(cells[3]) == "interrupted True interrupted\n"
     assert printed(cells[4]) == "the kernel lives\n"
+
+
+def test_a_breakpoint_in_a_condition_is_reached_in_the_kernel_itself(cells: list[Any]) -> None:
+    assert printed(cells[5]) == "4 4\n"
 
 
 @pytest.mark.ray

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
@@ -242,3 +243,26 @@ def test_a_run_that_breaks_brings_the_result_of_what_is_recorded(
         run(tmp_path, replace(EXPERIMENT, name="Broken"), progress=False)
     assert broken.value.result.summary["status"] == "broken"
     assert broken.value.result.pending == 120
+
+
+def test_a_plot_is_a_drawing_of_each_condition_that_stands_alone(result: RunResult, tmp_path: Path) -> None:
+    figure = result.plot("accuracy")
+    svg = ElementTree.fromstring(figure._repr_svg_())
+    space = "{http://www.w3.org/2000/svg}"
+    assert len(svg.findall(f"{space}circle")) == 3
+    labels = [text.text for text in svg.findall(f"{space}text")]
+    assert {"mini", "full", "old", f"{100 * (result['mini'].accuracy.value or 0):.1f} %"} <= set(labels)
+    figure.save(tmp_path / "figure.svg")
+    assert (tmp_path / "figure.svg").read_text() == figure.svg
+    with pytest.raises(UsageError, match="did you mean 'accuracy'"):
+        result.plot("acuracy")
+
+
+def test_a_revision_loads_by_its_number(result: RunResult) -> None:
+    revised = api.rescore(result.results_dir, parse="first_letter")
+    loaded = api.load(result.results_dir, revision=1)
+    assert loaded.results_dir == revised.results_dir
+    assert loaded.plan.conditions[0].parse == "first_letter"
+    assert api.load(result.results_dir).plan.conditions[0].parse != "first_letter"
+    with pytest.raises(UsageError, match=r"no revision 7; there are: \[1\]"):
+        api.load(result.results_dir, revision=7)

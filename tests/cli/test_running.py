@@ -284,6 +284,27 @@ def test_a_run_is_held_against_an_earlier_one(here: Path, capsys: Capture) -> No
     assert "40 items in both" in quick["detail"]
 
 
+def test_breakpoint_in_a_function_condition_has_the_terminal_to_itself(here: Path) -> None:
+    (here / "own.py").write_text(
+        "from crucible_ray import Experiment\n"
+        "async def ask(item, call):\n"
+        "    if item.id == '1':\n"
+        "        breakpoint()\n"
+        "    return await call.model('quick', item.input, max_tokens=9)\n"
+        "items = [{'id': str(n), 'input': f'{n} + {n}?', 'expected': str(2 * n)} for n in range(3)]\n"
+        "experiment = Experiment(name='Own', dataset=items, conditions=[ask], parse='number')\n"
+    )
+    with console("run", "own.py", "--simulate", "--in-process", cwd=here) as terminal:
+        terminal.expect(r"\(Pdb\) ")
+        terminal.type("p item.id\n")
+        terminal.expect(r"'1'\r\n")
+        asked = terminal.seen.partition("(Pdb) ")[2]
+        assert "starting" not in asked, "nothing is drawn over it"
+        terminal.type("c\n")
+        assert terminal.wait() == 0
+        assert "Trials 3/3" in terminal.seen
+
+
 def test_a_dataset_and_models_are_enough(here: Path, capsys: Capture) -> None:
     (here / "items.csv").write_text(
         "id,input,expected\n" + "".join(f"{n},{n} + {n}?,{2 * n}\n" for n in range(6))
