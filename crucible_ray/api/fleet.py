@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.models.engine import Engine
 from crucible_ray.ports import Limiter, Spawner
+from crucible_ray.runtime.calling import DEBUGGING
 from crucible_ray.runtime.client import ClientCore, Setup
 from crucible_ray.runtime.limiter import LimiterService
 from crucible_ray.runtime.live import live_client, raise_file_limit
@@ -56,13 +58,21 @@ class LocalFleet:
         self._folder = folder
         self._states: FileStates | None = None
         self._spawner: LocalSpawner | None = None
+        self._breakpointhook: Callable[..., object] | None = None
         self._engines: list[Engine] = []
 
     async def ready(self) -> int:
         """See Fleet."""
         raise_file_limit()
         self._states = FileStates(self._folder)
+        self._breakpointhook, sys.breakpointhook = sys.breakpointhook, self._stopped
         return 1
+
+    def _stopped(self, *arguments: object, **options: object) -> object:
+        """Somebody looks at a function with a debugger: its time no longer counts."""
+        DEBUGGING.set()
+        assert self._breakpointhook is not None
+        return self._breakpointhook(*arguments, **options)
 
     def spawner(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
         """See Fleet."""
@@ -89,6 +99,9 @@ class LocalFleet:
 
     async def close(self) -> None:
         """See Fleet."""
+        if self._breakpointhook is not None:
+            sys.breakpointhook, self._breakpointhook = self._breakpointhook, None
+        DEBUGGING.clear()
         if self._spawner is not None:
             await self._spawner.close()
         for engine in self._engines:

@@ -316,8 +316,12 @@ class Driver:
         told_s = asked_s = self._loop.time()
         async with _cancelled_at_exit(beats):
             while True:
+                slept_s = self._loop.time()
                 await asyncio.sleep(min(ALIVE_S, BEAT_S))
                 now = self._loop.time()
+                if now > slept_s + SILENCE_S:
+                    # Whoever did not listen heard nobody: a debugger, or a laptop's lid, stopped this very loop.
+                    self._heard_s = [now] * len(self._heard_s)
                 if now >= told_s + ALIVE_S:
                     await self._journal.keep_alive()
                     told_s = now

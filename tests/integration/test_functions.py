@@ -258,6 +258,25 @@ def test_a_function_that_hangs_is_cut_at_its_timeout(tmp_path: Path) -> None:
     assert {row["error"] for row in rows_of(result.results_dir)} == {"timeout"}
 
 
+def test_a_debugger_stops_the_time_of_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+
+    def look() -> None:
+        looked_at.append("here")
+        threading.Event().wait(0.2)
+
+    monkeypatch.setattr(sys, "breakpointhook", look)
+
+    async def stops(item: Any, call: Any) -> Any:
+        breakpoint()
+        return "A"
+
+    result = run_here(tmp_path, "http://127.0.0.1:9", stops, timeout_s=0.1)
+    assert len(looked_at) == 4
+    assert {row["error"] for row in rows_of(result.results_dir)} == {""}
+    assert sys.breakpointhook is look
+
+
 def test_a_call_has_no_more_time_than_its_function_has_left(tmp_path: Path, simulate: Simulate) -> None:
     slow = simulate(models=[each.__class__(name=each.name, latency_s=30.0) for each in AT_ONCE])
 
@@ -361,6 +380,15 @@ def test_toml_names_functions_of_files_beside_it(tmp_path: Path) -> None:
 def test_functions_reach_ray_workers_by_value(tmp_path: Path, ray_session: Any) -> None:
     result = run_file(write(tmp_path), runtime="ray", ray=ray_session, clients=2)
     assert (result.status, result.completed, result.failed) == ("complete", 36, 0)
+    assert api.reproduce(result.results_dir).same
+
+
+def test_functions_survive_the_death_of_a_client(tmp_path: Path, ray_session: Any) -> None:
+    result = run_file(write(tmp_path), runtime="ray", ray=ray_session, clients=2, kill_client_at=0.2)
+    assert (result.status, result.completed, result.failed) == ("complete", 36, 0)
+    assert (
+        len({row["trial"] for row in rows_of(result.results_dir)}) == len(rows_of(result.results_dir)) == 36
+    )
     assert api.reproduce(result.results_dir).same
 
 
