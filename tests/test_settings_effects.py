@@ -347,6 +347,17 @@ def test_the_log_is_json_or_one_printable_line_for_people(tmp_path: Path) -> Non
     assert line.isprintable()
 
 
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_no_key_is_in_the_log_whatever_its_format(tmp_path: Path, format: str) -> None:
+    key = 'sk-can"ary'
+    settings = LoggingSettings(format=format)  # type: ignore[arg-type]
+    with RunLog(tmp_path, settings=settings, experiment_id="exp_1", secrets=[key]) as log:
+        log.info("told", text=f"refused: {key}, key={key}")
+    text = (tmp_path / "run.log").read_text()
+    assert "ary" not in text
+    assert text.count("[key]") == 2
+
+
 @shows("logging.truncate")
 def test_long_values_are_cut(tmp_path: Path) -> None:
     (line,) = logged(tmp_path, truncate=20)

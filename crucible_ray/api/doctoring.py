@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-import platformdirs
 from msgspec import Struct
 
 from crucible_ray.api.fleet import state_dir
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY
+from crucible_ray.datasets.registry import default_cache
 from crucible_ray.errors import SettingsError
 from crucible_ray.models.catalogue import SERVERS
 from crucible_ray.runtime.live import SPARE_FILES
@@ -59,7 +59,7 @@ def examine(
         yield _writable(
             "checkpoint folder", folder / settings.run.checkpoint_dir, "Choose another by CHECKPOINT_DIR."
         )
-    cache = settings.datasets.cache_dir or platformdirs.user_cache_path("crucible-ray") / "datasets"
+    cache = settings.datasets.cache_dir or default_cache()
     yield _writable("dataset cache", Path(cache).expanduser(), "Choose another by [datasets] cache_dir.")
     yield _writable("state folder", state_dir(settings.env), "Choose another by CRUCIBLE_STATE_DIR.")
     yield _files(settings)
