@@ -6,7 +6,7 @@ from crucible_ray.reduction.analysis import Analysis, Value
 from crucible_ray.reports import words
 from crucible_ray.reports.page import Block, Bullets, Section, Text, quoted, table
 
-_METRIC = {"accuracy": "accuracy", "latency_ms": "latency", "cost_usd": "cost_per_query"}
+_METRIC = {"accuracy": "accuracy", "latency_ms": "latency_mean", "cost_usd": "cost_per_query"}
 
 
 def spread(analysis: Analysis) -> list[Section]:
@@ -78,7 +78,7 @@ def consensus(analysis: Analysis) -> list[Section]:
     for name, condition in analysis.conditions.items():
         total = sum(level.n for level in condition.levels)
         for level in condition.levels:
-            agreed = "unanimous" if level.consensus == 1 else words.value("consensus", level.consensus)
+            agreed = "unanimous" if level.consensus == 1 else f"{100 * level.consensus:.0f} % of votes"
             share = words.value("accuracy", level.n / total)
             rows.append((name, agreed, f"{level.n:,}", share, words.value("accuracy", level.accuracy)))
         top, rest = condition.levels[:1], condition.levels[1:]

@@ -72,7 +72,7 @@ def _of_trials(analysis: Analysis, questions: Questions) -> list[Chart]:
     charts = []
     if boxes:
         caption = "latency by condition: median, middle half, and from the 5th to the 95th percentile"
-        charts.append(Chart(caption, box_chart(boxes[:_MOST], partial(words.value, "latency"))))
+        charts.append(Chart(caption, box_chart(boxes[:_MOST], partial(words.value, "latency_mean"))))
     series = [
         (name, values)
         for name, values in zip(names, questions.over_time, strict=True)

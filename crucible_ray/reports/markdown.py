@@ -13,7 +13,7 @@ from crucible_ray.reports.page import Code, Page, Quoted, Strong
 from crucible_ray.reports.visible import visible
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~#]|(?<!\w)_|_(?!\w))")
-_LIST = re.compile(r"(\d{1,9})([.)] )|([-+] |=)")
+_LIST = re.compile(r"(\d{1,9})([.)] )|([-+] |[=>])")
 """What makes a list or a heading of a paragraph, at its beginning."""
 
 
@@ -25,7 +25,7 @@ def write_markdown(page: Page) -> str:
 
 def escape(text: str) -> str:
     """Text that means itself in Markdown and HTML, on one line, without control characters and links."""
-    flat = visible(text, spaces=True).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = visible(text, spaces=True).replace("&", "&amp;").replace("<", "&lt;")
     flat = _SPECIAL.sub(r"\\\1", flat).replace("://", "&#58;//").replace("www.", "www&#46;")
     start = _LIST.match(flat)
     if start is None:

@@ -268,6 +268,8 @@ def _cost(source: Source) -> list[Section]:
         told += (
             f" of {words.dollars(facts.estimated_usd)} estimated" if facts.estimated_usd is not None else ""
         )
+        if facts.spent_usd and facts.unrecorded_usd > 0.01 * facts.spent_usd:
+            told += f"; {words.dollars(facts.unrecorded_usd)} of it was held by what was killed, and perhaps not spent"
         blocks.append(Text(f"{told}."))
     return [Section("Cost", (*blocks, *drawn.cost(source.analysis))), *detail.cost_benefit(source.analysis)]
 

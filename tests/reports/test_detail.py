@@ -32,6 +32,7 @@ def written(analysis: Analysis) -> str:
 def test_descriptive_tables_have_n_mean_deviation_extremes_and_percentiles() -> None:
     text = written(analysed())
     assert "| single | 100 | 64.0 % | 48.2 % | 64 | 36 |" in text
+    assert "| single | latency_ms | 100 | 1,000 ms | 0 ms | 1,000 ms |" in text
     assert "| condition | of | N | mean | SD | min | P50 | P95 | P99 | max |" in text
 
 

@@ -95,6 +95,8 @@ def test_a_long_text_is_cut_and_says_how_long_it_is() -> None:
     [
         ("1. first", "1\\. first"),
         ("- item", "\\- item"),
+        ("> quote", "\\> quote"),
+        ("a > b < c", "a > b &lt; c"),
         ("a - b = c", "a - b = c"),
         ("https://x.example www.x.example", "https&#58;//x.example www&#46;x.example"),
         ("snake_case and _emphasis_", "snake_case and \\_emphasis\\_"),

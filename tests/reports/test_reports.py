@@ -102,7 +102,7 @@ def test_names_and_errors_cannot_break_the_page() -> None:
     report = _markdown(asked, analysis, _facts(model_versions={"m1": hostile}))
     assert "<script>`" not in report.replace("`` <script>", "")
     assert "\n# big" not in report
-    assert escape(hostile) == r"&lt;script&gt;\|\`x\` \# big\*"
+    assert escape(hostile) == r"&lt;script>\|\`x\` \# big\*"
     assert code("a`b") == "``a`b``"
 
 
