@@ -412,6 +412,7 @@ async def _run(prepared: Prepared, options: Options, folder: Path, store: Blocki
                     prepared.items,
                     folder,
                     store,
+                    own=prepared.own,
                     status="broken",
                     duration_s=time.monotonic() - began_s,
                 )

@@ -11,7 +11,7 @@ import msgspec
 
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.observing import is_priced, observe
-from crucible_ray.api.own import reload_own
+from crucible_ray.api.own import Own, reload_own
 from crucible_ray.api.result import RunResult
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.plan import Plan
@@ -29,13 +29,15 @@ async def read_result(
     folder: Path,
     log: BlockingLog,
     *,
+    own: Own | None = None,
     status: str | None = None,
     calls_made: int = 0,
     duration_s: float | None = None,
 ) -> RunResult:
     """What a folder's record holds; figures and rows are its own files', or made anew where those are behind.
 
-    status: None: as the record shows it. Raises UsageError, JournalError, StorageFailed.
+    own: the author's own functions; None: as the experiment's file has them. status: None: as the record shows it.
+    Raises UsageError, JournalError, StorageFailed; SpecError where one of those functions fails.
     """
     state = await read_state(log, conditions=len(plan.conditions))
     standing = await observe(plan, folder, log)
@@ -46,8 +48,12 @@ async def read_result(
     analysis, tables = _stored_analysis(plan, folder, state), None
     if analysis is None:
         tables = Path(tempfile.mkdtemp(prefix="crucible-"))
-        _, own = reload_own(plan, folder)
-        analysis = write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own)
+        try:
+            own = own if own is not None else reload_own(plan, folder)[1]
+            analysis = write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own)
+        except BaseException:
+            shutil.rmtree(tables, ignore_errors=True)
+            raise
     result = RunResult(
         experiment_id=plan.experiment_id,
         results_dir=folder,

@@ -58,7 +58,9 @@ def reproduce(
     terminal.show(
         *(f"  {name}: {'identical' if same else 'DIFFERENT'}" for name, same in found.identical.items())
     )
-    terminal.facts({"same": found.same, "trials": found.trials, "identical": found.identical})
+    terminal.facts(
+        {"same": found.same, "trials": found.trials, "identical": found.identical, "notes": found.notes}
+    )
     if found.same:
         return 0
     differing = ", ".join(name for name, same in found.identical.items() if not same)

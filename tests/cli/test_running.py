@@ -196,7 +196,12 @@ def test_reproduce_says_same_and_names_the_file_that_differs(here: Path, capsys:
     facts = _facts(capsys, 0, "run", "exp.py", "--in-process")
     for clients in ("1", "4"):
         same = _facts(capsys, 0, "reproduce", facts["results_dir"], "--clients", clients)
-        assert same == {"same": True, "trials": 40, "identical": {"results.csv": True, "analysis.json": True}}
+        assert same == {
+            "same": True,
+            "trials": 40,
+            "identical": {"results.csv": True, "analysis.json": True},
+            "notes": [],
+        }
     csv = Path(facts["results_dir"]) / "results.csv"
     csv.write_text(csv.read_text().replace(",A,", ",B,", 1))
     assert main(["reproduce", facts["results_dir"]]) == 1
