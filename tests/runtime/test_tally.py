@@ -35,4 +35,5 @@ def test_the_time_of_calls_is_summed_over_rows() -> None:
     rows = [row(k, calls=[call] * (k + 1), unsent=0) for k in range(4)]
     tally = Tally()
     tally.add(pa.Table.from_batches(batches(rows, 3)))
-    assert (tally.rows, tally.calls, tally.call_s) == (4, 10, pytest.approx(5.0))
+    assert (tally.rows, tally.calls) == (4, 10)
+    assert tally.call_s == pytest.approx(5.0)
