@@ -47,7 +47,11 @@ def dollars(amount: float | None) -> str:
 
 def _cost(plan: Plan, found: Estimate) -> str:
     if found.total_cost is None:
-        if functions := [each.name for each in plan.conditions if each.function is not None]:
+        if functions := [
+            each.name
+            for each in plan.conditions
+            if each.function is not None and found.per_condition[each.name] is None
+        ]:
             return f"unknown: what {', '.join(functions)} will call is not known beforehand"
         return "unknown: not every model has a price"
     upper = "unbounded" if found.total_cost_upper is None else f"at most {dollars(found.total_cost_upper)}"

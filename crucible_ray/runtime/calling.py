@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from crucible_ray.ensemble import Ballot, majority, normalizer
 from crucible_ray.errors import CallFailed, SpecError
-from crucible_ray.experiment.defaults import PARSE_KINDS, VOTE_KINDS
+from crucible_ray.experiment.defaults import VOTE_KINDS
 from crucible_ray.experiment.plan import ConditionPlan
 from crucible_ray.experiment.spec import Model
 from crucible_ray.prompts import parser
@@ -215,14 +215,13 @@ class Calling:
         **options: Any,
     ) -> EnsembleResult:
         """See CallHandle."""
-        problems = _vote_problems(members, vote, parse, quorum)
+        problems = _vote_problems(members, vote, quorum)
         if problems:
             raise SpecError(tuple(problems))
-        one = Prompt(messages_of(prompt, system))
+        one, read = Prompt(messages_of(prompt, system)), parser(parse or self._plan.parse)
         results = await asyncio.gather(
             *(self._ask_in_turn(each, timeout_s, options, one) for each in members)
         )
-        read = parser(parse or self._plan.parse)
         ballots = [
             Ballot(
                 answer=None if each.reply is None else read(each.reply.text, self._item),
@@ -415,7 +414,7 @@ def reply_of(result: CallResult) -> Reply:
     )
 
 
-def _vote_problems(members: object, vote: str, parse: str | None, quorum: int | None) -> list[str]:
+def _vote_problems(members: object, vote: str, quorum: int | None) -> list[str]:
     problems = []
     if isinstance(members, str) or not isinstance(members, Sequence) or not members:
         return ["call.ensemble: give a list of at least one model."]
@@ -423,8 +422,6 @@ def _vote_problems(members: object, vote: str, parse: str | None, quorum: int | 
         problems.append(
             f"call.ensemble: vote = {vote!r} is not supported by this version; known: {', '.join(VOTE_KINDS)}."
         )
-    if parse is not None and parse not in PARSE_KINDS:
-        problems.append(f"call.ensemble: parse = {parse!r} does not exist; known: {', '.join(PARSE_KINDS)}.")
     if quorum is not None and not 1 <= quorum <= len(members):
         problems.append(f"call.ensemble: quorum = {quorum}: there are {len(members)} members.")
     return problems
