@@ -31,6 +31,7 @@ from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.own import experiment_folder
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared, unpriced
 from crucible_ray.api.reusing import AUTO, reuse_replies, sources
+from crucible_ray.api.sharing import shared_before
 from crucible_ray.api.simulating import served
 from crucible_ray.api.waiting import WAITING
 from crucible_ray.api.warning import Warnings
@@ -47,8 +48,8 @@ from crucible_ray.runtime.client import Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.known import Known
-from crucible_ray.runtime.lanes import lanes_of
 from crucible_ray.runtime.live import fitted, raise_file_limit
+from crucible_ray.runtime.sharing import run_lanes
 
 _UNPLANNED_USD = 1.0
 """What functions are taken to cost where nobody knows: it sizes the steps in which the log is told of money."""
@@ -149,6 +150,10 @@ async def run_session(
                     prepared, log.listening(options), folder, journal, state, part, scratch, session
                 )
                 state = await read_state(store, conditions=len(prepared.plan.conditions))
+            if prepared.plan.share_replies and 0 < state.kept.count < prepared.plan.trials:
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH)))
+                before = await asyncio.to_thread(shared_before, prepared.plan, store, state, scratch)
+                known = before if known is None else known + before
             if part.without(state.kept).count < prepared.plan.trials:
                 await _drive(
                     prepared, options, fleet, folder, journal, state, keys, bounds, session, log, known, part
@@ -271,7 +276,7 @@ async def _drive(
 ) -> None:
     plan = prepared.plan
     options = log.listening(options)
-    lanes = lanes_of(plan.conditions)
+    lanes = run_lanes(plan)
     async with served(plan, folder / "dataset.jsonl") as (live_plan, url):
         seed = uuid.uuid4().int & 0xFFFF_FFFF  # of back-off jitter alone: no result depends on it
         warnings = Warnings(plan, prepared.items)
@@ -294,7 +299,7 @@ async def _drive(
             directory=directory if prepared.code else None,
         )
         driver = Driver(
-            frontier=Frontier(order=order_of(plan), lanes=lanes, done=skipped),
+            frontier=Frontier(order=order_of(plan), lanes=lanes, done=skipped, together=plan.share_replies),
             ledger=_ledger(prepared, state, bounds),
             journal=journal,
             spawner=fleet.spawner(setup, keys, seed),
@@ -343,7 +348,7 @@ async def _to_the_end(driver: Driver, watch: _Watch, session: Session) -> str:
 def _fitted(prepared: Prepared, options: Options, clients: int, watch: _Watch) -> tuple[int, ...]:
     """By lane: trials in flight of one client, fewer where this machine allows too few open files."""
     plan = prepared.plan
-    lanes = lanes_of(plan.conditions)
+    lanes = run_lanes(plan)
     wanted = _windows(options, plan, clients, len(lanes))
     if options.address or prepared.settings.run.address:
         return wanted  # other machines have limits of their own, which clients look at when they start

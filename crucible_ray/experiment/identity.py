@@ -43,6 +43,8 @@ def _digest(plan: Plan, items: str) -> str:
             "order": {"randomize": plan.randomize, "seed": plan.seed},
             "conditions": [_condition(each) for each in plan.conditions],
             "simulated": plan.simulated,
+            # What came later counts only where it is used, so that an older experiment keeps its id.
+            **({"share_replies": True} if plan.share_replies else {}),
         }
     )
     return f"exp_{sha256(text).hexdigest()[:12]}"

@@ -206,6 +206,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     checkpoint_every: int = 50
     max_concurrent_queries: int | None = None
     max_failed: float = 0.05
+    share_replies: bool = False
+    """An identical request for the same item and repeat is made once, whichever conditions ask it."""
     budget: BudgetPlan = BudgetPlan()
     analysis: AnalysisPlan = AnalysisPlan()
     source: str | None = None

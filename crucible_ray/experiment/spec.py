@@ -36,7 +36,6 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
             "blind",
             "cache",
             "latency_budget",
-            "share_replies",
             "stop_when",
             "tail_hedging",
         }
@@ -271,6 +270,8 @@ class Experiment:
     """Rows."""
     budget: Budget | None = None
     max_failed: Share = 0.05
+    share_replies: bool = False
+    """An identical request for the same item and repeat is made once, whichever conditions ask it."""
     max_retries: Natural | None = None
     temperature: NotNegative | None = None
     max_tokens: Count | None = None

@@ -71,6 +71,32 @@ def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparis
     return _comparison(plan, table, _Pair(name, index[a], index[b]), alpha, exploratory=True)
 
 
+def _sharing(plan: Plan, pair: _Pair) -> tuple[str, ...]:
+    """Says so where two conditions stand on the same draws of a model."""
+    if not plan.share_replies:
+        return ()
+    a, b = plan.conditions[pair.a], plan.conditions[pair.b]
+    asked = [
+        {
+            (
+                call.model.base_url,
+                call.model.model,
+                call.temperature,
+                call.max_tokens,
+                repr(call.extra),
+                repr(prompt),
+            )
+            for call, prompt in zip(each.calls, each.prompts, strict=True)
+        }
+        for each in (a, b)
+    ]
+    if not asked[0] & asked[1] and a.function is None and b.function is None:
+        return ()
+    return (
+        f"{a.name} and {b.name} share replies: the difference is one between conditions with the same draws",
+    )
+
+
 def _decide(plan: Plan, table: Table, pair: _Pair, alpha: float) -> PairedDecision:
     declared = metric_of(plan, pair.metric)
     if not declared.per_trial:
@@ -121,7 +147,7 @@ def _comparison(plan: Plan, table: Table, pair: _Pair, alpha: float, *, explorat
         items=decision.items,
         differing=decision.differing,
         decidable=decision.decidable,
-        notes=result.notes,
+        notes=(*result.notes, *_sharing(plan, pair)),
         worst=worst,
         best=best,
         missing_p=_missing_p(table, pair),

@@ -36,6 +36,7 @@ from crucible_ray.models.transport import Response, Transport
 from crucible_ray.ports import Limiter
 from crucible_ray.records import Call, Fatal, Item, Limits, Reply, Throttled
 from crucible_ray.runtime.calling import CallOptions, FunctionClock
+from crucible_ray.runtime.sharing import Shares, labelled, shared, take_known
 from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock, recorded_result
 from crucible_ray.settings import is_loopback
 
@@ -205,6 +206,7 @@ class LiveCaller:
             for index, call in enumerate(condition.calls)
             if call.fallback
         }
+        self._shares = Shares(len(plan.conditions)) if plan.share_replies else None
         self.gauges = Gauges()
         self.on_wanting: Callable[[], None] = lambda: None
 
@@ -312,12 +314,60 @@ class LiveCaller:
         kind: type[_Attempt] | None = None,
     ) -> CallResult:
         """One call with its retries; its attempts are added to `calls` as they end."""
-        if clock.known is not None:
+        if clock.known is not None or self._shares is not None:
             line.prepare(prompt)
-            paid = [c for c in clock.known if c.call == index and c.request == line.request]
-            if paid:
-                calls.extend(paid)
+            request = line.request
+            if clock.known is not None and (
+                paid := take_known(clock.known, index, line.plan.model.name, request)
+            ):
+                calls.extend(labelled(paid, index, line.plan.model.name, prompt.key))
                 return recorded_result(calls)
+            if self._shares is not None:
+                return await self._share(line, clock, condition, index, prompt, calls, kind)
+        return await self._make(line, clock, condition, index, prompt, calls, kind)
+
+    async def _share(
+        self,
+        line: Line,
+        clock: TrialClock,
+        condition: int,
+        index: int,
+        prompt: Prompt,
+        calls: list[Call],
+        kind: type[_Attempt] | None,
+    ) -> CallResult:
+        """The call, unless another condition of the block makes it: then what that one comes to."""
+        assert self._shares is not None
+        key = self._shares.key(clock, line.plan, line.request)
+        # Whoever waits for a call that waits for money waits for money too.
+        self._count(clock, waiting=1)
+        try:
+            found = await self._shares.wait(key)
+        finally:
+            self._count(clock, waiting=-1)
+        if found is not None:
+            trial, result = found
+            calls.extend(labelled(shared(result, trial), index, line.plan.model.name, prompt.key))
+            return CallResult(result.reply, None, calls)
+        self._shares.begin(key)
+        made: CallResult | None = None
+        try:
+            made = await self._make(line, clock, condition, index, prompt, calls, kind)
+        finally:
+            self._shares.end(key, clock.trial, made)
+        return made
+
+    async def _make(
+        self,
+        line: Line,
+        clock: TrialClock,
+        condition: int,
+        index: int,
+        prompt: Prompt,
+        calls: list[Call],
+        kind: type[_Attempt] | None,
+    ) -> CallResult:
+        """The call itself, over the network."""
         patience = Patience(self._policy)
         kind = kind or _Attempt
         active_s = 0.0

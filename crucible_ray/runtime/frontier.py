@@ -28,10 +28,11 @@ _SCAN = 4096
 class Frontier:
     """The state of the grid. Pure: told what happened, it says what may be granted."""
 
-    def __init__(self, *, order: Order, lanes: Lanes, done: TrialSet) -> None:
+    def __init__(self, *, order: Order, lanes: Lanes, done: TrialSet, together: bool = False) -> None:
+        """`together`: single trials of one block go to one client, as far as they stand together."""
         self.order, self.lanes, self.done = order, lanes, done
         self.total = order.blocks * order.conditions
-        self._fresh = done.count == 0
+        self._fresh, self._together = done.count == 0, together
         self._lane_of = np.zeros(order.conditions, np.int64)
         for lane, conditions in enumerate(lanes):
             self._lane_of[list(conditions)] = lane
@@ -82,6 +83,7 @@ class Frontier:
         singles = self._singles[lane]
         if singles:
             trials = tuple(singles.popleft() for _ in range(min(most, len(singles))))
+            trials = self._whole_blocks(trials, singles) if self._together else trials
             self._hand_out(client, trials)
             return Grant(lane=lane, trials=trials)
         spans: list[tuple[int, int]] = []
@@ -95,6 +97,15 @@ class Frontier:
         if spans:
             return Grant(lane=lane, spans=tuple(spans))
         return self.take(client, lane, most) if singles else None
+
+    def _whole_blocks(self, trials: tuple[int, ...], left: deque[int]) -> tuple[int, ...]:
+        """`trials` without those of a block of which more are left; these go back, unless nothing else is there."""
+        width = self.order.conditions
+        if not left or left[0] // width != trials[-1] // width:
+            return trials
+        cut = next(k for k, trial in enumerate(trials) if trial // width == trials[-1] // width)
+        left.extendleft(reversed(trials[cut:] if cut else ()))
+        return trials[:cut] if cut else trials
 
     def _advance(
         self, client: int, lane: int, start: int, stop: int, most: int, spans: list[tuple[int, int]]

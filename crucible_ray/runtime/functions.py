@@ -242,6 +242,8 @@ def _text(prediction: object) -> str | None:
 
 def _latency_us(said: Said, calls: list[Call]) -> int | None:
     """Time during which at least one call was on its way; without calls, what the function says."""
+    if any(call.shared_from is not None for call in calls):
+        return None
     if not calls:
         return None if said.latency_ms is None else round(said.latency_ms * 1000.0)
     total, until = 0, 0

@@ -20,33 +20,35 @@ def known_table(trials: list[int], calls: Sequence[Sequence[Call]]) -> pa.Table:
 
 
 class Known:
-    """Recorded calls by trial. The table may lie on disk, memory-mapped: a grant takes only its own rows."""
+    """Recorded calls by trial. The tables may lie on disk, memory-mapped: a grant takes only its own rows."""
 
-    def __init__(self, table: pa.Table) -> None:
-        """`table`: of KNOWN_SCHEMA, ascending by trial, each trial once."""
-        self._table = table
-        self._trials: Ints = table["trial"].to_numpy()
+    def __init__(self, *tables: pa.Table) -> None:
+        """`tables`: of KNOWN_SCHEMA, each ascending by trial with each trial once."""
+        self._tables: list[tuple[Ints, pa.Table]] = [(table["trial"].to_numpy(), table) for table in tables]
 
-    @property
-    def count(self) -> int:
-        """Trials with such calls."""
-        return len(self._trials)
+    def __add__(self, other: Known) -> Known:
+        return Known(*(table for _, table in self._tables + other._tables))
 
     def of(self, trials: Ints) -> bytes:
         """The calls of those trials, as `Exchange.known` carries them; empty: there are none."""
-        if not self.count:
-            return b""
-        places = np.minimum(np.searchsorted(self._trials, trials), self.count - 1)
-        found = places[self._trials[places] == trials]
-        if not len(found):
+        parts = []
+        for numbers, table in self._tables:
+            if len(numbers):
+                places = np.minimum(np.searchsorted(numbers, trials), len(numbers) - 1)
+                parts.append(table.take(pa.array(places[numbers[places] == trials])))
+        if not sum(part.num_rows for part in parts):
             return b""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, KNOWN_SCHEMA) as stream:
-            stream.write_table(self._table.take(pa.array(found)))
+            for part in parts:
+                stream.write_table(part)
         return bytes(sink.getvalue())
 
 
 def read_known(data: bytes) -> dict[int, list[Call]]:
     """What `Known.of` gave, by trial."""
     table = pa.ipc.open_stream(data).read_all()
-    return dict(zip(table["trial"].to_pylist(), map(list, rows_to_calls(table["calls"])), strict=True))
+    found: dict[int, list[Call]] = {}
+    for trial, calls in zip(table["trial"].to_pylist(), rows_to_calls(table["calls"]), strict=True):
+        found.setdefault(trial, []).extend(calls)
+    return found

@@ -106,12 +106,14 @@ class Caller(Protocol):
 class TrialClock:
     """When the trial first sent something, and the money that was set aside when it started; shared by its calls."""
 
-    __slots__ = ("allowance_usd", "first_s", "known", "open", "trial", "waiting")
+    __slots__ = ("allowance_usd", "asked", "first_s", "known", "open", "trial", "waiting")
 
     def __init__(self, trial: int, allowance_usd: float = 0.0, known: list[Call] | None = None) -> None:
         self.trial = trial
         self.known = known
         """Calls of it that are paid for already."""
+        self.asked: dict[tuple[object, ...], int] | None = None
+        """How often it asked what, where replies are shared."""
         self.allowance_usd = allowance_usd
         self.first_s: float | None = None
         self.open = 0

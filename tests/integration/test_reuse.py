@@ -169,3 +169,24 @@ def test_a_folder_without_results_is_refused(tmp_path: Path, simulate: Simulate)
     with pytest.raises(UsageError, match="neither a results folder nor a folder of them"):
         run(tmp_path, provider.url, options={"reuse": tmp_path / "nothing"})
     assert provider.stats().requests == 0
+
+
+def test_what_is_known_reaches_clients_on_ray_and_what_is_shared_too(
+    tmp_path: Path, simulate: Simulate, ray_session: Any
+) -> None:
+    provider = simulate(models=POPULATION)
+    first = run(tmp_path, provider.url, sample_size=10)
+    on_ray = {"runtime": "ray", "ray": ray_session, "clients": 2, "output_dir": tmp_path / "out"}
+    ready = prepared(
+        tmp_path,
+        provider.url,
+        sample_size=15,
+        conditions=[TRIO, Ensemble(["large", "medium"], name="duo")],
+        hypotheses=[],
+        share_replies=True,
+    )
+    second = api.run(ready, reuse="auto", **on_ray)
+    # small is paid for on ten items; medium and large are asked once for both ensembles.
+    assert provider.stats().requests - 10 == 5 + 15 * 2 == second.calls_made
+    assert {call["reused_from"] for call in second.calls()} == {None, first.experiment_id}
+    assert api.reproduce(second.results_dir).same
