@@ -1,6 +1,6 @@
 """A condition as a function: the model answers, then checks itself. Needs more than a declared condition can say.
 
-    crucible-ray run examples/ask_twice.py --simulate --yes
+crucible-ray run examples/ask_twice.py --simulate --yes
 """
 
 from __future__ import annotations

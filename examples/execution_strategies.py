@@ -1,6 +1,6 @@
 """All members at once, one after the other, or the cheap one first? Example 7 of the guide.
 
-    crucible-ray run examples/execution_strategies.py --simulate --yes
+crucible-ray run examples/execution_strategies.py --simulate --yes
 """
 
 from __future__ import annotations

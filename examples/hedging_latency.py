@@ -1,6 +1,6 @@
 """Does a second request after a long wait shorten the slowest answers? Example 4 of the guide.
 
-    crucible-ray run examples/hedging_latency.py --simulate --yes
+crucible-ray run examples/hedging_latency.py --simulate --yes
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Is an ensemble worth its price for sorting customers' tickets? Example 10 of the guide.
 
-    crucible-ray run examples/support_tickets.py --simulate --yes
+crucible-ray run examples/support_tickets.py --simulate --yes
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Does temperature cost accuracy? Example 9 of the guide.
 
-    crucible-ray run examples/temperature.py --simulate --yes
+crucible-ray run examples/temperature.py --simulate --yes
 """
 
 from __future__ import annotations

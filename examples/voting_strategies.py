@@ -1,6 +1,6 @@
 """Majority, weights by confidence, or the most confident alone? Example 5 of the guide.
 
-    crucible-ray run examples/voting_strategies.py --simulate --yes
+crucible-ray run examples/voting_strategies.py --simulate --yes
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ experiment = Experiment(
     name="Voting strategies: majority, weighted, best confidence",
     dataset="science",
     sample_size=100,
-    conditions=[Ensemble(MODELS, name=vote, vote=vote) for vote in ("majority", "weighted", "best_confidence")],
+    conditions=[
+        Ensemble(MODELS, name=vote, vote=vote) for vote in ("majority", "weighted", "best_confidence")
+    ],
     metrics=["accuracy", "consensus"],
     max_tokens=200,
     repeat=3,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crucible_ray import api
 from crucible_ray.errors import UsageError
+from crucible_ray.experiment.adjusting import override
 from crucible_ray.experiment.loading import load_experiment
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -42,7 +44,8 @@ def test_an_example_of_the_guide_runs_offline_and_replays_to_the_same_bytes(
 
 
 def test_one_model_on_two_datasets_is_reported_apart(tmp_path: Path) -> None:
-    few = load_experiment(str(EXAMPLES / "dataset_comparison.py"), {"sample_size": "6", "repeat": "2"})
+    loaded = load_experiment(str(EXAMPLES / "dataset_comparison.py"))
+    few = replace(loaded, experiment=override(loaded.experiment, sample_size=6, repeat=2))
     result = api.run(few, simulate=True, runtime="in-process", output_dir=tmp_path)
     assert (result.status, result.completed, result.failed) == ("complete", 24, 0)
     report = (result.results_dir / "report.md").read_text()
@@ -54,8 +57,10 @@ def test_our_own_analysis_stands_in_the_results(tmp_path: Path) -> None:
     few = load_experiment(str(EXAMPLES / "cost_accuracy.py"), {"sample_size": "20", "repeat": "1"})
     result = api.run(few, simulate=True, runtime="in-process", output_dir=tmp_path)
     accuracy, cost = result["cheap_single"].accuracy.value, result["cheap_single"].cost_per_query.value
+    assert accuracy is not None
+    assert cost is not None
     custom = result.analysis.custom
-    assert custom["efficiency"]["cheap_single"]["right_per_dollar"] == pytest.approx(accuracy / cost)
+    assert custom["cheap_single"]["right_per_dollar"] == pytest.approx(accuracy / cost)
 
 
 @pytest.mark.parametrize(("name", "what"), WAIT.items())
