@@ -190,3 +190,22 @@ def test_what_is_known_reaches_clients_on_ray_and_what_is_shared_too(
     assert provider.stats().requests - 10 == 5 + 15 * 2 == second.calls_made
     assert {call["reused_from"] for call in second.calls()} == {None, first.experiment_id}
     assert api.reproduce(second.results_dir).same
+
+
+async def asks_small(item: Any, call: Any) -> Any:
+    return await call.model("small", item.input, max_tokens=16)
+
+
+def test_functions_beside_what_is_reused_make_their_own_calls(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE)
+    run(tmp_path, provider.url, conditions=[SMALL, asks_small])
+    assert provider.stats().requests == 40
+    second = run(
+        tmp_path, provider.url, conditions=[SMALL, asks_small], name="Another", options={"reuse": "auto"}
+    )
+    assert (second.status, second.completed) == ("complete", 40)
+    assert provider.stats().requests == 60
+    assert api.reproduce(second.results_dir).same
+    rescored = api.rescore(second.results_dir, parse="text")
+    assert provider.stats().requests == 60
+    assert rescored.completed == 40
