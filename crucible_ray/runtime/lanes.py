@@ -10,7 +10,12 @@ Lanes = tuple[tuple[int, ...], ...]
 
 
 def lanes_of(conditions: Sequence[ConditionPlan]) -> Lanes:
-    """The connected components of conditions by the limit groups that they call, in order of first appearance."""
+    """The connected components of conditions by the limit groups that they call, in order of first appearance.
+
+    A function may call any of them, so where there is one, all conditions go together.
+    """
+    if any(condition.function is not None for condition in conditions):
+        return (tuple(range(len(conditions))),)
     merged: list[tuple[set[int], set[tuple[str, str]]]] = []
     for index, condition in enumerate(conditions):
         members = {index}

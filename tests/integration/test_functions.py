@@ -17,7 +17,7 @@ from crucible_ray import api
 from crucible_ray.api import Note, RunResult, prepare
 from crucible_ray.errors import MissingKey, SpecError, UsageError
 from crucible_ray.experiment.loading import load_experiment
-from crucible_ray.experiment.spec import Budget, Experiment
+from crucible_ray.experiment.spec import Budget, Experiment, Function, Model
 from crucible_ray.records import Answer
 from crucible_ray.settings import load_settings
 from tests.conftest import Simulate
@@ -300,6 +300,39 @@ def test_a_budget_holds_for_functions_and_the_rest_stays_pending(tmp_path: Path,
     assert result.cost_usd is not None
     assert 0.1 < result.cost_usd <= 0.2
     assert 0 < result.pending < 60
+
+
+def test_a_budget_holds_where_calls_are_declared_beside_a_model(tmp_path: Path, simulate: Simulate) -> None:
+    async def asks(item: Any, call: Any) -> Any:
+        await call.model("small", "?" * 100)
+        return await call.model("large", "?" * 100)
+
+    provider = simulate(models=AT_ONCE)
+    declared = Function(asks, max_calls=2)
+    budget = Budget(max_total=0.3, abort_on_exceed=True)
+    result = run_here(tmp_path, provider.url, Model("small"), declared, sample_size=60, budget=budget)
+    assert result.status == "budget"
+    assert result.cost_usd is not None
+    assert 0.15 < result.cost_usd <= 0.3
+    conditions = [row["condition"] for row in rows_of(result.results_dir)]
+    assert min(conditions.count("small"), conditions.count("asks")) > 0
+
+
+def test_a_function_has_options_of_its_own(tmp_path: Path, simulate: Simulate) -> None:
+    import asyncio
+
+    async def sleeps(item: Any, call: Any) -> Any:
+        await asyncio.sleep(0 if item.id == first else 60)
+        return await call.model("small", "?")
+
+    url = simulate(models=AT_ONCE).url
+    first = "no such item"
+    made = Function(sleeps, name="short", timeout_s=0.1, max_tokens=3, temperature=0.5)
+    result = run_here(tmp_path, url, made)
+    assert {(row["condition"], row["error"]) for row in rows_of(result.results_dir)} == {("short", "timeout")}
+    function = result.plan.conditions[0].function
+    assert function is not None
+    assert (function.timeout_s, function.attempt_timeout_s, function.max_tokens) == (0.1, 0.05, 3)
 
 
 def test_a_budget_needs_the_price_of_what_a_function_names(tmp_path: Path, simulate: Simulate) -> None:
