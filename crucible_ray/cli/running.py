@@ -98,7 +98,7 @@ def run(
         folder = parent / prepared.plan.experiment_id
         check_gates(prepared, fail_if or (), baseline, parent)
         part = narrowed(prepared, item or (), condition or ())
-        confirm(terminal, part, standing_of(folder), yes=yes, force=force)
+        confirm(terminal, part, standing_of(folder), yes=yes, force=force, reuse=reuse is not None)
         options = api.Options(
             output_dir=parent,
             runtime="in-process" if in_process else "ray",

@@ -115,7 +115,13 @@ def standing_of(folder: Path) -> Standing | None:
 
 
 def confirm(
-    terminal: Terminal, prepared: Prepared, there: Standing | None, *, yes: bool, force: bool
+    terminal: Terminal,
+    prepared: Prepared,
+    there: Standing | None,
+    *,
+    yes: bool,
+    force: bool,
+    reuse: bool = False,
 ) -> None:
     """Show what the run will take and have it confirmed. Raises Declined, and UsageError where nobody can be asked.
 
@@ -128,6 +134,8 @@ def confirm(
     prepared.bounds_usd()
     plan = prepared.plan
     lines = [*estimate_lines(plan, prepared.estimate()), *_already(there, force=force)]
+    if reuse:
+        lines.append("What --reuse finds costs nothing again; the estimate counts it as new.")
     simulated = plan.only_simulated
     if simulated:
         lines.append("Simulated: no money is spent, so nothing is asked.")
