@@ -17,7 +17,7 @@ from typing import Any
 
 from crucible_ray.api.fleet import state_dir
 from crucible_ray.api.preparing import Prepared, prepare
-from crucible_ray.api.running import raise_fatal
+from crucible_ray.api.session import raise_fatal
 from crucible_ray.api.simulating import served
 from crucible_ray.api.waiting import wait
 from crucible_ray.calls.limit_state import FileStates

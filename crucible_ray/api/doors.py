@@ -31,7 +31,8 @@ from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.reporting import rebuild
 from crucible_ray.api.rescoring import read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import Session, raise_fatal, run_session
+from crucible_ray.api.running import run_session
+from crucible_ray.api.session import Session, raise_fatal
 from crucible_ray.api.showing import ShownTrial, shown_trial, trial_number
 from crucible_ray.api.waiting import wait
 from crucible_ray.errors import (

@@ -14,9 +14,10 @@ import msgspec
 from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.reporting import FACTS, read_facts, write_reports
 from crucible_ray.api.result import RunResult
-from crucible_ray.api.running import Session, order_of
+from crucible_ray.api.session import Session
 from crucible_ray.ensemble import normalizer
 from crucible_ray.experiment.formats import FORMATS
+from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import write_results, written_aside
 from crucible_ray.journal.kept import kept_rows

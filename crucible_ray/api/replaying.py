@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.own import Own, Recorded
-from crucible_ray.api.running import order_of
 from crucible_ray.calls.budget import Ledger
+from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.kept import kept_rows
 from crucible_ray.journal.log import Journal

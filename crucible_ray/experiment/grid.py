@@ -12,6 +12,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from crucible_ray.experiment.plan import Plan
+
 Ints = NDArray[np.int64]
 _Words = NDArray[np.uint64]
 
@@ -90,3 +92,13 @@ class Order:
                 else:
                     left, right = right, left ^ (_mix(right ^ key) & self._low)
         return (left << self._half) | right
+
+
+def order_of(plan: Plan) -> Order:
+    """The seeded order of a plan's grid."""
+    return Order(
+        blocks=plan.items * plan.repeats,
+        conditions=len(plan.conditions),
+        seed=plan.seed,
+        randomize=plan.randomize,
+    )

@@ -12,6 +12,7 @@ _WAITING: Final = 0.5
 """Calls that wait for a send slot, on average over the run, from which the limit is what holds it up."""
 _BUSY: Final = 0.8
 _TAIL: Final = 0.25
+_SHORT_S: Final = 1.0
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -43,6 +44,8 @@ def bound_by(load: Load) -> str:
     """The one thing that held the run up most, with the numbers that say so."""
     if not load.calls or load.driven_s <= 0:
         return "nothing: no call was needed"
+    if load.driven_s < _SHORT_S:
+        return f"nothing that so short a run would show ({load.driven_s:.2g} s of asking)"
     if load.throttled > _REFUSED * load.calls:
         return f"the provider's refusals ({load.throttled:,} x 429 in {load.calls:,} calls)"
     waiting = load.quota_wait_s / load.driven_s
@@ -67,4 +70,5 @@ def bound_by(load: Load) -> str:
             f"the tail (the last {load.tail_s:.1f} s of {load.driven_s:.1f} s with fewer than half of {load.peak:,} trials "
             "in flight)"
         )
-    return f"calls in flight ({load.peak:,} trials at most) and how long each takes ({load.call_s / load.calls:.2g} s)"
+    at_once = load.call_s / load.driven_s
+    return f"calls in flight (about {at_once:.2g} at a time) and how long each takes ({load.call_s / load.calls:.2g} s)"

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from crucible_ray.experiment.grid import Order
+from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.journal.rows import RowBuffer
 from crucible_ray.models.catalogue import Directory
@@ -113,12 +113,7 @@ class ClientCore:
         plan = setup.plan
         self._setup, self._caller, self._cpu_clock = setup, caller, cpu_clock
         self._loop = asyncio.get_running_loop()
-        self._order = Order(
-            blocks=plan.items * plan.repeats,
-            conditions=len(plan.conditions),
-            seed=plan.seed,
-            randomize=plan.randomize,
-        )
+        self._order = order_of(plan)
         functions = setup.code.load() if setup.code is not None else {}
         self._conditions = [_condition(k, c, functions) for k, c in enumerate(plan.conditions)]
         asked = plan.prompts

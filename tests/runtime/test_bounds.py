@@ -14,7 +14,8 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({}, "calls in flight (48 trials at most) and how long each takes (0.5 s)"),
+        ({}, "calls in flight (about 50 at a time) and how long each takes (0.5 s)"),
+        ({"driven_s": 0.2}, "nothing that so short a run would show (0.2 s of asking)"),
         ({"calls": 0}, "nothing: no call was needed"),
         ({"throttled": 30}, "the provider's refusals (30 x 429 in 1,000 calls)"),
         (
@@ -25,7 +26,7 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
             {"quota_wait_s": 120.0, "own_rate": 50.0},
             "the provider's limit or rate_limit 50 (12 calls waited for a slot on average)",
         ),
-        ({"quota_wait_s": 4.0}, "calls in flight (48 trials at most) and how long each takes (0.5 s)"),
+        ({"quota_wait_s": 4.0}, "calls in flight (about 50 at a time) and how long each takes (0.5 s)"),
         (
             {"client_cpu_s": 18.0, "clients": 2},
             "our CPU (clients were busy 90 % of the time): more clients would help",

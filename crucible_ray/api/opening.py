@@ -1,0 +1,46 @@
+"""What the journal holds when a session begins, after what was asked to be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from crucible_ray.api.narrowing import Part
+from crucible_ray.api.options import Options
+from crucible_ray.errors import UsageError
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.log import Journal
+from crucible_ray.journal.state import JournalState, read_state
+
+
+async def open_state(journal: Journal, plan: Plan, options: Options, part: Part) -> JournalState:
+    """The journal's state after what was asked to be done to it."""
+    count = len(plan.conditions)
+    state = await read_state(journal.store, conditions=count)
+    if not options.resume and state.kept.count:
+        raise UsageError(
+            f"{journal.store.where} already holds {state.kept.count} trials of this experiment: "
+            "leave out --no-resume to go on, or add --force to start anew."
+        )
+    if options.force and state.last:
+        await journal.append_reset(0)
+    elif options.checkpoint is not None:
+        marked = [checkpoint.number for checkpoint in state.checkpoints]
+        if options.checkpoint not in marked:
+            raise UsageError(f"There is no checkpoint {options.checkpoint}; marked are: {marked or 'none'}.")
+        await journal.append_reset(options.checkpoint)
+    elif options.retry and state.failed.count:
+        failed = [
+            numbers[state.failed.contains(numbers) & part.contains(numbers)]
+            for numbers in _all_trials(plan.trials)
+        ]
+        await journal.append_reopen(np.concatenate(failed))
+    else:
+        return state
+    return await read_state(journal.store, conditions=count)
+
+
+def _all_trials(total: int) -> Iterator[np.ndarray]:
+    for start in range(0, total, 1 << 16):
+        yield np.arange(start, min(total, start + (1 << 16)), dtype=np.int64)
