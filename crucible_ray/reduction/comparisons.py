@@ -156,7 +156,7 @@ def _comparison(plan: Plan, table: Table, pair: _Pair, alpha: float, *, explorat
 
 
 def _naive(result: TestResult | None) -> Naive | None:
-    if result is None:
+    if result is None or result.estimate is None:
         return None
     return Naive(
         test=result.test,

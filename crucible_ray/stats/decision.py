@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.paired import adjusted_difference, clustered_difference, item_means, mcnemar_counts
 from crucible_ray.stats.result import Floats, TestResult
-from crucible_ray.stats.single import welch_t
 from crucible_ray.stats.strata import stratified_difference
+from crucible_ray.stats.twosample import welch_t
 
 FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""

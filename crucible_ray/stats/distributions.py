@@ -38,8 +38,25 @@ def two_sided_p(statistic: float, df: float | None = None) -> float:
     return float(2 * (ndtr(-abs(statistic)) if df is None else stdtr(df, -abs(statistic))))
 
 
-def chi_square_p(statistic: float, df: int) -> float:
+def chi_square_p(statistic: float, df: float) -> float:
     """The upper tail of a chi-square statistic."""
     from scipy.special import chdtrc
 
     return float(chdtrc(df, statistic))
+
+
+def tail_p(statistic: float, df: float | None = None, *, alternative: str = "two-sided") -> float:
+    """The p-value of a z or t statistic on the side of the alternative: `less`, `greater` or both."""
+    if alternative == "two-sided":
+        return two_sided_p(statistic, df)
+    from scipy.special import ndtr, stdtr
+
+    signed = statistic if alternative == "less" else -statistic
+    return float(ndtr(signed) if df is None else stdtr(df, signed))
+
+
+def f_p(statistic: float, df: float, df_error: float) -> float:
+    """The upper tail of an F statistic."""
+    from scipy.special import fdtrc
+
+    return float(fdtrc(df, df_error, statistic))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, two_sided_p
+from crucible_ray.stats.distributions import critical, tail_p, two_sided_p
+from crucible_ray.stats.inputs import BINARY, direction, is_binary, pairs
 from crucible_ray.stats.result import Floats, Interval, TestResult
 
 Variant = Literal["score", "exact", "mid_p", "corrected"]
@@ -148,6 +150,31 @@ def adjusted_difference(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
         n=n,
         assumptions=("items are independent of one another", "differences lie between -1 and 1"),
         alpha=alpha,
+    )
+
+
+def paired_t(
+    control: ArrayLike, treatment: ArrayLike, *, alternative: str = "two-sided", alpha: float = 0.05
+) -> TestResult:
+    """Student's t on paired differences, n - 1 degrees of freedom; `cohens_dz` is over their standard deviation.
+
+    control, treatment: shape [items], paired by position, or [items, repeats], of which each item's mean is taken.
+    Pairs that lack a value are left out and noted. Raises StatsError on unequal lengths or fewer than two pairs.
+    """
+    before, after, notes = pairs(control, treatment)
+    result = clustered_difference(after - before, alpha=alpha)
+    side, p_value = direction(alternative), result.p_value
+    if result.statistic is not None:
+        p_value = tail_p(result.statistic, result.df, alternative=side)
+    if is_binary(before, after):
+        notes += (BINARY.format("mcnemar"),)
+    return replace(
+        result,
+        test="paired_t",
+        p_value=p_value,
+        alternative=side,
+        assumptions=("pairs are independent of one another", "the mean difference is near normal"),
+        notes=notes + result.notes,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Alternative = Literal["two-sided", "less", "greater"]
 
 
 class Interval(NamedTuple):
@@ -21,20 +24,22 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
-    """The outcome of one test; the estimate is always treatment minus control."""
+    """The outcome of one test; the estimate is always treatment minus control, unless `measure` says otherwise."""
 
     __test__: ClassVar[bool] = False  # not a test case, whatever pytest reads into the name
 
     test: str
     """`mcnemar_score`, `clustered_t`, `welch_t`, ..."""
     statistic: float | None
-    """t where `df` is given, else z; None where the test has no statistic or it is undefined."""
+    """What `symbol` says; None where the test has no statistic or it is undefined."""
     df: float | None
     p_value: float | None
-    """Two-sided; None where the data leave the test undefined (`notes` says why)."""
-    estimate: float
+    """Two-sided unless `alternative` says otherwise; None where the test is undefined (`notes` says why)."""
+    estimate: float | None
+    """None where the test estimates nothing, as a test of normality does."""
     ci_low: float | None
     ci_high: float | None
+    """The interval is two-sided, whatever `alternative` is."""
     effect_sizes: Mapping[str, float] = field(default_factory=dict)
     n: int
     """Independent units: items, pairs, or values where nothing is paired."""
@@ -42,33 +47,89 @@ class TestResult:
     notes: tuple[str, ...] = ()
     alpha: float = 0.05
     """The interval covers at 1 - alpha."""
+    symbol: str | None = None
+    """What the statistic is called: `F`, `U`, ...; None: t where `df` is given, else z."""
+    df_error: float | None = None
+    """The second degrees of freedom, of an F statistic."""
+    measure: str = "difference"
+    """What the estimate is of: `difference`, `odds ratio`, ..."""
+    alternative: Alternative = "two-sided"
+    says: tuple[str, str] | None = None
+    """What p below alpha says, and what a larger one does, for tests that are no comparison of two."""
 
     @property
     def interpretation(self) -> str:
         """One sentence in words."""
-        if self.p_value is None or self.ci_low is None or self.ci_high is None:
-            return f"The difference is {self.estimate:+.4g}; the test is undefined on these data."
-        interval = f"{_percent(self.alpha)} % interval {self.ci_low:+.4g} to {self.ci_high:+.4g}"
-        if self.p_value >= self.alpha:
-            return (
-                f"The data do not tell the two apart: difference {self.estimate:+.4g}, {interval}, "
-                f"{format_p(self.p_value)}."
-            )
+        if self.p_value is None:
+            found = "" if self.estimate is None else f"The {self.measure} is {_signed(self)}; "
+            text = f"{found}the test is undefined on these data."
+            return text[0].upper() + text[1:]
+        significant = self.p_value < self.alpha
+        p = format_p(self.p_value)
+        if self.says is not None:
+            return f"{self.says[0] if significant else self.says[1]}, {p}."
+        if self.estimate is None:
+            return f"{self.test}: {p}."
+        interval = ""
+        if self.ci_low is not None and self.ci_high is not None:
+            low, high = (f"{v:{_sign(self)}.4g}" for v in (self.ci_low, self.ci_high))
+            interval = f"{_percent(self.alpha)} % interval {low} to {high}"
+        if not significant:
+            parts = ", ".join(part for part in (f"{self.measure} {_signed(self)}", interval, p) if part)
+            return f"The data do not tell the two apart: {parts}."
+        if self.measure != "difference":
+            parts = ", ".join(part for part in (f"{self.measure} {_signed(self)}", interval, p) if part)
+            return f"The two differ: {parts}."
         side = "higher" if self.estimate > 0 else "lower"
-        return f"Treatment is {side} by {abs(self.estimate):.4g} ({interval}), {format_p(self.p_value)}."
+        return f"Treatment is {side} by {abs(self.estimate):.4g}{f' ({interval})' if interval else ''}, {p}."
 
     def apa(self) -> str:
         """The result as the APA's manual writes it: `t(99) = 2.10, p = .038, 95% CI [0.01, 0.08]`."""
         parts = []
         if self.statistic is not None:
-            name = "z" if self.df is None else f"t({self.df:.6g})"
-            parts.append(f"{name} = {self.statistic:.2f}")
+            degrees = ", ".join(f"{df:.6g}" for df in (self.df, self.df_error) if df is not None)
+            name = self.symbol or ("z" if self.df is None else "t")
+            parts.append(
+                f"{name}({degrees}) = {self.statistic:.2f}" if degrees else f"{name} = {self.statistic:.2f}"
+            )
         if self.p_value is not None:
             parts.append(format_p(self.p_value))
-        parts.append(f"difference = {self.estimate:.3f}")
+        if self.estimate is not None:
+            parts.append(f"{self.measure} = {self.estimate:.3f}")
         if self.ci_low is not None and self.ci_high is not None:
             parts.append(f"{_percent(self.alpha)}% CI [{self.ci_low:.3f}, {self.ci_high:.3f}]")
         return ", ".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.test}: {self.apa()}, n = {self.n}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values that JSON can hold; an infinite end of an interval is None."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain | {"interpretation": self.interpretation}
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def undefined(
+    test: str, *, estimate: float | None, n: int, note: str, alpha: float, measure: str = "difference"
+) -> TestResult:
+    """The result where the data leave a test undefined: no p-value and no interval, and why."""
+    return TestResult(
+        test=test,
+        statistic=None,
+        df=None,
+        p_value=None,
+        estimate=estimate,
+        ci_low=None,
+        ci_high=None,
+        n=n,
+        notes=(note,),
+        alpha=alpha,
+        measure=measure,
+    )
 
 
 def format_p(p_value: float) -> str:
@@ -82,3 +143,21 @@ def format_p(p_value: float) -> str:
 
 def _percent(alpha: float) -> str:
     return f"{100 * (1 - alpha):.4g}"
+
+
+def _sign(result: TestResult) -> str:
+    return "+" if result.measure == "difference" else ""
+
+
+def _signed(result: TestResult) -> str:
+    return f"{result.estimate:{_sign(result)}.4g}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,15 +1,14 @@
-"""One sample or two unpaired ones: Wilson's interval, means, quantiles, Welch's t."""
+"""One sample: Wilson's interval, means, quantiles."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, two_sided_p
-from crucible_ray.stats.result import Floats, Interval, TestResult
+from crucible_ray.stats.distributions import critical
+from crucible_ray.stats.result import Floats, Interval
 
 
 def wilson(successes: float, n: int, *, alpha: float = 0.05) -> Interval:
@@ -109,57 +108,3 @@ def _interpolate(ordered: Floats, q: float) -> float:
     return (
         float(ordered[low] + share * (ordered[low + 1] - ordered[low])) if ordered[low] < np.inf else math.inf
     )
-
-
-def welch_t(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> TestResult:
-    """Welch's t-test of two independent samples (Welch 1947), degrees of freedom by Satterthwaite.
-
-    control, treatment: shape [n], NaN left out. Raises StatsError with fewer than two values in either.
-    """
-    before, after = (_present(sample) for sample in (control, treatment))
-    if min(len(before), len(after)) < 2:
-        raise StatsError(
-            f"Welch's t needs two values in each sample; here there are {len(before)} and {len(after)}"
-        )
-    means = [math.fsum(sample) / len(sample) for sample in (before, after)]
-    variances = [
-        math.fsum((sample - mean) ** 2) / (len(sample) - 1)
-        for sample, mean in zip((before, after), means, strict=True)
-    ]
-    shares = [variance / len(sample) for variance, sample in zip(variances, (before, after), strict=True)]
-    estimate, n, squared = means[1] - means[0], len(before) + len(after), sum(shares)
-    if squared == 0:
-        note = "neither sample has any spread: the test is undefined"
-        return TestResult(
-            test="welch_t",
-            statistic=None,
-            df=None,
-            p_value=None,
-            estimate=estimate,
-            ci_low=None,
-            ci_high=None,
-            n=n,
-            notes=(note,),
-            alpha=alpha,
-        )
-    df = squared**2 / (shares[0] ** 2 / (len(before) - 1) + shares[1] ** 2 / (len(after) - 1))
-    se = math.sqrt(squared)
-    half = critical(alpha, df) * se
-    return TestResult(
-        test="welch_t",
-        statistic=estimate / se,
-        df=df,
-        p_value=two_sided_p(estimate / se, df),
-        estimate=estimate,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
-        effect_sizes={"cohens_d": estimate / math.sqrt(sum(variances) / 2)},
-        n=n,
-        assumptions=("all values are independent of one another", "the means are near normal"),
-        alpha=alpha,
-    )
-
-
-def _present(sample: ArrayLike) -> Floats:
-    values = np.asarray(sample, np.float64).ravel()
-    return values[~np.isnan(values)]

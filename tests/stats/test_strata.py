@@ -42,7 +42,9 @@ def test_what_lies_between_strata_is_no_noise() -> None:
     strata = np.repeat([0, 1], 40)
     apart, pooled = stratified_difference(diff, strata), clustered_difference(diff)
     assert apart.estimate == pytest.approx(pooled.estimate)
+    assert apart.estimate is not None
     assert apart.ci_low is not None
+    assert pooled.estimate is not None
     assert pooled.ci_low is not None
     assert apart.estimate - apart.ci_low < (pooled.estimate - pooled.ci_low) / 3
 

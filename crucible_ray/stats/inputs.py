@@ -1,0 +1,160 @@
+"""What the tests are given, made into arrays; nonsense is refused with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from crucible_ray.errors import StatsError
+from crucible_ray.stats.result import Alternative, Floats
+
+BINARY = "the values are 0 and 1: {} is made for them"
+
+
+def sample(values: ArrayLike, name: str = "the sample", *, least: int = 2) -> tuple[Floats, tuple[str, ...]]:
+    """The values that are there, shape [n], and a note on how many are missing.
+
+    Raises StatsError on text, an infinity, or fewer than `least` values.
+    """
+    array = _floats(values, name).ravel()
+    if np.isinf(array).any():
+        raise StatsError(f"{name} holds an infinity; leave it out, or use a test of ranks on capped values")
+    present = array[~np.isnan(array)]
+    if len(present) < least:
+        what = "value" if least == 1 else "values"
+        raise StatsError(f"{name} needs {least} {what} or more; here there are {len(present)}")
+    missing = len(array) - len(present)
+    return present, (f"{name}: {missing} missing values left out",) if missing else ()
+
+
+def two_samples(
+    control: ArrayLike, treatment: ArrayLike, *, least: int = 2
+) -> tuple[Floats, Floats, tuple[str, ...]]:
+    """`sample` of both."""
+    before, before_notes = sample(control, "control", least=least)
+    after, after_notes = sample(treatment, "treatment", least=least)
+    return before, after, before_notes + after_notes
+
+
+def pairs(
+    control: ArrayLike, treatment: ArrayLike, *, least: int = 2
+) -> tuple[Floats, Floats, tuple[str, ...]]:
+    """Both values of every complete pair, shape [items]; of repeats, shape [items, repeats], each item's mean.
+
+    Raises StatsError on different numbers of items, an infinity, or fewer than `least` complete pairs.
+    """
+    before, after = (
+        _item_values(_floats(values, name), name)
+        for values, name in ((control, "control"), (treatment, "treatment"))
+    )
+    if len(before) != len(after):
+        raise StatsError(
+            f"pairs need as many values on both sides; control has {len(before)}, treatment {len(after)}. "
+            "Pair them by item with compare(..., items=)"
+        )
+    complete = ~(np.isnan(before) | np.isnan(after))
+    if int(complete.sum()) < least:
+        raise StatsError(
+            f"a paired test needs {least} complete pairs or more; here there are {int(complete.sum())}"
+        )
+    missing = len(before) - int(complete.sum())
+    notes = (f"{missing} incomplete pairs left out",) if missing else ()
+    return before[complete], after[complete], notes
+
+
+def several(
+    groups: Sequence[ArrayLike], *, fewest: int = 2, least: int = 2
+) -> tuple[list[Floats], tuple[str, ...]]:
+    """`sample` of each of `fewest` groups or more."""
+    if len(groups) < fewest:
+        raise StatsError(
+            f"this needs {fewest} groups or more, one argument each; here there are {len(groups)}"
+        )
+    found = [sample(group, f"group {number}", least=least) for number, group in enumerate(groups, 1)]
+    return [values for values, _ in found], tuple(note for _, notes in found for note in notes)
+
+
+def blocks(groups: Sequence[ArrayLike], *, fewest: int = 2, least: int = 2) -> tuple[Floats, tuple[str, ...]]:
+    """Items by conditions, shape [items, conditions]: items with a value under every condition.
+
+    Groups are paired by position; of repeats, shape [items, repeats], each item's mean is taken. Raises
+    StatsError on different lengths, an infinity, or fewer than `least` complete items.
+    """
+    if len(groups) < fewest:
+        raise StatsError(
+            f"this needs {fewest} conditions or more, one argument each; here there are {len(groups)}"
+        )
+    columns = [
+        _item_values(_floats(group, name), name)
+        for group, name in zip(groups, _numbered(len(groups)), strict=True)
+    ]
+    if len({len(column) for column in columns}) != 1:
+        lengths = ", ".join(str(len(column)) for column in columns)
+        raise StatsError(
+            f"conditions are paired by position and need as many items each; here there are {lengths}"
+        )
+    table = np.column_stack(columns)
+    complete = ~np.isnan(table).any(axis=1)
+    if int(complete.sum()) < least:
+        raise StatsError(
+            f"this needs {least} items with a value under every condition; there are {int(complete.sum())}"
+        )
+    missing = len(table) - int(complete.sum())
+    return table[complete], (f"{missing} incomplete items left out",) if missing else ()
+
+
+def counts(table: ArrayLike) -> Floats:
+    """A 2-D table of counts without empty rows and columns; raises StatsError on anything else."""
+    array = _floats(table, "the table")
+    if array.ndim != 2 or min(array.shape) < 2:
+        raise StatsError(
+            f"a table of counts has two rows and two columns or more; this has shape {array.shape}"
+        )
+    if not np.isfinite(array).all() or (array < 0).any() or (array != np.round(array)).any():
+        raise StatsError("a table of counts holds whole numbers from 0; give counts, not shares")
+    if not (array.sum(axis=0) > 0).all() or not (array.sum(axis=1) > 0).all():
+        raise StatsError("a row or a column of the table is all zeros; leave it out")
+    return array
+
+
+def direction(alternative: str) -> Alternative:
+    """The alternative as it is named; raises StatsError on another."""
+    if alternative == "two-sided":
+        return "two-sided"
+    if alternative == "less":
+        return "less"
+    if alternative == "greater":
+        return "greater"
+    raise StatsError(f"no alternative {alternative!r}: two-sided, less (treatment below control) or greater")
+
+
+def is_binary(*samples: Floats) -> bool:
+    """Whether every value is 0 or 1."""
+    return all(bool(np.isin(values, (0.0, 1.0)).all()) for values in samples)
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"group {number}" for number in range(1, count + 1)]
+
+
+def _floats(values: ArrayLike, name: str) -> Floats:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as wrong:
+        raise StatsError(f"{name} is not an array of numbers: {wrong}") from wrong
+
+
+def _item_values(array: Floats, name: str) -> Floats:
+    if array.ndim not in (1, 2):
+        raise StatsError(f"{name} has shape {array.shape}; it must be [items] or [items, repeats]")
+    if np.isinf(array).any():
+        raise StatsError(f"{name} holds an infinity; leave it out, or use a test of ranks on capped values")
+    if array.ndim == 1:
+        return array
+    present = ~np.isnan(array)
+    sums, number = np.where(present, array, 0.0).sum(axis=1), present.sum(axis=1)
+    means = np.full(len(array), np.nan)
+    np.divide(sums, number, out=means, where=number > 0)
+    return means
