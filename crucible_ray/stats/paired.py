@@ -98,13 +98,13 @@ def _solve(gains: Floats, losses: Floats, n: Floats, target: float) -> Floats:
     low, high = np.full(gains.shape, -1.0), np.full(gains.shape, 1.0)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        above = _score(gains, losses, n, middle) > target
+        above = tango_score(gains, losses, n, middle) > target
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     limits: Floats = (low + high) / 2
     return limits
 
 
-def _score(gains: Floats, losses: Floats, n: Floats, delta: Floats) -> Floats:
+def tango_score(gains: Floats, losses: Floats, n: Floats, delta: Floats) -> Floats:
     """Tango's statistic at a true difference `delta`; q: the share of losses, estimated under it."""
     b = (2 * n - gains + losses) * delta - gains - losses
     c = -losses * delta * (1 - delta)

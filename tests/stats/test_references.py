@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from crucible_ray import stats
+from tests.stats import references_effects, references_tests
 from tests.stats.references import Reference, agreement
-from tests.stats.references_tests import REFERENCES
+
+REFERENCES = (*references_tests.REFERENCES, *references_effects.REFERENCES)
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda r: r.function)
