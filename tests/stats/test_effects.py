@@ -107,7 +107,7 @@ def test_the_interval_of_d_leaves_out_zero_exactly_where_students_t_rejects() ->
         before, after = rng.normal(0, 1, 9), rng.normal(0.9, 1, 12)
         _, low, high = limits(cohens_d(before, after))
         rejects = scipy_stats.ttest_ind(before, after).pvalue < 0.05
-        decided += rejects
+        decided += int(rejects)
         assert (low > 0 or high < 0) == rejects
     assert 5 < decided < 35
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ from crucible_ray.stats import (
     quantile_difference,
 )
 from crucible_ray.stats.bootstrap import Method
+
+SCIPYS: dict[Method, Literal["percentile", "basic", "BCa"]] = {
+    "percentile": "percentile",
+    "basic": "basic",
+    "bca": "BCa",
+}
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (81, 263), (1, 2)])
@@ -52,9 +59,8 @@ def test_the_bootstrap_of_a_mean_agrees_with_scipys(method: Method, data: str) -
     rng = np.random.default_rng(7)
     values = rng.exponential(1, 400) if data == "skewed" else (rng.random(400) < 0.8).astype(float)
     ours = bootstrap_ci(values, method=method, resamples=20_000)
-    scipys = {"percentile": "percentile", "basic": "basic", "bca": "BCa"}[method]
     reference = scipy_stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, batch=500, method=scipys, rng=np.random.default_rng(8)
+        (values,), np.mean, n_resamples=20_000, batch=500, method=SCIPYS[method], rng=np.random.default_rng(8)
     ).confidence_interval
     width = reference.high - reference.low
     assert ours == pytest.approx((reference.low, reference.high), abs=0.03 * width)
@@ -111,7 +117,6 @@ def test_clusters_of_unequal_size_agree_with_scipys_paired_bootstrap_of_a_ratio(
         quotient: np.ndarray = tops.sum(axis=axis) / bottoms.sum(axis=axis)
         return quotient
 
-    scipys = {"percentile": "percentile", "basic": "basic", "bca": "BCa"}[method]
     reference = scipy_stats.bootstrap(
         (sums, sizes.astype(float)),
         ratio,
@@ -119,7 +124,7 @@ def test_clusters_of_unequal_size_agree_with_scipys_paired_bootstrap_of_a_ratio(
         vectorized=True,
         n_resamples=20_000,
         batch=500,
-        method=scipys,
+        method=SCIPYS[method],
         rng=np.random.default_rng(1),
     ).confidence_interval
     width = reference.high - reference.low
