@@ -62,13 +62,13 @@ class Paid:
         """`scratch` holds the calls, until they are needed no more."""
         self._path = scratch / "paid.arrow"
         self._writer: pa.RecordBatchWriter | None = pa.ipc.new_file(str(self._path), _SCHEMA)
-        self._parts: list[tuple[Words, Words, Words]] = []
+        self._parts: list[tuple[Words, Words, Words, Words]] = []
         self._keys = self._items = self._origins = np.zeros(0, np.uint64)
         self._places = np.zeros(0, np.int64)
         self._table = _SCHEMA.empty_table()
 
     def __len__(self) -> int:
-        return sum(len(keys) for keys, _, _ in self._parts)
+        return sum(len(keys) for keys, *_ in self._parts)
 
     def add(
         self, plan: Plan, items: Sequence[Item], log: BlockingLog, state: JournalState, *, now_s: float
@@ -94,8 +94,11 @@ class Paid:
         self._writer = None
         if not self._parts:
             return
-        keys, items, origins = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        self._places = np.lexsort((items, keys))
+        keys, items, origins, made = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        # A run that reused a reply holds it as well: it stays one reply, and never stands for two.
+        _, once = np.unique(np.stack((keys, items, made), axis=1), axis=0, return_index=True)
+        once.sort()
+        self._places = once[np.lexsort((items[once], keys[once]))]
         self._keys, self._items, self._origins = (
             keys[self._places],
             items[self._places],
@@ -145,8 +148,10 @@ class _Design:
                 self._planned[index, place] = True
         self._items = np.array([word(item.id) for item in items], np.uint64)
 
-    def chains(self, table: pa.Table, age_s: float | None) -> tuple[tuple[Words, Words, Words], pa.ListArray]:
-        """((questions, items, origins), calls) of the chains in some rows that end in a reply."""
+    def chains(
+        self, table: pa.Table, age_s: float | None
+    ) -> tuple[tuple[Words, Words, Words, Words], pa.ListArray]:
+        """((questions, items, origins, makings), calls) of the chains in some rows that end in a reply."""
         lists = table["calls"].combine_chunks()
         flat = lists.flatten()
         owners = pc.list_parent_indices(lists).to_numpy()
@@ -166,7 +171,7 @@ class _Design:
         calls = self._marked(flat.take(pa.array(members)), age_s)
         offsets = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
         made = pa.ListArray.from_arrays(offsets, calls, type=_CALLS)
-        return (keys, self._items[item], self._origins[condition, place]), made
+        return (keys, self._items[item], self._origins[condition, place], _making(calls, offsets)), made
 
     def _marked(self, calls: pa.StructArray, age_s: float | None) -> pa.StructArray:
         """The calls as another run will record them: where they come from, and how old they are now."""
@@ -176,6 +181,17 @@ class _Design:
         columns["reused_age_s"] = pc.add(older, added)
         columns["reused_from"] = pc.fill_null(columns["reused_from"], self._id)
         return pa.StructArray.from_arrays(list(columns.values()), fields=list(calls.type))
+
+
+def _making(calls: pa.StructArray, offsets: pa.Array) -> Words:
+    """What a chain's last attempt and all its copies have in common: who paid for it, when in its trial it was made."""
+    last = calls.take(pa.array(np.asarray(offsets)[1:] - 1))
+    payers = last.field("reused_from").dictionary_encode()
+    words = np.array([word(each) for each in payers.dictionary.to_pylist()], np.uint64)
+    found = words[payers.indices.to_numpy()] if len(last) else np.zeros(0, np.uint64)
+    for name in ("started_us", "ended_us"):
+        found = (found ^ last.field(name).to_numpy().astype(np.uint64)) * _REPEAT
+    return np.asarray(found, np.uint64)
 
 
 def _answered(calls: pa.StructArray) -> NDArray[np.bool_]:

@@ -34,6 +34,8 @@ _PATH = "/chat/completions"
 _REASONING = re.compile(r"(ft:)?(o\d|gpt-[5-9]|codex)")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _MINUTE_S = 60.0
+_SURELY_NOT = -1e6
+"""A logprob whose probability is no float any more; what a server may write below it has no sum."""
 _MAX_TOKENS = ("max_completion_tokens", "max_tokens")
 
 
@@ -186,8 +188,10 @@ def _confidence(logprobs: _Logprobs | None) -> float | None:
     """The geometric mean probability of the tokens; None where the reply does not say."""
     if logprobs is None or not logprobs.content:
         return None
-    known = [token.logprob for token in logprobs.content if token.logprob is not None]
-    return math.exp(min(0.0, math.fsum(known) / len(known))) if known else None
+    known = [
+        max(_SURELY_NOT, min(0.0, token.logprob)) for token in logprobs.content if token.logprob is not None
+    ]
+    return math.exp(math.fsum(known) / len(known)) if known else None
 
 
 def _usage(usage: _Usage | None) -> Usage:

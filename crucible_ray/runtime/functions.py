@@ -49,6 +49,8 @@ _THREADS: Final = 256
 """Plain functions that run at once in one client."""
 _FAREWELL_S: Final = 1.0
 """How long a function that is cut short may take to notice."""
+_LONGEST_MS: Final = 1e12
+_MOST_VOTES: Final = 1 << 31
 _MAPPING: Final = frozenset({"prediction", "latency", "cost", "consensus", "confidence", "metadata", "votes"})
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
@@ -96,9 +98,7 @@ class FunctionCondition:
             clock.allowance_usd = own.allowance_usd
         if calling.handed_back is not None:
             raise calling.handed_back
-        returned = _encode(said).decode()
-        # The row says what the record says: what JSON changed on the way (a tuple, a key) is changed now.
-        said = msgspec.json.decode(returned, type=Said)
+        said, returned = _recordable(said, self._defaults.name)
         return Outcome(said, returned, calling.recorded(), calling.prompts)
 
     def row(self, trial: int, item: Item, outcome: Outcome) -> Row:
@@ -168,13 +168,16 @@ class FunctionCondition:
         assert function is not None
         inner = getattr(function, "func", function)
         method = getattr(type(inner), "__call__", None)  # noqa: B004 - what calling an object of a class runs
-        if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(method):
-            value = await function(item, call)
-        else:
-            async with self._threads:
-                value = await _in_thread(function, item, call)
-        # A plain function may hand on the coroutine of an async one.
-        return await value if inspect.isawaitable(value) else value
+        try:
+            if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(method):
+                value = await function(item, call)
+            else:
+                async with self._threads:
+                    value = await _in_thread(function, item, call)
+            # A plain function may hand on the coroutine of an async one.
+            return await value if inspect.isawaitable(value) else value
+        except SystemExit as left:  # it would end the event loop, and the whole run without a word
+            raise RuntimeError(f"SystemExit: {left.code}") from left
 
 
 def _told(error: BaseException | None, work: asyncio.Future[Any], function: FunctionPlan) -> Said:
@@ -183,11 +186,55 @@ def _told(error: BaseException | None, work: asyncio.Future[Any], function: Func
     if error is None:
         try:
             return said_of(work.result(), function.name)
-        except TypeError as wrong:
-            return Said(error=EXCEPTION, detail=str(wrong))
+        except Exception as wrong:  # noqa: BLE001 - what an author returns may fail at being read in any way
+            return Said(error=EXCEPTION, detail=_read_in_vain(wrong, function.name))
     if not isinstance(error, Exception) or isinstance(error, HandedBack):
         return Said(error=EXCEPTION, detail=f"{type(error).__name__}: {error}")
     return Said(error=EXCEPTION, detail=shown(error))
+
+
+def _read_in_vain(wrong: Exception, name: str) -> str:
+    """Why what an author returned is no answer."""
+    return (
+        str(wrong)
+        if isinstance(wrong, TypeError)
+        else f"{name} returned what cannot be read: {wrong!r:.200}."
+    )
+
+
+def _recordable(said: Said, name: str) -> tuple[Said, str]:
+    """What a row can hold, read back as a replay will read it, and the same as JSON.
+
+    Halves of surrogate pairs become U+FFFD; what JSON or a row cannot hold at all fails the trial, never the client.
+    """
+    try:
+        return _read_back(said)
+    except Exception as wrong:  # noqa: BLE001 - an author's metadata may fail at being written in any way
+        if isinstance(wrong, UnicodeEncodeError):
+            whole = {
+                field: _whole(value)
+                for field in said.__struct_fields__
+                if isinstance(value := getattr(said, field), str)
+            }
+            with contextlib.suppress(UnicodeEncodeError):
+                return _read_back(msgspec.structs.replace(said, **whole))
+        return _read_back(Said(error=EXCEPTION, detail=_whole(_read_in_vain(wrong, name))))
+
+
+def _read_back(said: Said) -> tuple[Said, str]:
+    """What JSON changes on the way (a tuple, a key) is changed now. Raises what says that it cannot be recorded."""
+    returned = _encode(said).decode()
+    again = msgspec.json.decode(returned, type=Said)
+    if not 0.0 <= (again.latency_ms or 0.0) <= _LONGEST_MS:
+        raise TypeError(f"latency = {again.latency_ms:g} ms: no answer takes so long.")
+    if not all(0 <= count <= _MOST_VOTES for count in (again.votes or {}).values()):
+        raise TypeError("votes: a count of votes is 0 or more.")
+    return again, returned
+
+
+def _whole(text: str) -> str:
+    """The text without halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def said_of(value: Any, name: str) -> Said:

@@ -146,6 +146,65 @@ def test_what_a_function_returns_is_its_answer(
     assert api.reproduce(result.results_dir).same
 
 
+class _Unwritable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text for this")
+
+
+def _deep() -> Answer:
+    metadata: dict[str, Any] = {}
+    inner = metadata
+    for _ in range(5000):
+        inner["in"] = inner = {}
+    return Answer("A", metadata=metadata)
+
+
+def _leave() -> Answer:
+    raise SystemExit(3)
+
+
+def _half() -> Answer:
+    raise ValueError("half a pair: \ud800")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _deep,
+        _leave,
+        _half,
+        lambda: Answer("A", metadata={"what": _Unwritable()}),
+        lambda: Answer("A", metadata="ab"),  # type: ignore[arg-type]
+        lambda: Answer(_Unwritable()),  # type: ignore[arg-type]
+        lambda: Answer("A", metadata={"\ud800": 1}),
+        lambda: {"prediction": "A", "latency": 1e300},
+        lambda: {"prediction": "A", "latency": -1.0},
+        lambda: {"prediction": "A", "votes": {"A": 10**30}},
+    ],
+)
+def test_what_cannot_be_recorded_fails_its_trial_and_never_its_client(
+    tmp_path: Path, answer: Callable[[], Any]
+) -> None:
+    runs = []
+
+    async def odd(item: Any, call: Any) -> Any:
+        runs.append(item.id)
+        return answer()
+
+    result = run_here(tmp_path, "http://127.0.0.1:9", odd, sample_size=2, repeat=1)
+    assert [row["error"] for row in rows_of(result.results_dir)] == ["exception", "exception"]
+    assert len(runs) == 2
+    assert api.reproduce(result.results_dir).same
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_read_as_an_unknown_character(tmp_path: Path) -> None:
+    def half(item: Any, call: Any) -> Any:
+        return Answer("A\ud800")
+
+    result = run_here(tmp_path, "http://127.0.0.1:9", half, sample_size=2, repeat=1)
+    assert [row["prediction"] for row in rows_of(result.results_dir)] == ["A\ufffd", "A\ufffd"]
+
+
 def test_a_mapping_says_the_latency_of_a_function_that_made_no_call(tmp_path: Path) -> None:
     def own(item: Any, call: Any) -> Any:
         return {"prediction": "A", "latency": 12.5, "cost": 3.0}

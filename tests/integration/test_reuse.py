@@ -113,6 +113,19 @@ def test_an_age_adds_up_over_runs_and_the_first_payer_is_named(tmp_path: Path, s
     assert calls_of(third)[0]["reused_age_s"] >= calls_of(second)[0]["reused_age_s"]
 
 
+def test_the_copy_of_a_reused_reply_is_no_second_reply(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=POPULATION)
+    drawn = {"temperature": 1.0, "sample_size": 5}
+    run(tmp_path, provider.url, **drawn)
+    run(tmp_path, provider.url, name="again", options={"reuse": "auto"}, **drawn)
+    asked = provider.stats().requests
+    assert asked == 5
+    trio = Ensemble(["small", "small", "small"], name="trio")
+    result = run(tmp_path, provider.url, conditions=[trio], options={"reuse": "auto"}, **drawn)
+    assert provider.stats().requests - asked == 5 * 2
+    assert Counter(call["trial"] for call in calls_of(result) if call["reused_from"]) == Counter(range(5))
+
+
 def test_members_that_are_paid_for_are_not_asked_again_and_new_ones_are(
     tmp_path: Path, simulate: Simulate
 ) -> None:

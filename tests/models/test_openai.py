@@ -162,6 +162,8 @@ def test_log_probabilities_become_the_mean_probability_of_a_token() -> None:
     body["choices"][0]["logprobs"] = {"content": tokens, "refusal": None}
     found = openai.decode(response(body), now_s=NOW_S).confidence
     assert found == pytest.approx(math.exp(-0.3))
+    body["choices"][0]["logprobs"] = {"content": [{"logprob": -1e308}, {"logprob": -1e308}]}
+    assert openai.decode(response(body), now_s=NOW_S).confidence == 0.0
     body["choices"][0]["logprobs"] = {"content": []}
     assert openai.decode(response(body), now_s=NOW_S).confidence is None
     assert openai.decode(response(completion()), now_s=NOW_S).confidence is None
