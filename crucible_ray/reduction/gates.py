@@ -142,6 +142,8 @@ def _gate(text: str, plan: Plan) -> Gate:
         bound = float(found["bound"])
     except ValueError:
         raise UsageError(f"gate {text!r}: {found['bound']!r} is no number.") from None
+    if bound != bound:
+        raise UsageError(f"gate {text!r}: {found['bound']!r} is no number, and no value is above or below it.")
     known = [*METRICS, *(own.name for own in plan.own_metrics), _OF_A_CONDITION, _OF_THE_RUN]
     if what not in known:
         raise UsageError(f"gate {text!r}: there is no metric {what!r}: {did_you_mean(what, known)}")
@@ -206,9 +208,13 @@ def _regression(
         )
     result = decision.result
     low, high = result.ci_low, result.ci_high
-    if low is None or high is None:
+    if low is None or high is None:  # every item differs by the same
+        better = result.estimate > 0 if metric.better == "higher" else result.estimate < 0
         return GateResult(
-            text=name, passed=False, value=result.estimate, detail=f"there is no interval; {counts}"
+            text=name,
+            passed=better,
+            value=result.estimate,
+            detail=f"difference {result.estimate:+.4g} in every item, so there is no interval; {counts}",
         )
     worse = high < 0 if metric.better == "higher" else low > 0
     detail = f"difference {result.estimate:+.4g} [{low:.4g}, {high:.4g}]; {counts}"

@@ -148,6 +148,7 @@ class Line:
         self.plan = plan
         self.endpoint = Endpoint(plan, key)
         self.gate, self.places = gate, places
+        self.spared = bool(plan.fallback)
         self._prompt: Prompt | None = None
         self.body = b""
         self.request = ""
@@ -276,8 +277,10 @@ class LiveCaller:
             self._stop(Fatal(kind="missing_key", model=model, detail="", variable=ref.api_key_env))
         if len(self._made) >= _MOST_LINES:
             self._made.clear()
-        plan = CallPlan(model=ref, **to_builtins(options))
-        line = self._made[asked] = self._line(plan)
+        made = to_builtins(options)
+        spared = made.pop("spared")
+        line = self._made[asked] = self._line(CallPlan(model=ref, **made))
+        line.spared = spared
         return line
 
     def _stop(self, fatal: Fatal) -> NoReturn:
@@ -401,7 +404,7 @@ class LiveCaller:
     def _notice(self, error: ModelError, line: Line) -> None:
         if line.gate.failure is not None:
             raise line.gate.failure
-        if isinstance(error, Authentication) or (isinstance(error, Refused) and not line.plan.fallback):
+        if isinstance(error, Authentication) or (isinstance(error, Refused) and not line.spared):
             if self.gauges.fatal is None:
                 model = line.plan.model
                 self.gauges.fatal = Fatal(

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from crucible_ray.ensemble import Ballot, majority, normalizer
 from crucible_ray.errors import CallFailed, SpecError
@@ -32,6 +33,8 @@ class CallOptions(Struct, frozen=True, kw_only=True):
     timeout_s: float = 60.0
     attempt_timeout_s: float = 30.0
     extra: dict[str, Any] = {}
+    spared: bool = False
+    """Another stands in where it fails for good, so a refusal does not end the run."""
 
 
 _OPTIONS: Final = ("temperature", "max_tokens", "attempt_timeout_s", "extra")
@@ -257,8 +260,8 @@ class Calling:
         spares = model.spares if isinstance(model, Model) else ()
         asked = [self._options(each, timeout_s, options) for each in (model, *spares)]
         calls: list[Call] = []
-        for name, chosen in asked:
-            result = await self._ask(name, chosen, prompt)
+        for left, (name, chosen) in zip(range(len(spares), -1, -1), asked, strict=True):
+            result = await self._ask(name, replace(chosen, spared=left > 0), prompt)
             calls += result.calls
             if result.reply is not None:
                 break

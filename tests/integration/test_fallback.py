@@ -55,13 +55,16 @@ def test_a_refused_model_is_asked_of_the_fallback_and_a_refused_key_stops_the_ru
         run(tmp_path / "other", simulate, Model("small", fallback="large"), fault="refuse-key")
 
 
-def test_a_function_may_name_a_fallback(tmp_path: Path, simulate: Simulate) -> None:
+@pytest.mark.parametrize(("fault", "tries"), [("500", 2), ("refuse-param", 1)])
+def test_a_function_may_name_a_fallback(tmp_path: Path, simulate: Simulate, fault: str, tries: int) -> None:
     async def asks(item: Any, call: Any) -> Any:
         return await call.model(Model("small", fallback="large"), "?")
 
-    result = run(tmp_path, simulate, asks)
+    result = run(tmp_path, simulate, asks, fault=fault)
     assert result.failed == 0
-    assert {(row["calls"], row["retries"]) for row in rows_of(result.results_dir)} == {("3", "1")}
+    assert {(row["calls"], row["retries"]) for row in rows_of(result.results_dir)} == {
+        (str(tries + 1), str(tries - 1))
+    }
     assert api.reproduce(result.results_dir).same
 
 

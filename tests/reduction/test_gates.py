@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from crucible_ray.errors import UsageError
+from crucible_ray.experiment.plan import OwnMetricPlan
 from crucible_ray.reduction import reduce
 from crucible_ray.reduction.gates import Earlier, check_earlier, judge, judge_against, parse_gates, with_gates
 from crucible_ray.reduction.table import Table
@@ -56,6 +59,7 @@ def test_a_gate_without_a_value_fails() -> None:
     [
         ("accuracy[single] ~ 1", "write it as metric"),
         ("accuracy[single] < much", "'much' is no number"),
+        ("accuracy[single] < nan", "no value is above or below it"),
         ("acuracy[single] < 1", "did you mean 'accuracy'"),
         ("accuracy[singel] < 1", "did you mean 'single'"),
         ("accuracy < 1", r"accuracy\[single\]"),
@@ -113,6 +117,23 @@ def test_repeats_that_only_one_run_has_are_left_out() -> None:
     then = earlier(30, lambda _, __, ___: 1, repeats=2)
     (single, _) = judge_against(then, plan(30, 3), now, ids, alpha=0.05)
     assert single.value == 0.0
+
+
+@pytest.mark.parametrize(("better", "passes"), [("higher", True), ("lower", False)])
+def test_one_and_the_same_difference_in_every_item_is_judged_by_its_sign(better: str, passes: bool) -> None:
+    score = OwnMetricPlan(name="score", kind="continuous", better=better, missing="drop", source="")
+    ids = [f"q{number}" for number in range(5)]
+    design = replace(plan(5), metrics=("score",), own_metrics=(score,))
+    now, then = Table(design), Table(design)
+    for table, value in ((now, 2.0), (then, 1.0)):
+        for batch in batches([row(trial, 1) for trial in range(10)]):
+            table.add(batch)
+        table.add_own(
+            pa.record_batch({"trial": pa.array(range(10), pa.int64()), "score": pa.array([value] * 10)})
+        )
+    found = judge_against(Earlier("then", design, then, tuple(ids)), design, now, ids, alpha=0.05)
+    assert {(each.passed, each.value) for each in found} == {(passes, 1.0)}
+    assert "in every item" in found[0].detail
 
 
 def test_what_cannot_be_judged_does_not_pass() -> None:
