@@ -143,7 +143,9 @@ def _gate(text: str, plan: Plan) -> Gate:
     except ValueError:
         raise UsageError(f"gate {text!r}: {found['bound']!r} is no number.") from None
     if bound != bound:
-        raise UsageError(f"gate {text!r}: {found['bound']!r} is no number, and no value is above or below it.")
+        raise UsageError(
+            f"gate {text!r}: {found['bound']!r} is no number, and no value is above or below it."
+        )
     known = [*METRICS, *(own.name for own in plan.own_metrics), _OF_A_CONDITION, _OF_THE_RUN]
     if what not in known:
         raise UsageError(f"gate {text!r}: there is no metric {what!r}: {did_you_mean(what, known)}")
