@@ -211,13 +211,10 @@ def _regression(
     result = decision.result
     low, high = result.ci_low, result.ci_high
     if low is None or high is None:  # every item differs by the same
-        better = result.estimate > 0 if metric.better == "higher" else result.estimate < 0
-        return GateResult(
-            text=name,
-            passed=better,
-            value=result.estimate,
-            detail=f"difference {result.estimate:+.4g} in every item, so there is no interval; {counts}",
-        )
+        estimate = result.estimate or 0.0
+        better = estimate > 0 if metric.better == "higher" else estimate < 0
+        detail = f"difference {estimate:+.4g} in every item, so there is no interval; {counts}"
+        return GateResult(text=name, passed=better, value=estimate, detail=detail)
     worse = high < 0 if metric.better == "higher" else low > 0
     detail = f"difference {result.estimate:+.4g} [{low:.4g}, {high:.4g}]; {counts}"
     return GateResult(text=name, passed=not worse, value=result.estimate, detail=detail)

@@ -115,7 +115,7 @@ def test_an_age_adds_up_over_runs_and_the_first_payer_is_named(tmp_path: Path, s
 
 def test_the_copy_of_a_reused_reply_is_no_second_reply(tmp_path: Path, simulate: Simulate) -> None:
     provider = simulate(models=POPULATION)
-    drawn = {"temperature": 1.0, "sample_size": 5}
+    drawn: dict[str, Any] = {"temperature": 1.0, "sample_size": 5}
     run(tmp_path, provider.url, **drawn)
     run(tmp_path, provider.url, name="again", options={"reuse": "auto"}, **drawn)
     asked = provider.stats().requests
