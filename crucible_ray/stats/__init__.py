@@ -1,14 +1,38 @@
 """Inference on plain arrays; nothing of a run is needed here."""
 
+from crucible_ray.stats.assumptions import (
+    anderson_darling,
+    bartlett,
+    brown_forsythe,
+    dagostino_k2,
+    f_test,
+    fligner,
+    jarque_bera,
+    levene,
+    lilliefors,
+    shapiro_wilk,
+    test_normality,
+)
 from crucible_ray.stats.bootstrap import bootstrap_ci, cluster_bootstrap_ci
 from crucible_ray.stats.dominance import cliffs_delta, rank_biserial, vargha_delaney_a
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.effects import cohens_d, cohens_dz, glass_delta, hedges_g
 from crucible_ray.stats.explained import cramers_v, epsilon_squared, eta_squared, kendalls_w, omega_squared
+from crucible_ray.stats.families import FamilyResult, Pair, correct
+from crucible_ray.stats.groups import (
+    anova,
+    cochran_q,
+    friedman,
+    kruskal_wallis,
+    repeated_measures_anova,
+    welch_anova,
+)
 from crucible_ray.stats.intervals import clopper_pearson, mean_ci, newcombe, newcombe_paired
+from crucible_ray.stats.joint import dunnett, max_t
 from crucible_ray.stats.margins import MarginResult, non_inferiority, superiority, tost
 from crucible_ray.stats.paired import bonett_price, clustered_difference, mcnemar, paired_t, tango
 from crucible_ray.stats.planning import detectable_effect, power, sample_size
+from crucible_ray.stats.posthoc import dunn, games_howell, nemenyi, pairwise, tukey_hsd
 from crucible_ray.stats.quantiles import quantile_difference
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
 from crucible_ray.stats.ratios import cohens_h, odds_ratio, ratio_ci, risk_ratio
@@ -16,38 +40,62 @@ from crucible_ray.stats.resampling import bootstrap_difference, paired_permutati
 from crucible_ray.stats.result import Interval, TestResult
 from crucible_ray.stats.sequential import BettingSequence, GroupSequential, betting_sequence, group_sequential
 from crucible_ray.stats.single import wilson
+from crucible_ray.stats.tables import chi_square, fisher_exact
 from crucible_ray.stats.twosample import student_t, two_proportion_z, welch_t
 
 __all__ = [
     "BettingSequence",
     "Effect",
+    "FamilyResult",
     "GroupSequential",
     "Interval",
     "MarginResult",
+    "Pair",
     "TestResult",
+    "anderson_darling",
+    "anova",
+    "bartlett",
     "betting_sequence",
     "bonett_price",
     "bootstrap_ci",
     "bootstrap_difference",
+    "brown_forsythe",
     "brunner_munzel",
+    "chi_square",
     "cliffs_delta",
     "clopper_pearson",
     "cluster_bootstrap_ci",
     "clustered_difference",
+    "cochran_q",
     "cohens_d",
     "cohens_dz",
     "cohens_h",
+    "correct",
     "cramers_v",
+    "dagostino_k2",
     "detectable_effect",
+    "dunn",
+    "dunnett",
     "epsilon_squared",
     "eta_squared",
+    "f_test",
+    "fisher_exact",
+    "fligner",
+    "friedman",
+    "games_howell",
     "glass_delta",
     "group_sequential",
     "hedges_g",
+    "jarque_bera",
     "kendalls_w",
+    "kruskal_wallis",
+    "levene",
+    "lilliefors",
     "mann_whitney",
+    "max_t",
     "mcnemar",
     "mean_ci",
+    "nemenyi",
     "newcombe",
     "newcombe_paired",
     "non_inferiority",
@@ -55,20 +103,26 @@ __all__ = [
     "omega_squared",
     "paired_permutation",
     "paired_t",
+    "pairwise",
     "permutation_test",
     "power",
     "quantile_difference",
     "rank_biserial",
     "ratio_ci",
+    "repeated_measures_anova",
     "risk_ratio",
     "sample_size",
+    "shapiro_wilk",
     "sign_test",
     "student_t",
     "superiority",
     "tango",
+    "test_normality",
     "tost",
+    "tukey_hsd",
     "two_proportion_z",
     "vargha_delaney_a",
+    "welch_anova",
     "welch_t",
     "wilcoxon",
     "wilson",

@@ -130,6 +130,12 @@ def direction(alternative: str) -> Alternative:
     raise StatsError(f"no alternative {alternative!r}: two-sided, less (treatment below control) or greater")
 
 
+def without_dust(differences: Floats, *values: Floats) -> Floats:
+    """Differences rounded to 1e-12 of the largest value, so that .97 - .90 and .96 - .89 tie, and 0 is 0."""
+    unit = 1e-12 * max((float(np.abs(array).max()) for array in values if array.size), default=0.0)
+    return np.asarray(np.rint(differences / unit) * unit, np.float64) if unit > 0 else differences
+
+
 def is_binary(*samples: Floats) -> bool:
     """Whether every value is 0 or 1."""
     return all(bool(np.isin(values, (0.0, 1.0)).all()) for values in samples)

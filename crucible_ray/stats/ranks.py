@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p
-from crucible_ray.stats.inputs import direction, pairs, two_samples
+from crucible_ray.stats.inputs import direction, pairs, two_samples, without_dust
 from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
 
 EXACT_BELOW = 50
@@ -136,7 +136,7 @@ def wilcoxon(
     them (Hollander, Wolfe and Chicken 2014, 3.2-3.3). Raises StatsError on unequal lengths.
     """
     before, after, notes = pairs(control, treatment, least=1)
-    diff = after - before
+    diff = without_dust(after - before, before, after)
     nonzero = diff[diff != 0]
     n = len(nonzero)
     if n == 0:
@@ -185,7 +185,7 @@ def sign_test(
     from scipy.stats import binomtest
 
     before, after, notes = pairs(control, treatment, least=1)
-    diff = np.sort(after - before)
+    diff = np.sort(without_dust(after - before, before, after))
     gains, losses = int((diff > 0).sum()), int((diff < 0).sum())
     side = direction(alternative)
     p_value = float(binomtest(gains, gains + losses, 0.5, alternative=side).pvalue) if gains + losses else 1.0

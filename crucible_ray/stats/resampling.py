@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile
-from crucible_ray.stats.inputs import direction, pairs, two_samples
+from crucible_ray.stats.inputs import direction, pairs, two_samples, without_dust
 from crucible_ray.stats.ranks import signed_sums
 from crucible_ray.stats.result import Floats, TestResult, undefined
 
@@ -95,9 +95,8 @@ def paired_permutation(
     McNemar test. Raises StatsError on unequal numbers of items.
     """
     before, after, notes = pairs(control, treatment, least=1)
-    diff, side = after - before, direction(alternative)
+    diff, side = without_dust(after - before, before, after), direction(alternative)
     n = len(diff)
-    diff[np.abs(diff) <= 1e-14 * max(float(np.abs(before).max()), float(np.abs(after).max()))] = 0.0
     differing = int(np.count_nonzero(diff))
     if not differing:
         return undefined(

@@ -53,3 +53,12 @@ MEDIA: list[Floats] = list(_MEDIA.T.astype(np.float64))
 def outcomes(successes: int, n: int) -> Floats:
     """So many ones in n."""
     return np.repeat([1.0, 0.0], [successes, n - successes])
+
+
+_SILVER = (  # NIST StRD AtmWtAg: atomic weights of silver by two instruments, in ten-millionths above 107.868
+    """1568 1465 1572 1785 1446 1903 1526 1494 1616 1587 1519 1486 1419 1569 1508 1672 1385 1518 1662 1424 1360
+1333 1610 1477""",
+    """1079 1344 1513 1197 1604 1385 1642 1365 1151 1082 1517 1448 1198 1482 1334 1609 1101 1512 1469 1360 1254
+1261 1450 1368""",
+)
+SILVER: list[Floats] = [np.array([float(f"107.868{digits}") for digits in text.split()]) for text in _SILVER]

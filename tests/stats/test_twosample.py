@@ -213,3 +213,10 @@ def test_a_result_is_a_line_a_sentence_and_json(test: Test) -> None:
     plain = json.loads(result.to_json())
     assert plain["p_value"] == result.p_value
     assert plain["interpretation"] == result.interpretation
+
+
+def test_differences_that_are_alike_but_for_rounding_tie() -> None:
+    control, treatment = [0.89, 0.90, 0.3, 0.5, 0.2], [0.96, 0.97, 0.1 + 0.2, 0.4, 0.5]
+    assert "1 differences of zero dropped" in stats.wilcoxon(control, treatment).notes
+    assert stats.wilcoxon(control, treatment).statistic == 1.5 + 1.5 + 4
+    assert "3 higher, 1 lower, 1 alike" in stats.sign_test(control, treatment).notes
