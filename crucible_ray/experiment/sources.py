@@ -8,22 +8,32 @@ installed package counts by its name alone. Where there is no source (code made 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from hashlib import sha256
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import cloudpickle
+import msgspec
 
 from crucible_ray.experiment.modules import is_theirs
 from crucible_ray.experiment.spec import function_name
 
 _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None))
+_EXACT: Final = (Decimal, Fraction, date, time, timedelta, range, slice)
+"""Whose repr is what they are."""
 _MOST_ITEMS: Final = 100_000
 
 
@@ -49,6 +59,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
+        self._files: set[str] = set()
 
     def parts(self, value: Any) -> Iterator[str]:
         """The texts that stand for a value, in an order that depends on the source alone."""
@@ -77,12 +88,19 @@ class _Reader:
         elif isinstance(value, type):
             yield from self._class(value)
         elif isinstance(value, ModuleType):
-            yield _module_text(value)
+            yield from self._file(value.__name__, getattr(value, "__file__", None))
+        elif (wrapped := inspect.getattr_static(value, "__wrapped__", None)) is not None:
+            yield _name_of(type(value))
+            yield from self.parts(wrapped)
         elif _is_their_class(type(value)):
             yield from self._class(type(value))
             yield from self._collection(getattr(value, "__dict__", {}))
         else:
             yield _name_of(type(value))
+            if (fields := _fields(value)) is not None:
+                yield from self._collection(fields)
+            elif isinstance(value, _EXACT):
+                yield repr(value)
 
     def _collection(self, value: Any) -> Iterator[str]:
         yield f"{type(value).__name__} {len(value)}"
@@ -91,12 +109,31 @@ class _Reader:
         if isinstance(value, set | frozenset):
             yield from sorted("\n".join(self.parts(each)) for each in value)
             return
-        for each in value.items() if isinstance(value, dict) else value:
-            if isinstance(each, tuple):
-                for inner in each:
-                    yield from self.parts(inner)
-            else:
-                yield from self.parts(each)
+        for each in chain.from_iterable(value.items()) if isinstance(value, dict) else value:
+            yield from self.parts(each)
+
+    def _file(self, name: str, file: str | None) -> Iterator[str]:
+        """A module of the author's own counts whole, with those of theirs that it imports; any other by its name."""
+        if file is None or not is_theirs(file):
+            yield name
+            return
+        if file in self._files:
+            return
+        self._files.add(file)
+        try:
+            text = Path(file).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            yield name
+            return
+        yield text
+        yield from self._imports(text, name if Path(file).stem == "__init__" else name.rpartition(".")[0])
+
+    def _imports(self, text: str, package: str) -> Iterator[str]:
+        """The author's own modules that a text imports. package: what relative imports start from."""
+        for name in _imported(text, package):
+            spec = _spec(name)
+            if spec is not None and is_theirs(spec.origin):
+                yield from self._file(name, spec.origin)
 
     def _class(self, cls: type) -> Iterator[str]:
         if not _is_their_class(cls):
@@ -106,10 +143,15 @@ class _Reader:
             yield inspect.getsource(cls)
         except (OSError, TypeError):
             yield _name_of(cls)
-        for each in vars(cls).values():
+        for base in cls.__bases__:
+            yield from self.parts(base)
+        for name, each in vars(cls).items():
             inner = getattr(each, "__func__", each)
             if isinstance(inner, FunctionType):
                 yield from self._references(inner)
+            elif not name.startswith("__"):
+                yield name
+                yield from self.parts(inner)
 
     def _function(self, function: FunctionType) -> Iterator[str]:
         code = function.__code__
@@ -123,6 +165,7 @@ class _Reader:
             yield sha256(cloudpickle.dumps(function)).hexdigest()
             return
         yield text
+        yield from self._imports(text, str(function.__globals__.get("__package__") or ""))
         yield from self.parts(function.__defaults__)
         yield from self.parts(function.__kwdefaults__)
         yield from self._references(function)
@@ -194,15 +237,44 @@ def _lambda(code: CodeType) -> str | None:
     return None
 
 
-def _module_text(module: ModuleType) -> str:
-    """A module of the author's own counts whole; any other by its name."""
-    file = getattr(module, "__file__", None)
-    if not is_theirs(file) or file is None:
-        return module.__name__
+def _imported(text: str, package: str) -> list[str]:
+    """Modules that a text may import, in its order."""
     try:
-        return Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return module.__name__
+        nodes = list(ast.walk(ast.parse(text)))
+    except SyntaxError:
+        return []
+    found: list[str] = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found += [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            steps = (
+                package.split(".")[: max(0, len(package.split(".")) + 1 - node.level)] if node.level else []
+            )
+            base = ".".join([*steps, *([node.module] if node.module else [])])
+            found += [each for each in (base, *(f"{base}.{each.name}" for each in node.names)) if base]
+    return list(dict.fromkeys(found))
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is; None: nowhere, or in a package that is none of the author's."""
+    top = name.partition(".")[0]
+    try:
+        spec = find_spec(top)
+        if spec is None or top == name or not is_theirs(spec.origin):
+            return spec if top == name else None
+        return find_spec(name)
+    except (ImportError, ValueError):
+        return None
+
+
+def _fields(value: Any) -> dict[str, Any] | None:
+    """What a value of a library's data class or struct holds, by name; None: it is neither."""
+    if isinstance(value, msgspec.Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    if dataclasses.is_dataclass(value):
+        return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}
+    return None
 
 
 def _is_their_class(cls: type) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.modules import load_function
@@ -57,6 +61,64 @@ def test_what_a_function_refers_to_among_its_authors_own_is_part_of_it(tmp_path:
     ]
     found = [digest(tmp_path, FILE.replace(*change)) for change in changes]
     assert len({digest(tmp_path), *found}) == 5
+
+
+def test_members_cached_helpers_bases_and_class_values_are_part_of_a_function(tmp_path: Path) -> None:
+    text = """
+        import functools
+        from crucible_ray import Model
+        MEMBERS = [Model("small", temperature=0.0), Model("large")]
+        PAIRS = [("a", "b"), ("c",)]
+        PROMPT = "Say it."
+
+        class Base:
+            def shape(self):
+                return 1
+
+        class Shown(Base):
+            prompt = PROMPT
+
+        @functools.cache
+        def helper(x):
+            return x + 1
+
+        def f(item, call):
+            return call.ensemble(MEMBERS, helper(1)), PAIRS, Shown().prompt
+    """
+    changes = [
+        ("temperature=0.0", "temperature=1.0"),
+        ('[("a", "b"), ("c",)]', '[("a",), ("b", "c")]'),
+        ("Say it.", "Say nothing."),
+        ("return 1\n", "return 2\n"),
+        ("x + 1", "x + 2"),
+    ]
+    found = [digest(tmp_path, text.replace(*change)) for change in changes]
+    assert len({digest(tmp_path, text), *found}) == 6
+    assert digest(tmp_path, text) == digest(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import near_part\n\ndef f(item, call):\n    return near_part.asked(1)\n",
+        "def f(item, call):\n    from near_part import asked\n    return asked(1)\n",
+    ],
+)
+def test_modules_that_a_module_of_ones_own_imports_are_part_of_a_function(tmp_path: Path, text: str) -> None:
+    def found(word: str) -> str:
+        (tmp_path / "deep_part.py").write_text(f"WORD = {word!r}\n")
+        (tmp_path / "near_part.py").write_text(
+            "from deep_part import WORD\n\ndef asked(x):\n    return WORD\n"
+        )
+        try:
+            return digest(tmp_path, text)
+        finally:
+            importlib.invalidate_caches()
+            for name in ("near_part", "deep_part"):
+                sys.modules.pop(name, None)
+
+    assert found("one") != found("two")
+    assert found("one") == found("one")
 
 
 def test_closures_defaults_and_bound_arguments_are_part_of_a_function() -> None:
