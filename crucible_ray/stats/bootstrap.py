@@ -24,8 +24,8 @@ from crucible_ray.stats.samples import sample
 Method = Literal["percentile", "basic", "bca"]
 Statistic = Callable[..., Any]
 
-_CHUNK = 1_000_000
-"""Indices in memory at a time: 8 MB, and as much for the values that they pick."""
+_CHUNK = 100_000
+"""Indices at a time: they and the values that they pick stay in the processor's cache."""
 _FORMS = 256
 """Up to so many distinct forms resampling goes by their counts."""
 
@@ -52,14 +52,15 @@ def bootstrap_ci(
         raise StatsError("all values are alike: a bootstrap has nothing to vary (for shares: wilson)")
     rng = np.random.default_rng(seed)
     if statistic == "mean":
-        drawn = _means(found[:, None], rng, resamples)[:, 0] / len(found)
-        return _limits(drawn, math.fsum(found) / len(found), method, alpha, lambda: _skew(found))
+        drawn = _sums(found[:, None], rng, resamples)[:, 0] / len(found)
+        return _limits(drawn, lambda: math.fsum(found) / len(found), method, alpha, lambda: _skew(found))
     reduce = np.median if statistic == "median" else statistic
     if not callable(reduce):
         raise StatsError(f"no statistic {statistic!r}: mean, median, or a function with an axis")
-    estimate = float(reduce(found, axis=-1))
     drawn = _reduced(found, reduce, rng, resamples)
-    return _limits(drawn, estimate, method, alpha, lambda: _jackknife(found, reduce))
+    return _limits(
+        drawn, lambda: float(reduce(found, axis=-1)), method, alpha, lambda: _jackknife(found, reduce)
+    )
 
 
 def cluster_bootstrap_ci(
@@ -93,8 +94,8 @@ def cluster_bootstrap_ci(
     influence = totals_K2[:, 0] - estimate * totals_K2[:, 1]
     if not np.abs(influence).max() > 1e-14 * np.abs(totals_K2[:, 0]).max():
         raise StatsError("all clusters have the same mean: a bootstrap has nothing to vary")
-    sums = _means(totals_K2, np.random.default_rng(seed), resamples)
-    return _limits(sums[:, 0] / sums[:, 1], estimate, method, alpha, lambda: _ratio_skew(totals_K2))
+    sums = _sums(totals_K2, np.random.default_rng(seed), resamples)
+    return _limits(sums[:, 0] / sums[:, 1], lambda: estimate, method, alpha, lambda: _ratio_skew(totals_K2))
 
 
 def _ask(method: str, resamples: int, alpha: float) -> None:
@@ -105,7 +106,7 @@ def _ask(method: str, resamples: int, alpha: float) -> None:
         raise StatsError(f"{resamples} resamples say nothing about tails; take 1,000 or more")
 
 
-def _means(rows_NC: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+def _sums(rows_NC: Floats, rng: np.random.Generator, resamples: int) -> Floats:
     """Sums of each column over `resamples` draws of n rows with replacement, shape [resamples, columns]."""
     n = len(rows_NC)
     forms_FC, counts = _forms(rows_NC)
@@ -150,15 +151,24 @@ def _reduced(values: Floats, reduce: Statistic, rng: np.random.Generator, resamp
     return np.concatenate(drawn)
 
 
-def _limits(drawn: Floats, estimate: float, method: str, alpha: float, skew: Callable[[], float]) -> Interval:
+def _limits(
+    drawn: Floats,
+    estimate: Callable[[], float],
+    method: str,
+    alpha: float,
+    skew: Callable[[], float],
+) -> Interval:
+    """Limits from draws; what not every method needs is asked for where it does."""
     if not np.isfinite(drawn).all():
         raise StatsError("the statistic is undefined on some resamples")
     if method == "bca":
-        levels = _corrected(drawn, estimate, alpha, skew())
+        levels = _corrected(drawn, estimate(), alpha, skew())
     else:
         levels = (alpha / 2, 1 - alpha / 2)
     low, high = (float(limit) for limit in np.quantile(drawn, levels))
-    return Interval(2 * estimate - high, 2 * estimate - low) if method == "basic" else Interval(low, high)
+    if method == "basic":
+        low, high = 2 * estimate() - high, 2 * estimate() - low
+    return Interval(low, high)
 
 
 def _corrected(drawn: Floats, estimate: float, alpha: float, skew: float) -> tuple[float, float]:

@@ -213,12 +213,18 @@ def _all_flips(diff: Floats) -> Floats:
 
 
 def _random_flips(diff: Floats, resamples: int, seed: int) -> Iterator[Floats]:
+    """Sums under random signs. Eight differences have 256 sums: a random byte looks one up."""
     rng = np.random.default_rng(seed)
     width = -(-len(diff) // 8)
-    for rows in _rows(resamples, len(diff)):
-        bits = np.frombuffer(rng.bytes(rows * width), np.uint8).reshape(rows, width)
-        kept = np.unpackbits(bits, axis=1, count=len(diff))
-        yield 2 * (kept @ diff) - diff.sum()
+    eights = np.zeros((width, 8))
+    eights.ravel()[: len(diff)] = diff
+    sums = eights @ np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).T
+    for rows in _rows(resamples, width):
+        drawn = np.frombuffer(rng.bytes(rows * width), np.uint8).reshape(width, rows)
+        kept = np.zeros(rows)
+        for eight, byte in zip(sums, drawn, strict=True):
+            kept += eight[byte]
+        yield 2 * kept - diff.sum()
 
 
 def _rows(resamples: int, width: int) -> Iterator[int]:
