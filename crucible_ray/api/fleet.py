@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.models.engine import Engine
 from crucible_ray.ports import Limiter, Spawner
-from crucible_ray.runtime.calling import DEBUGGING
 from crucible_ray.runtime.client import ClientCore, Setup
+from crucible_ray.runtime.function_clock import DEBUGGING
 from crucible_ray.runtime.limiter import LimiterService
 from crucible_ray.runtime.live import live_client, raise_file_limit
 from crucible_ray.runtime.local import LocalSpawner

@@ -11,7 +11,7 @@ from crucible_ray.experiment.spec import Ensemble, Experiment, FewShot, Model
 from crucible_ray.records import Item, Message
 from crucible_ray.settings import did_you_mean
 
-_ROLES: Final = ("system", "user", "assistant")
+ROLES: Final = ("system", "user", "assistant")
 Level = Experiment | Model | Ensemble
 """Whoever may bring a prompt."""
 
@@ -136,8 +136,8 @@ def _turn_problems(turn: Any, place: str) -> list[str]:
         if name not in ("role", "content")
     ]
     role, content = turn.get("role"), turn.get("content")
-    if role not in _ROLES:
-        problems.append(f"{place}.role = {role!r}: must be one of {', '.join(_ROLES)}.")
+    if role not in ROLES:
+        problems.append(f"{place}.role = {role!r}: must be one of {', '.join(ROLES)}.")
     if not isinstance(content, str) or not content:
         problems.append(f"{place}.content must be a text: a jinja2 template.")
     else:

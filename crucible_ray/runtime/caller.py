@@ -3,167 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import msgspec
 from msgspec import to_builtins
 
 from crucible_ray.calls.budget import DUST_USD, Purse
-from crucible_ray.calls.deadlines import Deadline, Deadlines
+from crucible_ray.calls.deadlines import Deadlines
 from crucible_ray.calls.retry import Patience, RetryPolicy
-from crucible_ray.calls.slots import SlotQueue
-from crucible_ray.errors import (
-    AttemptTimeout,
-    Authentication,
-    ConnectionFailed,
-    ConnectionLost,
-    ConnectionStale,
-    ModelError,
-    NeverSent,
-    OutcomeUnknown,
-    RateLimited,
-    Refused,
-    SpecError,
-    StaleConnection,
-)
+from crucible_ray.errors import Authentication, ModelError, RateLimited, Refused, SpecError
 from crucible_ray.experiment.plan import CallPlan, Plan
 from crucible_ray.models.catalogue import Directory
-from crucible_ray.models.endpoint import Endpoint
-from crucible_ray.models.transport import Response, Transport
+from crucible_ray.models.transport import Transport
 from crucible_ray.ports import Limiter
-from crucible_ray.records import Call, Fatal, Item, Limits, Reply, Throttled
-from crucible_ray.runtime.calling import CallOptions, FunctionClock
+from crucible_ray.records import Call, Fatal, Item, Limits
+from crucible_ray.runtime.attempt import SHORTEST_S, Attempt, TimedAttempt
+from crucible_ray.runtime.calling import CallOptions
+from crucible_ray.runtime.function_clock import FunctionClock
+from crucible_ray.runtime.line import Gate, Line, group_key
 from crucible_ray.runtime.sharing import Shares, labelled, shared, take_known
 from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock, recorded_result
 from crucible_ray.settings import is_loopback
 
-_NOTHING = Limits()
-_DETAIL = 300
-_SHORTEST_S = 0.001
-_SHARE_WEIGHT = 1.0 / 20.0
 _MOST_LINES = 256
 """Of models and options that functions name; more are made anew."""
-
-
-def group_key(call: CallPlan, key: str | None) -> str:
-    """The name of a limit group: who pays, at whom, for which class of models. Does not reveal the key."""
-    model = call.model
-    payer = hashlib.blake2b(f"{model.provider}\0{model.base_url}\0{key or ''}".encode(), digest_size=8)
-    return f"{payer.hexdigest()}-{model.limit_group}"
-
-
-class Gate:
-    """One limit group as this client sees it: open until a limit is declared or learned, then a queue for slots."""
-
-    def __init__(
-        self,
-        group: str,
-        limits: Limits,
-        limiter: Callable[[], Awaitable[Limiter]],
-        also: tuple[tuple[str, Limits], ...] = (),
-    ) -> None:
-        self.group, self.limits = group, limits
-        self._limiter, self._also = limiter, also
-        self._queue: SlotQueue | None = None
-        self.sent = 0
-        self._refused_share = 0.0
-        self._since_s = asyncio.get_running_loop().time()
-        self._notices: set[asyncio.Task[None]] = set()
-        self.failure: BaseException | None = None
-        """Why the limiter could not be told of a refusal."""
-
-    @property
-    def limited(self) -> bool:
-        """Whether sends need a slot."""
-        return self._queue is not None or self.limits != _NOTHING or bool(self._also)
-
-    async def acquire(self, tokens: int) -> int:
-        """Wait for a slot; returns the tokens reserved for it."""
-        if self._queue is None:
-            await self._start()
-        assert self._queue is not None
-        reserved = await self._queue.acquire(tokens)
-        self.sent += 1
-        return reserved
-
-    async def _start(self) -> Limiter:
-        limiter = await self._limiter()
-        if self._queue is None:
-            self._queue = SlotQueue(limiter, self.group, self.limits, also=self._also)
-        return limiter
-
-    def admitted(self) -> None:
-        """An answer that is no 429."""
-        self._refused_share -= _SHARE_WEIGHT * self._refused_share
-
-    def refused(self, error: RateLimited, taught: Limits) -> None:
-        """A 429: tell the limiter; slots in hand are void."""
-        self._refused_share += _SHARE_WEIGHT * (1.0 - self._refused_share)
-        now = asyncio.get_running_loop().time()
-        elapsed = max(1.0, now - self._since_s)
-        notice = Throttled(
-            group=self.group,
-            retry_after_s=error.retry_after_s,
-            sent_per_minute=self.sent * 60.0 / elapsed,
-            refused_share=self._refused_share,
-            limits=taught,
-        )
-        if elapsed > 10.0:
-            self.sent, self._since_s = 0, now
-        task = asyncio.get_running_loop().create_task(self._notify(notice))
-        self._notices.add(task)
-        task.add_done_callback(self._told)
-
-    async def _notify(self, notice: Throttled) -> None:
-        limiter = await self._start()
-        await limiter.throttled(notice)
-        assert self._queue is not None
-        self._queue.drop()
-
-    def _told(self, task: asyncio.Task[None]) -> None:
-        self._notices.discard(task)
-        if not task.cancelled():
-            self.failure = task.exception()
-
-    def refund(self, tokens: int) -> None:
-        """Tokens reserved at admission and not used."""
-        if self._queue is not None:
-            self._queue.refund(tokens)
-
-    def close(self) -> None:
-        """Stop asking."""
-        for task in list(self._notices):
-            task.cancel()
-        if self._queue is not None:
-            self._queue.close()
-
-
-class Line:
-    """One model call of a condition, prepared: where it goes, what it may cost, which gate it passes."""
-
-    def __init__(self, plan: CallPlan, key: str | None, gate: Gate, places: asyncio.Semaphore | None) -> None:
-        self.plan = plan
-        self.endpoint = Endpoint(plan, key)
-        self.gate, self.places = gate, places
-        self.spared = bool(plan.fallback)
-        self._prompt: Prompt | None = None
-        self.body = b""
-        self.request = ""
-        self.bound_usd: float | None = None
-        self.tokens = 0
-
-    def prepare(self, prompt: Prompt) -> None:
-        """Encode the request, unless the last one was the same."""
-        if prompt is self._prompt:
-            return
-        self._prompt = prompt
-        self.body = self.endpoint.body(prompt.messages)
-        self.request = self.endpoint.request_hash(self.body)
-        self.bound_usd = self.endpoint.cost_bound_usd(prompt.messages)
-        self.tokens = self.endpoint.prompt_tokens_bound(prompt.messages) + (self.plan.max_tokens or 0)
 
 
 class LiveCaller:
@@ -184,9 +49,9 @@ class LiveCaller:
         """`directory`: the models that functions may name.
 
         `clients` share what a model's `max_concurrency` allows. `clock`: seconds, for latencies."""
-        self._transport, self._rng, self._clients, self.clock = transport, rng, clients, clock
+        self.transport, self._rng, self._clients, self.clock = transport, rng, clients, clock
         self._loop = asyncio.get_running_loop()
-        self._deadlines = Deadlines()
+        self.deadlines = Deadlines()
         self._policy = RetryPolicy(max_retries=plan.max_retries, delay_s=plan.retry_delay_s)
         self.purse = Purse(len(plan.conditions))
         self._gates: dict[str, Gate] = {}
@@ -256,7 +121,7 @@ class LiveCaller:
             self._stop(Fatal(kind="unpriced", model=model, detail=""))
         self._count(clock, opened=1)
         try:
-            return await self._call(line, clock, condition, index, prompt, record, _TimedAttempt)
+            return await self._call(line, clock, condition, index, prompt, record, TimedAttempt)
         finally:
             self._count(clock, opened=-1)
 
@@ -314,7 +179,7 @@ class LiveCaller:
         index: int,
         prompt: Prompt,
         calls: list[Call],
-        kind: type[_Attempt] | None = None,
+        kind: type[Attempt] | None = None,
     ) -> CallResult:
         """One call with its retries; its attempts are added to `calls` as they end."""
         if clock.known is not None or self._shares is not None:
@@ -337,7 +202,7 @@ class LiveCaller:
         index: int,
         prompt: Prompt,
         calls: list[Call],
-        kind: type[_Attempt] | None,
+        kind: type[Attempt] | None,
     ) -> CallResult:
         """The call, unless another condition of the block makes it: then what that one comes to."""
         assert self._shares is not None
@@ -368,18 +233,18 @@ class LiveCaller:
         index: int,
         prompt: Prompt,
         calls: list[Call],
-        kind: type[_Attempt] | None,
+        kind: type[Attempt] | None,
     ) -> CallResult:
         """The call itself, over the network."""
         patience = Patience(self._policy)
-        kind = kind or _Attempt
+        kind = kind or Attempt
         active_s = 0.0
         backoff_s = 0.0
         while True:
             line.prepare(prompt)
             attempt = kind(self, line, clock, condition, index, len(calls), prompt)
             allowance = min(line.plan.attempt_timeout_s, line.plan.timeout_s - active_s)
-            record = await attempt.run(max(allowance, _SHORTEST_S), backoff_s)
+            record = await attempt.run(max(allowance, SHORTEST_S), backoff_s)
             calls.append(record)
             if attempt.error is None:
                 return CallResult(attempt.reply, None, calls)
@@ -442,164 +307,3 @@ class LiveCaller:
             self._count(clock, waiting=-1)
         if not granted:
             raise HandedBack("no money left")
-
-
-class _Attempt:
-    """One send of one request, from the wait for its slot to its settlement."""
-
-    __slots__ = (
-        "_body", "_bound_usd", "_caller", "_clock", "_condition", "_index", "_line", "_number", "_prompt", "_request",
-        "_reserved", "_tokens", "error", "reply", "response",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        caller: LiveCaller,
-        line: Line,
-        clock: TrialClock,
-        condition: int,
-        index: int,
-        number: int,
-        prompt: Prompt,
-    ) -> None:
-        self._caller, self._line, self._clock = caller, line, clock
-        self._condition, self._index, self._number, self._prompt = condition, index, number, prompt
-        self._body, self._request = line.body, line.request
-        # The line is prepared for the next prompt while this one waits: nothing of it may be read later.
-        self._bound_usd, self._tokens = line.bound_usd, line.tokens
-        self._reserved = line.bound_usd or 0.0
-        self.reply: Reply | None = None
-        self.error: ModelError | None = None
-        self.response: Response | None = None
-
-    async def run(self, allowance_s: float, backoff_s: float) -> Call:
-        caller, line, now = self._caller, self._line, self._caller.clock
-        asked_s = now()
-        await caller.money(self._clock, self._condition, self._reserved)
-        started_s: float | None = None
-        spent_usd = 0.0
-        try:
-            if line.places is not None:
-                await line.places.acquire()
-            try:
-                if line.gate.limited:
-                    self._tokens = await line.gate.acquire(self._tokens)
-                else:
-                    line.gate.sent += 1
-                started_s = now()
-                if self._clock.first_s is None:
-                    self._clock.first_s = started_s
-                spent_usd = (
-                    self._reserved
-                )  # until the outcome is known: a cut-off attempt may have been charged
-                await self._send(allowance_s)
-                ended_s = now()
-            finally:
-                if line.places is not None:
-                    line.places.release()
-            cost_usd, estimated = self._cost()
-            spent_usd = cost_usd or 0.0
-        finally:
-            caller.purse.settle(self._condition, self._reserved, spent_usd)
-        quota_wait_s = started_s - asked_s
-        caller.gauges.quota_wait_s += quota_wait_s
-        self._settle_tokens()
-        return self._record(started_s, ended_s, quota_wait_s, backoff_s, cost_usd, estimated)
-
-    async def _send(self, allowance_s: float) -> None:
-        task = cast("asyncio.Task[object]", asyncio.current_task())
-        deadline: Deadline = self._caller._deadlines.arm(task, allowance_s)
-        endpoint = self._line.endpoint
-        try:
-            self.response = await self._caller._transport.send(
-                "POST", endpoint.url, endpoint.headers, self._body
-            )
-            self.reply = endpoint.read(self.response)
-        except asyncio.CancelledError:
-            if not deadline.swallow():
-                raise
-            self.error = AttemptTimeout(f"no complete answer within {allowance_s:.3g} s")
-        except NeverSent as error:
-            self.error = ConnectionFailed(error.detail)
-        except StaleConnection as error:
-            self.error = ConnectionStale(error.detail)
-        except OutcomeUnknown as error:
-            self.error = ConnectionLost(error.detail)
-        except RateLimited as error:
-            self.error = error
-            taught = endpoint.limits_from(self.response) if self.response is not None else _NOTHING
-            self._line.gate.refused(error, taught)
-        except ModelError as error:
-            self.error = error
-        finally:
-            deadline.disarm()
-        if self.response is not None and not isinstance(self.error, RateLimited):
-            self._line.gate.admitted()
-
-    def _cost(self) -> tuple[float | None, bool]:
-        """(US dollars, whether it is our estimate): what is not known is counted at its upper bound."""
-        endpoint = self._line.endpoint
-        if self.reply is not None:
-            cost = endpoint.cost_usd(self.reply.usage)
-            if cost is not None or self._bound_usd is None:
-                return cost, False
-            return self._reserved, True
-        if self.error is not None and (self.error.charged or self.error.status == 200):
-            return self._bound_usd, True
-        return 0.0, False
-
-    def _settle_tokens(self) -> None:
-        """Give back what the prompt took less than its bound; `max_tokens` counts at admission, used or not."""
-        usage = self.reply.usage if self.reply is not None else None
-        if usage is not None and usage.input_tokens is not None and usage.output_tokens is not None:
-            admitted = usage.input_tokens + max(usage.output_tokens, self._line.plan.max_tokens or 0)
-            self._line.gate.refund(self._tokens - admitted)
-
-    def _record(
-        self,
-        started_s: float,
-        ended_s: float,
-        quota_wait_s: float,
-        backoff_s: float,
-        cost_usd: float | None,
-        estimated: bool,
-    ) -> Call:
-        first = self._clock.first_s
-        assert first is not None
-        reply, error = self.reply, self.error
-        usage = reply.usage if reply is not None else None
-        return Call(
-            call=self._index,
-            attempt=self._number,
-            model=self._line.plan.model.name,
-            request=self._request,
-            prompt=self._prompt.key,
-            started_us=round((started_s - first) * 1e6),
-            ended_us=round((ended_s - first) * 1e6),
-            outcome="ok" if error is None else error.kind,
-            status=self.response.status if self.response is not None else error.status if error else None,
-            detail=None if error is None else error.detail[:_DETAIL],
-            text=None if reply is None else reply.text,
-            finish_reason=None if reply is None else reply.finish_reason,
-            model_version=None if reply is None else reply.model_version,
-            input_tokens=usage.input_tokens if usage else None,
-            output_tokens=usage.output_tokens if usage else None,
-            reasoning_tokens=usage.reasoning_tokens if usage else None,
-            cached_tokens=usage.cached_tokens if usage else None,
-            confidence=None if reply is None else reply.confidence,
-            cost_usd=cost_usd,
-            cost_estimated=estimated,
-            quota_wait_us=round(quota_wait_s * 1e6),
-            backoff_wait_us=round(backoff_s * 1e6),
-        )
-
-
-class _TimedAttempt(_Attempt):
-    """An attempt of a function's call: no longer on the wire than the function has time left."""
-
-    __slots__ = ()
-
-    async def _send(self, allowance_s: float) -> None:
-        clock = cast(FunctionClock, self._clock)
-        with clock.sending():
-            await super()._send(max(min(allowance_s, clock.left_s()), _SHORTEST_S))

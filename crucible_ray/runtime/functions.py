@@ -30,7 +30,8 @@ from crucible_ray.experiment.plan import ConditionPlan, FunctionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Answer, Call, EnsembleResult, Item, Reply, Row, Said
-from crucible_ray.runtime.calling import CallHandle, Calling, FunctionCaller, FunctionClock, ItemView
+from crucible_ray.runtime.calling import CallHandle, Calling, FunctionCaller, ItemView
+from crucible_ray.runtime.function_clock import FunctionClock
 from crucible_ray.runtime.trial import (
     ANSWERED,
     EXCEPTION,
