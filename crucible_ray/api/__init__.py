@@ -1,8 +1,8 @@
 """The front door: run, estimate, resume, retry, rescore, reproduce, load, observe; each waits, or has an `a`-twin to await."""
 
 from crucible_ray.api.asking import acall_model, apredict, call_model, predict
+from crucible_ray.api.conducting import Declined
 from crucible_ray.api.doors import (
-    Declined,
     aload,
     aobserve,
     areproduce,
@@ -11,7 +11,6 @@ from crucible_ray.api.doors import (
     arun,
     astatus,
     estimate,
-    find_results,
     load,
     observe,
     report,
@@ -25,6 +24,7 @@ from crucible_ray.api.doors import (
 )
 from crucible_ray.api.observing import Standing
 from crucible_ray.api.options import Note, Options, Progress
+from crucible_ray.api.places import find_results
 from crucible_ray.api.preparing import Prepared, prepare
 from crucible_ray.api.replaying import Reproduction
 from crucible_ray.api.result import RunResult

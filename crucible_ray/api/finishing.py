@@ -11,12 +11,14 @@ from pathlib import Path
 
 import msgspec
 
+from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own, Recorded
+from crucible_ray.api.preparing import Prepared
 from crucible_ray.api.reporting import FACTS, read_facts, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.session import Session
+from crucible_ray.api.simulating import planted
 from crucible_ray.ensemble import normalizer
-from crucible_ray.experiment.formats import FORMATS
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import write_results, written_aside
@@ -113,38 +115,30 @@ def _bare(plan: Plan, analysis: Analysis, folder: Path, state: JournalState) -> 
 
 
 async def finish(
-    plan: Plan,
-    items: tuple[Item, ...],
+    prepared: Prepared,
     folder: Path,
     log: BlockingLog,
     session: Session,
     *,
-    base: Path | None,
-    own: Own,
-    priced: bool,
-    formats: tuple[str, ...] = FORMATS,
-    estimated_usd: float | None = None,
-    planted: float | None = None,
-    runtime: str = "ray",
+    formats: tuple[str, ...],
+    estimated_usd: float | None,
+    runtime: str,
 ) -> RunResult:
     """Write every artifact and read the result off them. Raises CannotContinue, SpecError."""
     began_s = time.monotonic()
+    plan, items = prepared.plan, prepared.items
     state = await read_state(log, conditions=len(plan.conditions))
     analysis = write_and_analyse(
-        folder, plan=plan, items=items, log=log, state=state, own=own, experiment_folder=base
-    )
-    facts = _facts(
-        plan,
-        analysis,
         folder,
-        state,
-        session,
-        priced,
-        estimated_usd,
-        planted,
-        runtime,
-        time.monotonic() - began_s,
+        plan=plan,
+        items=items,
+        log=log,
+        state=state,
+        own=prepared.own,
+        experiment_folder=prepared.base,
     )
+    finishing_s = time.monotonic() - began_s
+    facts = _facts(prepared, folder, state, session, estimated_usd, runtime, finishing_s)
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
     encoded = encode(analysis)
@@ -186,25 +180,16 @@ def _result(
 
 
 def _facts(
-    plan: Plan,
-    analysis: Analysis,
+    prepared: Prepared,
     folder: Path,
     state: JournalState,
     session: Session,
-    priced: bool,
     estimated_usd: float | None,
-    planted: float | None,
     runtime: str,
     finishing_s: float,
 ) -> RunFacts:
-    kill = None
-    if session.killed_at is not None:
-        kill = KillFact(
-            at_percent=100.0 * session.killed_at,
-            handed_back=session.handed_back,
-            lost=plan.trials - state.kept.count if session.status == "complete" else 0,
-            doubled=state.duplicates,
-        )
+    plan = prepared.plan
+    priced = bool(prepared.bounds_usd()) or is_priced(plan)
     return RunFacts(
         status=session.status,
         started=session.started,
@@ -220,19 +205,35 @@ def _facts(
         quota_wait_s=session.quota_wait_s,
         bound_by=bound_by(_load(plan, session, finishing_s)),
         results_dir=str(folder),
-        kill=kill,
+        kill=_kill(plan, state, session),
         exception=session.exception,
-        planted=planted,
+        planted=planted(prepared),
         model_versions=_model_versions(folder),
-        versions={
-            "crucible-ray": version("crucible-ray"),
-            "Python": ".".join(map(str, sys.version_info[:3])),
-            "Ray": version("ray"),
-            "OS": sys.platform,
-        },
+        versions=_versions(),
         reproduce=_recipe(plan, folder),
         next_steps=_next_steps(session, state, folder),
     )
+
+
+def _kill(plan: Plan, state: JournalState, session: Session) -> KillFact | None:
+    """What came of a client that was killed on purpose, if one was."""
+    if session.killed_at is None:
+        return None
+    return KillFact(
+        at_percent=100.0 * session.killed_at,
+        handed_back=session.handed_back,
+        lost=plan.trials - state.kept.count if session.status == "complete" else 0,
+        doubled=state.duplicates,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "crucible-ray": version("crucible-ray"),
+        "Python": ".".join(map(str, sys.version_info[:3])),
+        "Ray": version("ray"),
+        "OS": sys.platform,
+    }
 
 
 def _recipe(plan: Plan, folder: Path) -> tuple[str, ...]:

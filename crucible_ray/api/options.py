@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+
+from crucible_ray.errors import UsageError
+from crucible_ray.settings import did_you_mean
 
 if TYPE_CHECKING:
     from crucible_ray.actors.cluster import RayThread
@@ -82,10 +85,19 @@ class Options:
     progress_every_s: float = 1.0
     ray: RayThread | None = None
     """A Ray that was started ahead; None: one is started."""
-    kill_client_at: float | None = field(default=None)
+    kill_client_at: float | None = None
     """Kill client 0 on purpose at this share of the trials: the demo's way to show that nothing is lost."""
     handle_signals: bool = True
     fail_if: Sequence[str] = ()
     """Gates, `accuracy[a] < 0.8` each: how they come out is `result.gates`."""
     baseline: str | Path | None = None
     """An earlier run's folder or id: this one is judged against it, paired by item id and repeat."""
+
+
+def options_of(choices: Mapping[str, Any]) -> Options:
+    """Options by their names. Raises UsageError for one that is none."""
+    known = [each.name for each in fields(Options)]
+    for name in choices:
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}: {did_you_mean(name, known)}")
+    return Options(**choices)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
+from crucible_ray.api.places import reread
 from crucible_ray.errors import SpecError, UsageError
-from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.sources import source_hash
@@ -76,20 +75,7 @@ def reload_own(plan: Plan, results: Path) -> tuple[Plan, Own]:
     if not has_own(plan):
         return plan, Own()
     needs = [each.name for each in plan.own_metrics] + (["the own analysis"] if plan.analysis.custom else [])
-    if plan.source is None:
-        raise UsageError(
-            f"{results} was run from Python, so what it needs ({', '.join(needs)}) is in no file: run the same "
-            "experiment again from there. Nothing that is recorded is asked again."
-        )
-    name, colon, attribute = plan.source.partition(":")
-    places = [each / name for each in (experiment_folder(results), Path.cwd()) if each is not None]
-    found = next((each for each in places if each.is_file()), None)
-    if found is None:
-        raise UsageError(
-            f"{name}, which holds what {results} needs ({', '.join(needs)}), is neither in {places[0].parent} nor here: "
-            "go to its folder."
-        )
-    experiment = load_experiment(f"{found}{colon}{attribute}", plan.params).experiment
+    found, experiment = reread(plan, results, ", ".join(needs))
     own = own_of(experiment)
     gone = [each.name for each in plan.own_metrics if each.name not in own.metrics]
     if gone or (plan.analysis.custom is not None and own.analysis is None):
@@ -101,23 +87,6 @@ def reload_own(plan: Plan, results: Path) -> tuple[Plan, Own]:
     if plan.analysis.custom is not None and experiment.analysis is not None and own.analysis is not None:
         now = replace(now, analysis=replace(plan.analysis, custom=source_hash(own.analysis)))
     return now, own
-
-
-class _Place(Struct, frozen=True):
-    experiment_folder: str | None = None
-
-
-class _Config(Struct, frozen=True):
-    settings: _Place = _Place()
-
-
-def experiment_folder(results: Path) -> Path | None:
-    """Where a results folder says that its experiment's file was."""
-    try:
-        found = msgspec.json.decode((results / "config.json").read_bytes(), type=_Config)
-    except FileNotFoundError:
-        return None
-    return None if found.settings.experiment_folder is None else Path(found.settings.experiment_folder)
 
 
 class Recorded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +10,26 @@ import msgspec
 from msgspec import Struct
 
 from crucible_ray.errors import UsageError
+from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.spec import Experiment
 from crucible_ray.journal.disk import DiskLog
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.records import Item
+from crucible_ray.settings import load_settings
 
 REVISIONS: Final = "revisions"
+
+
+def find_results(where: str | Path, output_dir: str | Path | None = None) -> Path:
+    """A results folder by its path or its id. Raises UsageError."""
+    path = Path(where)
+    if path.is_dir():
+        return path
+    parent = Path(output_dir or load_settings(Path.cwd(), os.environ).run.results_dir)
+    if (parent / str(where)).is_dir():
+        return parent / str(where)
+    raise UsageError(f"{where} is neither a results folder nor an experiment in {parent}.")
 
 
 def run_of(folder: Path) -> Path | None:
@@ -45,27 +60,64 @@ def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) 
     return DiskLog(Path(checkpoint_dir) / experiment_id)
 
 
-class _Place(Struct, frozen=True):
+def store_of(plan: Plan, folder: Path) -> BlockingLog:
+    """The entries of a run that is looked at or gone on with. Raises UsageError."""
+    settings = load_settings(Path.cwd(), os.environ)
+    return journal_store(folder, settings.run.checkpoint_dir, plan.experiment_id)
+
+
+class _Run(Struct, frozen=True):
     checkpoint_dir: str | None = None
 
 
 class _Settings(Struct, frozen=True):
-    run: _Place = _Place()
+    run: _Run = _Run()
+    experiment_folder: str | None = None
 
 
 class _Config(Struct, frozen=True):
     settings: _Settings = _Settings()
 
 
-def recorded_checkpoint_dir(folder: Path, *, otherwise: str | None) -> str | None:
-    """Where a results folder says that its journal is; `otherwise` where nothing ran yet."""
+def _recorded(folder: Path) -> _Settings | None:
+    """What `config.json` says of places; None where nothing ran yet. Raises UsageError."""
     config = folder / "config.json"
     if not config.is_file():
-        return otherwise
+        return None
     try:
-        return msgspec.json.decode(config.read_bytes(), type=_Config).settings.run.checkpoint_dir
+        return msgspec.json.decode(config.read_bytes(), type=_Config).settings
     except msgspec.DecodeError as error:
         raise UsageError(f"{config} cannot be read: {error}.") from error
+
+
+def recorded_checkpoint_dir(folder: Path, *, otherwise: str | None) -> str | None:
+    """Where a results folder says that its journal is; `otherwise` where nothing ran yet."""
+    found = _recorded(folder)
+    return otherwise if found is None else found.run.checkpoint_dir
+
+
+def experiment_folder(results: Path) -> Path | None:
+    """Where a results folder says that its experiment's file was."""
+    found = _recorded(results)
+    return None if found is None or found.experiment_folder is None else Path(found.experiment_folder)
+
+
+def reread(plan: Plan, results: Path, needs: str) -> tuple[Path, Experiment]:
+    """The experiment's file as it is now, from where it was or from here. needs: what of it, in words. Raises UsageError."""
+    if plan.source is None:
+        raise UsageError(
+            f"{results} was run from Python, so what it needs ({needs}) is in no file: run the same experiment again "
+            "from there. Nothing that is recorded is asked again."
+        )
+    name, colon, attribute = plan.source.partition(":")
+    places = [each / name for each in (experiment_folder(results), Path.cwd()) if each is not None]
+    found = next((each for each in places if each.is_file()), None)
+    if found is None:
+        raise UsageError(
+            f"{name}, which holds what {results} needs ({needs}), is neither in {places[0].parent} nor here: "
+            "go to its folder."
+        )
+    return found, load_experiment(f"{found}{colon}{attribute}", plan.params).experiment
 
 
 def read_config(folder: Path) -> tuple[Plan, tuple[Item, ...]]:

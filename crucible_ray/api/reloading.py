@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crucible_ray.api.own import experiment_folder
+from crucible_ray.api.places import reread
 from crucible_ray.errors import UsageError
-from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.sources import source_hash
 from crucible_ray.experiment.spec import Condition, Function, condition_name, conditions_of
@@ -27,27 +26,14 @@ def _functions(conditions: tuple[Condition, ...]) -> Functions:
 
 def reload_code(plan: Plan, results: Path) -> Code:
     """The functions of a recorded plan, from its file. Raises UsageError where they are gone or others now."""
-    if all(condition.function is None for condition in plan.conditions):
+    asked = [condition for condition in plan.conditions if condition.function is not None]
+    if not asked:
         return Code({})
-    if plan.source is None:
-        raise UsageError(
-            f"{results} was run from Python, so its functions are in no file: run the same experiment again from there, "
-            "and it goes on where it stopped."
-        )
-    name, colon, attribute = plan.source.partition(":")
-    places = [each / name for each in (experiment_folder(results), Path.cwd()) if each is not None]
-    found = next((each for each in places if each.is_file()), None)
-    if found is None:
-        raise UsageError(
-            f"{name}, whose functions {results} needs, is neither in {places[0].parent} nor here: "
-            "go to its folder, then resume."
-        )
-    experiment = load_experiment(f"{found}{colon}{attribute}", plan.params).experiment
+    found, experiment = reread(plan, results, ", ".join(f"function {each.name}" for each in asked))
     conditions = conditions_of(experiment)
     there = {condition_name(each): each for each in conditions}
-    for condition in plan.conditions:
-        if condition.function is None:
-            continue
+    for condition in asked:
+        assert condition.function is not None
         now = there.get(condition.name)
         if not isinstance(now, Function) or source_hash(now.function) != condition.function.source:
             raise UsageError(

@@ -23,7 +23,7 @@ from crucible_ray.api.logging import RunLog
 from crucible_ray.api.narrowing import Part
 from crucible_ray.api.opening import open_state
 from crucible_ray.api.options import Note, Options
-from crucible_ray.api.own import experiment_folder
+from crucible_ray.api.places import experiment_folder
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
 from crucible_ray.api.reusing import AUTO, reuse_replies, sources
 from crucible_ray.api.session import Session

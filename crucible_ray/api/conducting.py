@@ -1,0 +1,165 @@
+"""One run from the estimate to its judged result: ask, find a place for clients, go through the session, write up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from crucible_ray.api.finishing import finish
+from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
+from crucible_ray.api.gating import Gates, gates_of
+from crucible_ray.api.loading import read_result
+from crucible_ray.api.narrowing import narrowed
+from crucible_ray.api.options import Options
+from crucible_ray.api.own import without_own
+from crucible_ray.api.places import find_results, journal_store, read_config, store_of
+from crucible_ray.api.preparing import Prepared
+from crucible_ray.api.progress import showing
+from crucible_ray.api.result import RunResult
+from crucible_ray.api.running import run_session
+from crucible_ray.api.session import Session, raise_fatal
+from crucible_ray.errors import (
+    AlreadyRunning,
+    CannotContinue,
+    CredentialError,
+    CrucibleError,
+    SpecError,
+    UsageError,
+)
+from crucible_ray.estimate import Estimate, estimate_lines
+from crucible_ray.experiment.formats import check_formats
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.journal.store import BlockingLog
+
+
+class Declined(UsageError):
+    """The estimate was shown and the answer was no."""
+
+
+async def conduct(prepared: Prepared, options: Options, folder: Path | None = None) -> RunResult:
+    """Run what is prepared, or go on with it. folder: its results folder, where it has one. Raises as `run`."""
+    prepared, gates = await _gated(prepared, options)
+    formats = check_formats(options.formats or prepared.settings.run.report_formats)
+    prepared.keys()
+    if options.runtime == "ray" and prepared.code:
+        prepared.code.pack()
+    estimate = _agreed(prepared, options)
+    plan = prepared.plan
+    folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
+    log = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
+    session = await _run(prepared, options, folder, log)
+    try:
+        result = await finish(
+            prepared,
+            folder,
+            log,
+            session,
+            formats=formats,
+            estimated_usd=estimate.total_cost,
+            runtime=options.runtime,
+        )
+    except SpecError as error:  # a function of the author's own failed
+        error.add_note("Every answer is recorded. Mend it and run the same again: nothing is asked twice.")
+        bare = dataclasses.replace(prepared, plan=without_own(plan))
+        await _leave(error, bare, folder, log, session.status, session.duration_s, session.calls)
+        raise
+    result = gates.judged(result, [item.id for item in prepared.items])
+    if session.cancelled:
+        raise asyncio.CancelledError
+    if session.status != "interrupted":
+        try:
+            raise_fatal(session.fatal, plan)
+        except (UsageError, CredentialError) as error:
+            error.result = result
+            raise
+    return result
+
+
+def _agreed(prepared: Prepared, options: Options) -> Estimate:
+    """The estimate of what is to run, once whoever is to be asked has said yes. Raises Declined."""
+    part = narrowed(prepared, options.items, options.conditions)
+    found = part.estimate()
+    ask = _ask if options.confirm is True else options.confirm
+    if ask and not ask(part.plan, found):
+        raise Declined("Not confirmed: nothing was run and nothing was spent.")
+    return found
+
+
+def _ask(plan: Plan, found: Estimate) -> bool:
+    """Show the estimate on the terminal and wait for a yes."""
+    sys.stderr.write("\n".join(estimate_lines(plan, found)) + "\nContinue? [y/N]: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+async def _gated(prepared: Prepared, options: Options) -> tuple[Prepared, Gates]:
+    """What the run is judged by, checked before it costs anything. Raises UsageError."""
+    if options.baseline is None:
+        return gates_of(prepared, options.fail_if, None)
+    folder = find_results(options.baseline, options.output_dir)
+    plan, items = read_config(folder)
+    earlier = await read_result(plan, items, folder, store_of(plan, folder))
+    return gates_of(prepared, options.fail_if, (folder.name, earlier, tuple(item.id for item in items)))
+
+
+async def _run(prepared: Prepared, options: Options, folder: Path, log: BlockingLog) -> Session:
+    """The session itself; where it breaks, its error knows what is recorded. Raises CrucibleError."""
+    began_s = time.monotonic()
+    try:
+        async with _placed(prepared, options) as (fleet, placed):
+            with showing(placed, prepared.settings.run) as shown:
+                return await run_session(prepared, shown, fleet, folder, log)
+    except CannotContinue as error:
+        if not isinstance(error, AlreadyRunning):
+            await _leave(error, prepared, folder, log, "broken", time.monotonic() - began_s)
+        raise
+
+
+async def _leave(
+    error: CrucibleError,
+    prepared: Prepared,
+    folder: Path,
+    log: BlockingLog,
+    status: str,
+    duration_s: float,
+    calls_made: int = 0,
+) -> None:
+    """Give an error that ends a run what is recorded of it, as its `result`."""
+    with suppress(CrucibleError, OSError):  # what broke the run may well break this too
+        error.result = await read_result(
+            prepared.plan,
+            prepared.items,
+            folder,
+            log,
+            own=prepared.own,
+            status=status,
+            calls_made=calls_made,
+            duration_s=duration_s,
+        )
+
+
+@asynccontextmanager
+async def _placed(prepared: Prepared, options: Options) -> AsyncIterator[tuple[Fleet, Options]]:
+    """Where clients live, and the options with the Ray that it needs; a Ray that is started here is stopped here."""
+    where = state_dir(prepared.settings.env)
+    if options.runtime == "in-process":
+        yield LocalFleet(where), options
+        return
+    if options.runtime != "ray":
+        raise UsageError(f"runtime {options.runtime!r} does not exist: use 'ray' or 'in-process'.")
+    if options.ray is not None:
+        yield RayFleet(where, options.ray), options
+        return
+    from crucible_ray.actors.cluster import RayThread
+
+    ray = RayThread(options.address or prepared.settings.run.address)
+    ray.start()
+    try:
+        yield RayFleet(where, ray), dataclasses.replace(options, ray=ray)
+    finally:
+        await asyncio.to_thread(ray.stop)
