@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ from crucible_ray.cli.terminal import Terminal
 from crucible_ray.errors import CrucibleError, UsageError
 
 if TYPE_CHECKING:
-    from crucible_ray.api import Prepared, RunResult
+    from crucible_ray.api import Options, Prepared, RunResult
 
 
 def register(app: typer.Typer) -> None:
@@ -76,12 +76,10 @@ def run(
     what = asked(experiment, dataset, model, prompt, metric)
     terminal.say(f"Loading {experiment or dataset} ...")
     wanted = asked_formats(formats)
-    if junit is not None and not junit.parent.is_dir():
-        raise UsageError(f"--junit {junit}: there is no folder {junit.parent}.")
+    check_junit(junit)
     address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
-        from crucible_ray.api.narrowing import narrowed
 
         prepared = load(
             what,
@@ -95,10 +93,6 @@ def run(
         )
         settings = prepared.settings.run
         parent = output_dir or Path(settings.results_dir)
-        folder = parent / prepared.plan.experiment_id
-        check_gates(prepared, fail_if or (), baseline, parent)
-        part = narrowed(prepared, item or (), condition or ())
-        confirm(terminal, part, standing_of(folder), yes=yes, force=force, reuse=reuse is not None)
         options = api.Options(
             output_dir=parent,
             runtime="in-process" if in_process else "ray",
@@ -115,12 +109,31 @@ def run(
             baseline=baseline,
             ray=ray,
         )
-        with written_junit(junit) as leave:
-            result = attend(
-                terminal, lambda heard: api.run(prepared, options=heard), options, settings, folder
-            )
-            leave(result)
-        return report(terminal, result)
+        folder = parent / prepared.plan.experiment_id
+        return _run(terminal, prepared, options, folder, yes=yes, junit=junit)
+
+
+def _run(
+    terminal: Terminal, prepared: Prepared, options: Options, folder: Path, *, yes: bool, junit: Path | None
+) -> int:
+    """Have it confirmed, run it, say how it came out."""
+    from crucible_ray import api
+    from crucible_ray.api.narrowing import narrowed
+
+    check_gates(prepared, options)
+    part = narrowed(prepared, options.items, options.conditions)
+    there = standing_of(folder)
+    confirm(terminal, part, there, yes=yes, force=options.force, reuse=options.reuse is not None)
+    with written_junit(junit) as leave:
+        result = attend(
+            terminal,
+            lambda heard: api.run(prepared, options=heard),
+            options,
+            prepared.settings.run,
+            folder,
+        )
+        leave(result)
+    return report(terminal, result)
 
 
 def resume(
@@ -151,13 +164,13 @@ def resume(
         terminal,
         where,
         output_dir,
-        address,
-        in_process,
-        take_over,
-        clients,
-        reuse,
-        checkpoint=number,
+        address=address,
+        in_process=in_process,
         max_cost=max_cost,
+        take_over=take_over,
+        clients=clients,
+        reuse=reuse,
+        checkpoint=number,
     )
 
 
@@ -175,57 +188,61 @@ def retry(
     """Run again only the trials that failed, and those that never ran."""
     terminal = Terminal(as_json=as_json, quiet=quiet)
     terminal.say(f"Running again what failed in {where} ...")
-    return _again(terminal, where, output_dir, address, in_process, take_over, clients, reuse, retry=True)
+    return _again(
+        terminal,
+        where,
+        output_dir,
+        address=address,
+        in_process=in_process,
+        take_over=take_over,
+        clients=clients,
+        reuse=reuse,
+        retry=True,
+    )
 
 
 def _again(
     terminal: Terminal,
     where: str,
     output_dir: Path | None,
+    *,
     address: str | None,
     in_process: bool,
-    take_over: bool,
-    clients: int | None,
-    reuse: str | None,
-    *,
-    checkpoint: int | None = None,
     max_cost: float | None = None,
-    retry: bool = False,
+    **choices: Any,
 ) -> int:
+    """Go on with what is recorded; `choices` are further fields of Options."""
     address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray:
         from crucible_ray import api
         from crucible_ray.settings import load_settings
 
         folder = api.find_results(where, output_dir)
-        options = api.Options(
-            runtime="in-process" if in_process else "ray",
-            address=address,
-            clients=clients,
-            take_over=take_over,
-            reuse=reuse,
-            checkpoint=checkpoint,
-            retry=retry,
-            ray=ray,
-        )
+        runtime = "in-process" if in_process else "ray"
         result = attend(
             terminal,
             lambda heard: api.resume(folder, max_cost=max_cost, options=heard),
-            options,
+            api.Options(runtime=runtime, address=address, ray=ray, **choices),
             load_settings(Path.cwd(), os.environ).run,
             folder,
         )
         return report(terminal, result)
 
 
-def check_gates(prepared: Prepared, fail_if: Sequence[str], baseline: str | None, parent: Path) -> None:
+def check_gates(prepared: Prepared, options: Options) -> None:
     """Find faults of gates before the question whether to go on. Raises UsageError."""
     from crucible_ray.api import find_results
     from crucible_ray.reduction.gates import parse_gates
 
-    parse_gates(fail_if, prepared.plan)
-    if baseline is not None:
-        find_results(baseline, parent)
+    parse_gates(options.fail_if, prepared.plan)
+    if options.baseline is not None:
+        find_results(options.baseline, options.output_dir)
+
+
+def check_junit(path: Path | None) -> None:
+    """Find out before anything is loaded that the file could not be written. Raises UsageError."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"--junit {path}: there is no folder {path.parent}.")
 
 
 @contextmanager

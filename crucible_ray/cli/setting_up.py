@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Where; it is made.", show_default=False)
+        Path, typer.Argument(metavar="DIR", help="Where; it is made.", show_default=False)
     ] = Path(),
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,

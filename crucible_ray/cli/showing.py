@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def show(
     where: words.IdOrDir,
     trial: Annotated[
-        int | None, typer.Argument(min=0, metavar="[TRIAL]", help="Its number.", show_default=False)
+        int | None, typer.Argument(min=0, metavar="TRIAL", help="Its number.", show_default=False)
     ] = None,
     item: Annotated[
         str | None, typer.Option("--item", metavar="ID", help="The item.", show_default=False)

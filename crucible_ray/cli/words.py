@@ -18,7 +18,7 @@ Exp = Annotated[
 ExpOrNone = Annotated[
     str | None,
     typer.Argument(
-        metavar="[EXP]",
+        metavar="EXP",
         help="file.py, file.py:name, package.module:name or file.toml; without it --dataset and --model.",
         show_default=False,
     ),

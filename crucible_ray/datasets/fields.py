@@ -26,6 +26,7 @@ import msgspec
 
 from crucible_ray.errors import DatasetError
 from crucible_ray.records import Item
+from crucible_ray.settings import did_you_mean
 
 FIELDS: Final = ("id", "input", "expected", "choices", "topic", "difficulty")
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -38,8 +39,7 @@ def check_fields(fields: Mapping[str, str] | None) -> Mapping[str, str]:
     """`Dataset(fields=)`, which maps a field of ours to the source's name for it. Raises DatasetError."""
     for name in fields or {}:
         if name not in FIELDS:
-            near = get_close_matches(name, FIELDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(FIELDS)}."
+            hint = did_you_mean(name, FIELDS)
             raise DatasetError(f"fields={{{name!r}: ...}} names no field of an item: {hint}")
     return fields or {}
 

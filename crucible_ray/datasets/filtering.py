@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from crucible_ray.errors import DatasetError
 from crucible_ray.records import Item
+from crucible_ray.settings import did_you_mean
 
 Filter = Mapping[str, Any] | Callable[[Item], Any]
 _OWN = ("id", "input", "expected", "topic", "difficulty")
@@ -44,12 +44,10 @@ def _value(item: Item, name: str) -> Any:
 
 
 def _check_names(items: list[Item], keep: Mapping[str, Any]) -> None:
-    known = list(dict.fromkeys([*_OWN, *(name for item in items for name in item.metadata)]))
+    known = {*_OWN, *(name for item in items for name in item.metadata)}
     for name in keep:
         if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(known)}."
-            raise DatasetError(f"filter: no item has a field {name!r}: {hint}")
+            raise DatasetError(f"filter: no item has a field {name!r}: {did_you_mean(str(name), known)}")
 
 
 def _asked(keep: Callable[[Item], Any], item: Item) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from fractions import Fraction
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.defaults import NORMALIZE_KINDS
+from crucible_ray.settings import did_you_mean
 
 Normalizer = Callable[[str], str]
 
@@ -33,9 +33,7 @@ def normalizer(kind: str) -> Normalizer:
     """
     found = _KINDS.get(kind)
     if found is None:
-        near = get_close_matches(kind, NORMALIZE_KINDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(NORMALIZE_KINDS)}."
-        raise SpecError((f"normalize={kind!r} does not exist: {hint}",))
+        raise SpecError((f"normalize={kind!r} does not exist: {did_you_mean(kind, NORMALIZE_KINDS)}",))
     return found
 
 

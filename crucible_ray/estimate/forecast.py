@@ -132,16 +132,7 @@ def estimate(
     with_power: bool = True,
 ) -> Estimate:
     """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a prompt."""
-    prompts = plan.prompts
-    sizes = [_mean_bytes(plan, place, prompt_bytes) for place in range(len(prompts))]
-    costs = [
-        [
-            _call_cost(call, _usual_tokens(plan, parse), sizes[prompts.index(prompt)], assume)
-            for call, parse, prompt in zip(condition.calls, condition.parses, condition.prompts, strict=True)
-        ]
-        for condition in plan.conditions
-    ]
-    _add_functions(plan, costs, assume)
+    costs = _costs(plan, prompt_bytes, assume)
     blocks = plan.items * plan.repeats
     per_condition = {
         condition.name: _times(blocks, [cost.cost_usd for cost in calls])
@@ -187,6 +178,21 @@ def clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m {whole % 60}s"
     return f"{whole // 3600}h {whole % 3600 // 60}m"
+
+
+def _costs(plan: Plan, prompt_bytes: PromptBytes, assume: Assumptions) -> list[list[_CallCost]]:
+    """By condition and call."""
+    prompts = plan.prompts
+    sizes = [_mean_bytes(plan, place, prompt_bytes) for place in range(len(prompts))]
+    costs = [
+        [
+            _call_cost(call, _usual_tokens(plan, parse), sizes[prompts.index(prompt)], assume)
+            for call, parse, prompt in zip(condition.calls, condition.parses, condition.prompts, strict=True)
+        ]
+        for condition in plan.conditions
+    ]
+    _add_functions(plan, costs, assume)
+    return costs
 
 
 def _mean_bytes(plan: Plan, prompt: int, prompt_bytes: PromptBytes) -> float:

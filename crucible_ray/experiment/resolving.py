@@ -72,8 +72,15 @@ def resolve(
     validate(experiment, settings, catalogue=catalogue)
     _check_items(experiment, items)
     asked = _Asked(tuple(items), seed_of(experiment, settings), tuple(examples))
-    any_model = simulate and any(isinstance(each, Function) for each in conditions_of(experiment))
     refs = {name: catalogue(name, settings) for name in referenced_models(experiment)}
+    played = refs | _nameable(experiment, settings, catalogue, simulate)
+    any_model = simulate and any(isinstance(each, Function) for each in conditions_of(experiment))
+    conditions = tuple(
+        _function(each, experiment, settings, items, simulate)
+        if isinstance(each, Function)
+        else _condition(each, experiment, refs, settings, asked)
+        for each in conditions_of(experiment)
+    )
     hypotheses = tuple(plan_hypothesis(each) for each in experiment.hypotheses)
     run, ensemble = settings.run, settings.ensemble
     rate_limit = _first(experiment.rate_limit, run.global_rate_limit)
@@ -88,12 +95,7 @@ def resolve(
             datasets=tuple(datasets),
             items=len(items),
             repeats=1 if experiment.dataset is None else experiment.repeat,
-            conditions=tuple(
-                _function(each, experiment, settings, items, simulate)
-                if isinstance(each, Function)
-                else _condition(each, experiment, refs, settings, asked)
-                for each in conditions_of(experiment)
-            ),
+            conditions=conditions,
             metrics=_metrics(experiment, hypotheses),
             own_metrics=tuple(each.plan() for each in experiment.metrics if isinstance(each, OwnMetric)),
             randomize=experiment.randomize,
@@ -109,12 +111,7 @@ def resolve(
             analysis=_analysis(experiment, settings),
             source=source,
             params=dict(params or {}),
-            simulated=_simulated(
-                refs | _nameable(experiment, settings, catalogue, simulate),
-                settings,
-                simulated,
-                any_model=any_model,
-            ),
+            simulated=_simulated(played, settings, simulated, any_model=any_model),
         )
     )
 

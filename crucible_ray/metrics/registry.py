@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Final
 
 from msgspec import Struct
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.plan import Plan
+from crucible_ray.settings import did_you_mean
 
 
 class Metric(Struct, frozen=True, kw_only=True):
@@ -32,9 +32,7 @@ def metric(name: str) -> Metric:
     """The metric of that name. Raises SpecError, with the nearest name, where there is none."""
     found = METRICS.get(name)
     if found is None:
-        near = get_close_matches(name, METRICS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(METRICS)}."
-        raise SpecError((f"There is no metric {name!r}: {hint}",))
+        raise SpecError((f"There is no metric {name!r}: {did_you_mean(name, METRICS)}",))
     return found
 
 

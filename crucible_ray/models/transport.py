@@ -12,7 +12,6 @@ import os
 import ssl
 from collections.abc import Coroutine, Mapping
 from functools import partial
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +20,7 @@ import certifi
 from msgspec import Struct
 
 from crucible_ray.errors import DeadlinePassed, NeverSent
+from crucible_ray.settings import is_loopback_host
 
 if TYPE_CHECKING:
     import httpx
@@ -120,7 +120,7 @@ class Routes:
     def _proxy_for(self, scheme: str, host: str, origin: str) -> str | None:
         proxy = self._proxy
         if proxy is None:
-            if not self._trust_env or _is_loopback(host) or proxy_bypass(origin):
+            if not self._trust_env or is_loopback_host(host) or proxy_bypass(origin):
                 return None
             found = getproxies()
             proxy = found.get(scheme) or found.get("all")
@@ -131,15 +131,6 @@ class Routes:
         if not proxy.startswith(("http://", "https://")):
             raise NeverSent(f"{origin}: only HTTP proxies can be used, not {proxy.partition('://')[0]}://")
         return proxy
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def tls_context(ca_file: str | None = None) -> ssl.SSLContext:

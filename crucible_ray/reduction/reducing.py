@@ -38,21 +38,20 @@ def reduce(
     member_score: scores one ensemble member's reply by itself, `(condition, member, item, text) -> 1 or 0`; without
     it ensembles are reported without their members. items: the plan's, for what depends on them (warnings of equal
     replies). own: `trial` and the values of the author's own metrics. Memory: a few floats per trial.
-    Raises SpecError for an unknown metric, StatsError for an unknown
-    correction.
+    Raises SpecError for an unknown metric, StatsError for an unknown correction.
     """
     for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):
         metric_of(plan, name)  # refused here, before the rows are read
-    table, members, silences = Table(plan), None, Silences(plan, items)
+    members = None
     if member_score is not None:
         from crucible_ray.reduction.members import Members
 
         members = Members(plan, member_score)
+    table, silences = Table(plan), Silences(plan, items)
     for batch in batches:
-        table.add(batch)
-        silences.add(batch)
-        if members is not None:
-            members.add(batch)
+        for reader in (table, silences, members):
+            if reader is not None:
+                reader.add(batch)
     for batch in own:
         table.add_own(batch)
     alpha = round(1 - plan.analysis.confidence, 12)

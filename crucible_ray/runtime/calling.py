@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -22,6 +21,7 @@ from crucible_ray.prompts import parser
 from crucible_ray.records import Call, EnsembleResult, Item, Message, Reply
 from crucible_ray.runtime.function_clock import FunctionClock
 from crucible_ray.runtime.trial import CallResult, HandedBack, Prompt, active_us, total_usd
+from crucible_ray.settings import did_you_mean
 
 _OPTIONS: Final = ("temperature", "max_tokens", "attempt_timeout_s", "extra")
 
@@ -191,8 +191,7 @@ class Calling:
         """The model's name, and how it is called: the call's own options, the member's, the condition's."""
         unknown = [name for name in options if name not in _OPTIONS]
         if unknown:
-            near = get_close_matches(unknown[0], _OPTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"use {', '.join(_OPTIONS)} or timeout_s."
+            hint = did_you_mean(unknown[0], (*_OPTIONS, "timeout_s"))
             raise SpecError((f"call: there is no option {unknown[0]!r}: {hint}",))
         member = model if isinstance(model, Model) else Model(model)
         levels = (options, _set_fields(member), _set_fields(self._defaults))
@@ -272,9 +271,7 @@ class ItemView:
             return item.metadata[name]
         if name in Item.__struct_fields__:
             return None
-        known = [*Item.__struct_fields__, *item.metadata]
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
+        hint = did_you_mean(name, [*Item.__struct_fields__, *item.metadata])
         raise AttributeError(f"item {item.id!r} has no field {name!r}: {hint}")
 
     def __repr__(self) -> str:

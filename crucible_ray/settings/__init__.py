@@ -4,7 +4,7 @@ The experiment and the command line stand above all of this.
 """
 
 from crucible_ray.settings.loading import find_file, load_settings
-from crucible_ray.settings.lookup import find_key, find_variable, is_loopback
+from crucible_ray.settings.lookup import find_key, find_variable, is_loopback, is_loopback_host
 from crucible_ray.settings.tables import (
     LOG_FIELDS,
     PROFILES,
@@ -53,6 +53,7 @@ __all__ = [
     "find_key",
     "find_variable",
     "is_loopback",
+    "is_loopback_host",
     "keys",
     "load_settings",
 ]

@@ -40,7 +40,11 @@ _SAME_KEY: Final = {"GEMINI_API_KEY": ("GEMINI_API_KEY", "GOOGLE_API_KEY")}
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this very machine."""
-    host = urlsplit(url).hostname or ""
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host's name or number is this very machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
