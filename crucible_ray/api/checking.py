@@ -15,13 +15,12 @@ from crucible_ray.experiment.plan import CallPlan, ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.models.catalogue import with_base_url
 from crucible_ray.models.endpoint import Endpoint
-from crucible_ray.models.tokens import Tokenizer, tokenizer
+from crucible_ray.models.tokens import BYTES_PER_TOKEN, Tokenizer, tokenizer
 from crucible_ray.prompts import Renderer, answer_key, parser
 from crucible_ray.prompts.numerals import read_number
 from crucible_ray.records import Item, Message, ModelRef
 from crucible_ray.settings import find_key, is_loopback
 
-_BYTES_PER_TOKEN = 4
 _SIMULATED_URL = "http://simulator/v1"
 
 
@@ -165,7 +164,7 @@ def _call(call: CallPlan, messages: tuple[Message, ...]) -> ShownCall:
 def _tokens(messages: tuple[Message, ...], own: Tokenizer | None) -> int:
     if own is not None:
         return sum(own.count(message.content) for message in messages)
-    return sum(len(message.content.encode()) for message in messages) // _BYTES_PER_TOKEN
+    return int(sum(len(message.content.encode()) for message in messages) / BYTES_PER_TOKEN)
 
 
 def _wrong_answer(item: Item) -> str | None:

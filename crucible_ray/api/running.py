@@ -48,7 +48,6 @@ from crucible_ray.runtime.sharing import run_lanes
 
 _UNPLANNED_USD = 1.0
 """What functions are taken to cost where nobody knows: it sizes the steps in which the log is told of money."""
-KILL_GRACE_S = 10.0
 
 
 def _public(prepared: Prepared, folder: Path) -> dict[str, Any]:

@@ -71,7 +71,6 @@ IdOrDir = Annotated[
     str,
     typer.Argument(metavar="ID_OR_DIR", help="An experiment's id or its results folder.", show_default=False),
 ]
-Dir = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.", show_default=False)]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout, all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors, and what --json prints.")]

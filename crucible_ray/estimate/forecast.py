@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from crucible_ray.experiment.defaults import BY_ITEM
 from crucible_ray.experiment.plan import CallPlan, FunctionPlan, HypothesisPlan, Plan
-from crucible_ray.models.tokens import encoding_of
+from crucible_ray.models.tokens import BYTES_PER_TOKEN, encoding_of
 from crucible_ray.stats import power, sample_size
 from crucible_ray.stats.verdicts import interval_alpha
 
@@ -41,7 +41,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 class Assumptions(Struct, frozen=True, kw_only=True):
     """What an estimate rests on where the plan does not say."""
 
-    bytes_per_token: float = 4.0
+    bytes_per_token: float = BYTES_PER_TOKEN
     """Of models without a tokenizer at hand."""
     measured: dict[str, Measured] = {}
     """By model: what its tokenizer makes of these prompts."""

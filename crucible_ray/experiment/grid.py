@@ -18,7 +18,6 @@ Ints = NDArray[np.int64]
 _Words = NDArray[np.uint64]
 
 _ROUNDS = 6
-_MASK = (1 << 64) - 1
 
 
 def derive(seed: int, *labels: object) -> int:

@@ -17,7 +17,6 @@ from crucible_ray.records import Limits, Message, Reply, Usage
 
 _MESSAGE_TOKENS = 8
 """More than any chat template puts around a message, and around the whole."""
-_BYTES_A_TOKEN = 4
 _MILLION = 1e6
 
 WIRES: Final[dict[str, Wire]] = {
@@ -97,12 +96,6 @@ class Endpoint:
         if self._may_cache and self._written_usd is not None:
             input_usd = max(input_usd, self._written_usd)  # what goes into a cache may cost more
         return self.prompt_tokens_bound(messages) * input_usd + self._largest_output * self._output_usd
-
-    def cost_estimate_usd(self, messages: Sequence[Message]) -> float | None:
-        """What an attempt of unknown outcome cost at least: its prompt, 4 bytes a token; None: no price."""
-        if self._input_usd is None:
-            return None
-        return sum(_size(each.content) for each in messages) / _BYTES_A_TOKEN * self._input_usd
 
     def cost_usd(self, usage: Usage) -> float | None:
         """A reply's price, US dollars; None where a price or a count is unknown.

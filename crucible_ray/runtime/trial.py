@@ -23,7 +23,6 @@ from crucible_ray.records import Call, Fatal, Item, Message, Reply, Row, Usage
 
 PARSE_FAILED = "parse_failed"
 TRUNCATED = "truncated"
-NO_QUORUM = "no_quorum"
 CLIENT_DIED = "client_died"
 EXCEPTION = "exception"
 TIMEOUT = "timeout"

@@ -179,8 +179,3 @@ def test_a_reply_that_was_not_counted_costs_an_unknown_sum(usage: Usage) -> None
 
 def test_a_reply_without_a_price_costs_an_unknown_sum() -> None:
     assert endpoint(input_price=None).cost_usd(Usage(input_tokens=1, output_tokens=1)) is None
-
-
-def test_a_lost_attempt_costs_about_its_prompt() -> None:
-    assert endpoint().cost_estimate_usd((Message("user", "x" * 400),)) == pytest.approx(100 * 2e-6)
-    assert endpoint(input_price=None).cost_estimate_usd(QUESTION) is None
