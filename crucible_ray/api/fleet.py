@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import platformdirs
 from msgspec.structs import replace
 
+from crucible_ray.api.debugging import at_breakpoints
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.models.engine import Engine
 from crucible_ray.ports import Limiter, Spawner
@@ -58,21 +59,16 @@ class LocalFleet:
         self._folder = folder
         self._states: FileStates | None = None
         self._spawner: LocalSpawner | None = None
-        self._breakpointhook: Callable[..., object] | None = None
+        self._stack = ExitStack()
         self._engines: list[Engine] = []
 
     async def ready(self) -> int:
         """See Fleet."""
         raise_file_limit()
         self._states = FileStates(self._folder)
-        self._breakpointhook, sys.breakpointhook = sys.breakpointhook, self._stopped
+        # Where somebody looks at a function with a debugger, its time no longer counts.
+        self._stack.enter_context(at_breakpoints(DEBUGGING.set))
         return 1
-
-    def _stopped(self, *arguments: object, **options: object) -> object:
-        """Somebody looks at a function with a debugger: its time no longer counts."""
-        DEBUGGING.set()
-        assert self._breakpointhook is not None
-        return self._breakpointhook(*arguments, **options)
 
     def spawner(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
         """See Fleet."""
@@ -99,8 +95,7 @@ class LocalFleet:
 
     async def close(self) -> None:
         """See Fleet."""
-        if self._breakpointhook is not None:
-            sys.breakpointhook, self._breakpointhook = self._breakpointhook, None
+        self._stack.close()
         DEBUGGING.clear()
         if self._spawner is not None:
             await self._spawner.close()

@@ -6,8 +6,6 @@ Terminal and lines are on stderr.
 from __future__ import annotations
 
 import html
-import os
-import pdb
 import sys
 import threading
 import time
@@ -18,6 +16,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from crucible_ray.api.debugging import at_breakpoints
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import UsageError
 from crucible_ray.reports.words import printable
@@ -144,7 +143,7 @@ class Display:
             return self
         if self._terminal:
             self._live = self._stack.enter_context(_live(self._text))
-            self._stack.enter_context(_debugged(self._live.stop))
+            self._stack.enter_context(at_breakpoints(self._live.stop))
         elif self._lines:
             ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
             ticker.start()
@@ -303,25 +302,6 @@ def _in_notebook() -> bool:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - it is what this module is for
-
-
-@contextmanager
-def _debugged(clear: Callable[[], None]) -> Iterator[None]:
-    """While the block lasts, `breakpoint()` in a function condition has the terminal to itself."""
-    hook = sys.breakpointhook
-
-    def enter(*args: Any, **options: Any) -> Any:
-        clear()
-        if hook is not sys.__breakpointhook__ or os.environ.get("PYTHONBREAKPOINT"):
-            return hook(*args, **options)
-        pdb.Pdb().set_trace(sys._getframe(1))  # the plain hook would stop here, not in its author's code
-        return None
-
-    sys.breakpointhook = enter
-    try:
-        yield
-    finally:
-        sys.breakpointhook = hook
 
 
 def _live(draw: Callable[[], Text]) -> Any:
