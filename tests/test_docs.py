@@ -14,7 +14,7 @@ import typer
 
 from crucible_ray import api
 from crucible_ray.cli.main import app
-from crucible_ray.estimate import Estimate
+from crucible_ray.estimating import Estimate
 from crucible_ray.experiment.defaults import METRIC_NAMES, NORMALIZE_KINDS, PARSE_KINDS, VOTE_KINDS
 from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model

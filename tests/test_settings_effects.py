@@ -18,7 +18,7 @@ from crucible_ray.cli.main import main
 from crucible_ray.cli.session import attend
 from crucible_ray.cli.terminal import Terminal
 from crucible_ray.errors import SettingsError, SpecError
-from crucible_ray.estimate import Estimate, estimate_lines
+from crucible_ray.estimating import Estimate, estimate_lines
 from crucible_ray.settings import LoggingSettings, RunSettings, keys, load_settings
 
 _F = TypeVar("_F", bound=Callable[..., None])

@@ -31,7 +31,7 @@ from crucible_ray.errors import (
     SpecError,
     UsageError,
 )
-from crucible_ray.estimate import Estimate, estimate_lines
+from crucible_ray.estimating import Estimate, estimate_lines
 from crucible_ray.experiment.formats import check_formats
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.store import BlockingLog

@@ -26,7 +26,7 @@ from crucible_ray.api.result import RunResult
 from crucible_ray.api.showing import ShownTrial, shown_trial, trial_number
 from crucible_ray.api.waiting import wait
 from crucible_ray.errors import UsageError
-from crucible_ray.estimate import Estimate
+from crucible_ray.estimating import Estimate
 from crucible_ray.experiment.formats import check_formats
 from crucible_ray.experiment.loading import Loaded, load_experiment
 from crucible_ray.experiment.plan import Plan

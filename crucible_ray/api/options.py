@@ -14,7 +14,7 @@ from crucible_ray.settings import did_you_mean
 
 if TYPE_CHECKING:
     from crucible_ray.actors.cluster import RayThread
-    from crucible_ray.estimate import Estimate
+    from crucible_ray.estimating import Estimate
     from crucible_ray.experiment.plan import Plan
 
 

@@ -13,8 +13,8 @@ import msgspec
 from crucible_ray.api.own import Own, own_of
 from crucible_ray.api.reloading import code_of
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
-from crucible_ray.estimate import Assumptions, Estimate, Measured
-from crucible_ray.estimate import estimate as forecast
+from crucible_ray.estimating import Assumptions, Estimate, Measured
+from crucible_ray.estimating import estimate as forecast
 from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan

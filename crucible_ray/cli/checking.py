@@ -108,7 +108,7 @@ def estimate(
         simulate=simulate,
     )
     from crucible_ray.api.narrowing import narrowed
-    from crucible_ray.estimate import estimate_lines
+    from crucible_ray.estimating import estimate_lines
 
     part = narrowed(prepared, item or (), condition or ())
     found = part.estimate()

@@ -43,7 +43,7 @@ def demo(
     with ray_ahead(None, in_process=in_process) as ray:
         from crucible_ray import api
         from crucible_ray.api.demo import CONCURRENCY, KILL_AT, OWN_KEY_FILE, fresh_folder, prepare_demo
-        from crucible_ray.estimate import estimate_lines
+        from crucible_ray.estimating import estimate_lines
 
         prepared = prepare_demo(os.environ)
         terminal.show(*estimate_lines(prepared.plan, prepared.estimate()), "", *_question(prepared), "")

@@ -128,7 +128,7 @@ def confirm(
     Everything else that would stop the run before its first trial is found before the question.
     """
     from crucible_ray.api import Declined
-    from crucible_ray.estimate import estimate_lines
+    from crucible_ray.estimating import estimate_lines
 
     prepared.keys()
     prepared.bounds_usd()

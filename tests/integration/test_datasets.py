@@ -15,7 +15,7 @@ from crucible_ray.api import RunResult
 from crucible_ray.api.checking import show
 from crucible_ray.cli.main import main
 from crucible_ray.errors import SpecError
-from crucible_ray.estimate import estimate
+from crucible_ray.estimating import estimate
 from crucible_ray.experiment.declarative import read_toml
 from crucible_ray.experiment.spec import Dataset, Experiment, Model
 from crucible_ray.reduction import decode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible_ray.estimate.forecast import Estimate, PowerForecast
+from crucible_ray.estimating.forecast import Estimate, PowerForecast
 from crucible_ray.experiment.plan import Plan
 
 _RULE = "=" * 40

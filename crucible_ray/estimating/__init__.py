@@ -1,6 +1,6 @@
 """Before money: what a plan will cost, how long it will take, and what it can find."""
 
-from crucible_ray.estimate.forecast import Assumptions, Estimate, Measured, PowerForecast, Tokens, estimate
-from crucible_ray.estimate.text import estimate_lines
+from crucible_ray.estimating.forecast import Assumptions, Estimate, Measured, PowerForecast, Tokens, estimate
+from crucible_ray.estimating.text import estimate_lines
 
 __all__ = ["Assumptions", "Estimate", "Measured", "PowerForecast", "Tokens", "estimate", "estimate_lines"]

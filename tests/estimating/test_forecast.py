@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from crucible_ray.estimate import Assumptions, Estimate, Measured, estimate, estimate_lines
-from crucible_ray.estimate.forecast import clock
+from crucible_ray.estimating import Assumptions, Estimate, Measured, estimate, estimate_lines
+from crucible_ray.estimating.forecast import clock
 from crucible_ray.experiment.plan import BudgetPlan, Plan
 from tests.reduction.rows import condition, hypothesis, model, plan
 
