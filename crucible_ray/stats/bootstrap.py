@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile
+from crucible_ray.stats.inputs import complete
 from crucible_ray.stats.result import Floats, Interval
-from crucible_ray.stats.samples import sample
 
 Method = Literal["percentile", "basic", "bca"]
 Statistic = Callable[..., Any]
@@ -46,7 +46,7 @@ def bootstrap_ci(
     counts ties by half, as scipy has it. Raises StatsError with fewer than two values, NaN, values all alike, or
     where every resample lies on one side of the estimate.
     """
-    found = sample(values)
+    found = complete(values, "values")
     _ask(method, resamples, alpha)
     if found.min() == found.max():
         raise StatsError("all values are alike: a bootstrap has nothing to vary (for shares: wilson)")
@@ -79,7 +79,7 @@ def cluster_bootstrap_ci(
     `bootstrap_ci`, with the jackknife over clusters. Raises StatsError with fewer than two clusters, NaN, unequal
     lengths, or clusters all alike.
     """
-    found = sample(values)
+    found = complete(values, "values")
     _ask(method, resamples, alpha)
     labels = np.asarray(clusters)
     if labels.shape != found.shape:

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical
 from crucible_ray.stats.effect import ROMANO, Effect, magnitude
+from crucible_ray.stats.inputs import pairs, two_samples
 from crucible_ray.stats.result import Floats, Interval
-from crucible_ray.stats.samples import pairs, two_samples
 
+_APART = "the two samples do not overlap: the inner limit is an approximation"
 _CLIFF = "Cliff's unbiased variance, asymmetric t interval (Cliff 1996; Feng and Cliff 2004)"
 
 
@@ -21,16 +22,14 @@ def cliffs_delta(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.0
 
     Interval: Cliff's unbiased variance in the asymmetric interval of Feng and Cliff (2004, JMASM 3), t with n1 +
     n2 - 2 degrees of freedom (R's `effsize::cliff.delta`). At -1 and 1 the variance is 0 and the inner limit is
-    (n - t^2) / (n + t^2) with n the smaller sample. Raises StatsError with fewer than two values or NaN.
+    (n - t^2) / (n + t^2) with n the smaller sample. Raises StatsError with fewer than two values.
     """
-    before, after = two_samples(control, treatment)
-    return _dominance(before, after, "cliffs_delta", alpha)
+    return _dominance(control, treatment, "cliffs_delta", alpha)
 
 
 def vargha_delaney_a(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Effect:
     """Vargha and Delaney's A: P(treatment > control) + P(equal) / 2; (delta + 1) / 2, the interval with it."""
-    before, after = two_samples(control, treatment)
-    delta = _dominance(before, after, "vargha_delaney_a", alpha)
+    delta = _dominance(control, treatment, "vargha_delaney_a", alpha)
     assert delta.ci_low is not None
     assert delta.ci_high is not None
     return Effect(
@@ -57,11 +56,10 @@ def rank_biserial(
     on unequal lengths of pairs, or if no pair differs.
     """
     if not paired:
-        before, after = two_samples(control, treatment)
-        return _dominance(before, after, "rank_biserial", alpha)
+        return _dominance(control, treatment, "rank_biserial", alpha)
     from scipy.stats import rankdata
 
-    before, after = pairs(control, treatment)
+    before, after, notes = pairs(control, treatment)
     diff = after - before
     diff = diff[diff != 0]
     n = len(diff)
@@ -86,11 +84,12 @@ def rank_biserial(
         n=len(before),
         magnitude=magnitude(value, ROMANO),
         alpha=alpha,
-        notes=(f"{same} of {len(before)} pairs do not differ and are left out",) if same else (),
+        notes=notes + ((f"{same} of {len(before)} pairs do not differ and are left out",) if same else ()),
     )
 
 
-def _dominance(before: Floats, after: Floats, measure: str, alpha: float) -> Effect:
+def _dominance(control: ArrayLike, treatment: ArrayLike, measure: str, alpha: float) -> Effect:
+    before, after, notes = two_samples(control, treatment)
     n1, n2 = len(after), len(before)
     above, below = _row_means(after, before), -_row_means(before, after)
     delta = float(math.fsum(above) / n1)
@@ -114,9 +113,7 @@ def _dominance(before: Floats, after: Floats, measure: str, alpha: float) -> Eff
         n=n1 + n2,
         magnitude=magnitude(delta, ROMANO),
         alpha=alpha,
-        notes=("the two samples do not overlap: the inner limit is an approximation",)
-        if abs(delta) == 1
-        else (),
+        notes=notes + ((_APART,) if abs(delta) == 1 else ()),
     )
 
 

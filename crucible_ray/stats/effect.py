@@ -41,7 +41,7 @@ class Effect:
 
     def to_json(self) -> str:
         """Every field, as JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self), allow_nan=False)
 
 
 def magnitude(value: float, steps: tuple[float, float, float]) -> str:

@@ -13,11 +13,9 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.effect import COHEN, Effect, magnitude
+from crucible_ray.stats.inputs import BINARY, is_binary, pairs, two_samples
 from crucible_ray.stats.noncentral import t_noncentrality
 from crucible_ray.stats.result import Floats
-from crucible_ray.stats.samples import is_binary, pairs, two_samples
-
-_BINARY = "the outcomes are 0 and 1: cohens_h, odds_ratio or risk_ratio say more about shares"
 
 
 def cohens_d(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Effect:
@@ -26,14 +24,14 @@ def cohens_d(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -
     Interval: noncentral t with n1 + n2 - 2 degrees of freedom. Raises StatsError with fewer than two values in a
     sample, NaN, or no spread.
     """
-    before, after = two_samples(control, treatment)
-    return _pooled(before, after, "cohens_d", 1.0, alpha)
+    before, after, notes = two_samples(control, treatment)
+    return _pooled(before, after, ("cohens_d", 1.0), alpha, notes)
 
 
 def hedges_g(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Effect:
     """Hedges' g: Cohen's d times the exact correction J of its bias (Hedges 1981, eq. 6e), the interval alike."""
-    before, after = two_samples(control, treatment)
-    return _pooled(before, after, "hedges_g", _exact_j(len(before) + len(after) - 2), alpha)
+    before, after, notes = two_samples(control, treatment)
+    return _pooled(before, after, ("hedges_g", _exact_j(len(before) + len(after) - 2)), alpha, notes)
 
 
 def glass_delta(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Effect:
@@ -42,7 +40,7 @@ def glass_delta(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05
     Interval: noncentral t with n_control - 1 degrees of freedom and a standard error that lets the variances
     differ (as R's `effectsize::glass_delta`). Raises StatsError as `cohens_d` does.
     """
-    before, after = two_samples(control, treatment)
+    before, after, notes = two_samples(control, treatment)
     sd = _spread(before, "control")
     ratio = float(after.var(ddof=1)) / sd**2
     scale = math.sqrt(1 / len(before) + ratio / len(after))
@@ -57,7 +55,7 @@ def glass_delta(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05
         n=len(before) + len(after),
         magnitude=magnitude(value, COHEN),
         alpha=alpha,
-        notes=(_BINARY,) if is_binary(before, after) else (),
+        notes=notes + _of_shares(before, after),
     )
 
 
@@ -67,7 +65,7 @@ def cohens_dz(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) 
     It grows with the correlation of the pair, so it does not compare with `cohens_d` (Lakens 2013). Interval:
     noncentral t with n - 1 degrees of freedom. Raises StatsError on unequal lengths, or differences all alike.
     """
-    before, after = pairs(control, treatment)
+    before, after, notes = pairs(control, treatment)
     diff = after - before
     sd, n = _spread(diff, "the paired difference"), len(diff)
     value = math.fsum(diff) / n / sd
@@ -81,11 +79,18 @@ def cohens_dz(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) 
         n=n,
         magnitude=magnitude(value, COHEN),
         alpha=alpha,
-        notes=(_BINARY,) if is_binary(before, after) else (),
+        notes=notes + _of_shares(before, after),
     )
 
 
-def _pooled(before: Floats, after: Floats, measure: str, factor: float, alpha: float) -> Effect:
+def _of_shares(before: Floats, after: Floats) -> tuple[str, ...]:
+    return (BINARY.format("cohens_h"),) if is_binary(before, after) else ()
+
+
+def _pooled(
+    before: Floats, after: Floats, size: tuple[str, float], alpha: float, notes: tuple[str, ...]
+) -> Effect:
+    measure, factor = size
     df = len(before) + len(after) - 2
     squares = sum(float(part.var(ddof=1)) * (len(part) - 1) for part in (before, after))
     sd = math.sqrt(squares / df)
@@ -105,7 +110,7 @@ def _pooled(before: Floats, after: Floats, measure: str, factor: float, alpha: f
         n=len(before) + len(after),
         magnitude=magnitude(factor * value, COHEN),
         alpha=alpha,
-        notes=(_BINARY,) if is_binary(before, after) else (),
+        notes=notes + _of_shares(before, after),
     )
 
 

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.effect import Effect
+from crucible_ray.stats.inputs import BINARY, blocks, counts, is_binary, several
 from crucible_ray.stats.noncentral import chi_square_noncentrality, f_noncentrality
 from crucible_ray.stats.result import Floats, Interval
-from crucible_ray.stats.samples import is_binary, matched, several, table
 
 _STEIGER = "noncentral F, lambda / (lambda + N) (Steiger 2004)"
 _RESAMPLES = 2_000
@@ -39,7 +39,7 @@ class _Variance(NamedTuple):
 def eta_squared(*groups: ArrayLike, alpha: float = 0.05) -> Effect:
     """Eta squared of independent groups: SS between / SS total; biased upwards in small samples.
 
-    Raises StatsError with fewer than two groups or values in one, NaN, or no spread within the groups.
+    Raises StatsError with fewer than two groups or values in one, or no spread within the groups.
     """
     found, notes = _variance(groups)
     value = found.between / (found.between + found.within)
@@ -69,7 +69,7 @@ def epsilon_squared(
     Raises StatsError as `eta_squared` does, or on another variant.
     """
     if variant == "kruskal_wallis":
-        return _rank_epsilon(several(groups), alpha, seed)
+        return _rank_epsilon(groups, alpha, seed)
     if variant != "anova":
         raise StatsError(f"epsilon_squared has no variant {variant!r}: anova or kruskal_wallis")
     found, notes = _variance(groups)
@@ -82,15 +82,15 @@ def kendalls_w(*groups: ArrayLike, alpha: float = 0.05, seed: int = 0) -> Effect
     """Kendall's W of conditions over the same items: how far items agree on the order of the conditions.
 
     Friedman's chi-square / (n (k - 1)), corrected for ties. Interval: a seeded percentile bootstrap over items.
-    Raises StatsError on unequal lengths, NaN, or where every item gives all conditions the same value.
+    Raises StatsError on unequal lengths, or where every item gives all conditions the same value.
     """
-    values_IC = matched(groups)
+    values_IC, notes = blocks(groups)
     ranks_IC = _ranks_by_item(values_IC)
     value = _concordance(ranks_IC)
     if math.isnan(value):
         raise StatsError("no item tells the conditions apart: Kendall's W is undefined")
     n = len(ranks_IC)
-    limits, notes = _bootstrap(lambda rng: _concordance(ranks_IC[rng.integers(0, n, n)]), alpha, seed)
+    limits, said = _bootstrap(lambda rng: _concordance(ranks_IC[rng.integers(0, n, n)]), alpha, seed)
     return Effect(
         measure="kendalls_w",
         value=value,
@@ -99,17 +99,17 @@ def kendalls_w(*groups: ArrayLike, alpha: float = 0.05, seed: int = 0) -> Effect
         method=f"Friedman's chi-square / (n (k - 1)), tie-corrected; {_BOOTSTRAP} of items",
         n=n,
         alpha=alpha,
-        notes=notes,
+        notes=(*notes, said),
     )
 
 
-def cramers_v(counts: ArrayLike, *, alpha: float = 0.05) -> Effect:
+def cramers_v(table: ArrayLike, *, alpha: float = 0.05) -> Effect:
     """Cramer's V of a table of counts: sqrt(chi-square / (N (min(rows, columns) - 1))), uncorrected.
 
     Pearson's chi-square without continuity correction, no bias correction. Interval: noncentral chi-square,
     sqrt(lambda / (N (min - 1))). Raises StatsError on a table with an empty row or column, or with no counts.
     """
-    observed = table(counts)
+    observed = counts(table)
     n = float(observed.sum())
     expected = np.outer(observed.sum(axis=1), observed.sum(axis=0)) / n
     chi_square = math.fsum(((observed - expected) ** 2 / expected).ravel())
@@ -132,7 +132,7 @@ def cramers_v(counts: ArrayLike, *, alpha: float = 0.05) -> Effect:
 
 
 def _variance(groups: tuple[ArrayLike, ...]) -> tuple[_Variance, tuple[str, ...]]:
-    parts = several(groups)
+    parts, notes = several(groups)
     everything = np.concatenate(parts)
     n, k = len(everything), len(parts)
     # Far from zero, squares of the raw values would lose the digits that matter.
@@ -145,7 +145,8 @@ def _variance(groups: tuple[ArrayLike, ...]) -> tuple[_Variance, tuple[str, ...]
     if within <= 1e-28 * n * float(np.abs(everything).max()) ** 2:
         raise StatsError("the groups have no spread within: the share they explain is undefined")
     f = (between / (k - 1)) / (within / (n - k))
-    notes = ("the outcomes are 0 and 1: cramers_v is made for them",) if is_binary(everything) else ()
+    if is_binary(everything):
+        notes += (BINARY.format("cramers_v"),)
     return _Variance(between, within, k - 1, n - k, n, f), notes
 
 
@@ -165,11 +166,12 @@ def _explained(
     )
 
 
-def _rank_epsilon(parts: list[Floats], alpha: float, seed: int) -> Effect:
+def _rank_epsilon(groups: tuple[ArrayLike, ...], alpha: float, seed: int) -> Effect:
+    parts, notes = several(groups)
     value, n = _kruskal(parts), sum(map(len, parts))
     if math.isnan(value):
         raise StatsError("all values are equal: epsilon squared is undefined")
-    limits, notes = _bootstrap(
+    limits, said = _bootstrap(
         lambda rng: _kruskal([part[rng.integers(0, len(part), len(part))] for part in parts]), alpha, seed
     )
     return Effect(
@@ -180,7 +182,7 @@ def _rank_epsilon(parts: list[Floats], alpha: float, seed: int) -> Effect:
         method=f"Kruskal-Wallis H / (N - 1), tie-corrected; {_BOOTSTRAP} within groups",
         n=n,
         alpha=alpha,
-        notes=notes,
+        notes=(*notes, said),
     )
 
 
@@ -212,13 +214,11 @@ def _concordance(ranks_IC: Floats) -> float:
     return float((ranks_IC.sum(axis=0) ** 2).sum()) / len(ranks_IC) / total
 
 
-def _bootstrap(
-    draw: Callable[[np.random.Generator], float], alpha: float, seed: int
-) -> tuple[Interval, tuple[str, ...]]:
+def _bootstrap(draw: Callable[[np.random.Generator], float], alpha: float, seed: int) -> tuple[Interval, str]:
     """Percentile limits of a quantity that is never below 0, which the interval can therefore not reach."""
     rng = np.random.default_rng(seed)
     drawn = np.array([draw(rng) for _ in range(_RESAMPLES)])
     kept = drawn[~np.isnan(drawn)]
     low, high = np.quantile(kept, (alpha / 2, 1 - alpha / 2))
     note = "the interval never reaches 0: it does not test whether there is any effect"
-    return Interval(float(low), float(high)), (note,)
+    return Interval(float(low), float(high)), note

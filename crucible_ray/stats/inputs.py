@@ -29,6 +29,29 @@ def sample(values: ArrayLike, name: str = "the sample", *, least: int = 2) -> tu
     return present, (f"{name}: {missing} missing values left out",) if missing else ()
 
 
+def complete(values: ArrayLike, name: str = "the sample", *, least: int = 2) -> Floats:
+    """`sample` for a result that has no place for notes: a missing value is refused."""
+    present, notes = sample(values, name, least=least)
+    if notes:
+        raise StatsError(f"{name} holds {np.size(values) - len(present)} NaN; leave missing values out first")
+    return present
+
+
+def complete_pairs(control: ArrayLike, treatment: ArrayLike, *, least: int = 2) -> tuple[Floats, Floats]:
+    """`pairs` for a result that has no place for notes: an incomplete pair is refused."""
+    before, after, notes = pairs(control, treatment, least=least)
+    if notes:
+        raise StatsError(f"{notes[0].removesuffix(' left out')}: leave them out first")
+    return before, after
+
+
+def binary(values: Floats, what: str) -> Floats:
+    """The same values, or StatsError unless each is 0 or 1."""
+    if not is_binary(values):
+        raise StatsError(f"{what} is for outcomes of 0 and 1: code them so, or use a method for numbers")
+    return values
+
+
 def two_samples(
     control: ArrayLike, treatment: ArrayLike, *, least: int = 2
 ) -> tuple[Floats, Floats, tuple[str, ...]]:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical
+from crucible_ray.stats.inputs import binary, complete, complete_pairs
 from crucible_ray.stats.result import Interval
-from crucible_ray.stats.samples import binary, pairs, sample, two_samples
 from crucible_ray.stats.single import wilson
 
 
@@ -19,7 +19,7 @@ def mean_ci(values: ArrayLike, *, alpha: float = 0.05) -> Interval:
 
     Raises StatsError with fewer than two values, NaN, or no spread.
     """
-    found = sample(values)
+    found = complete(values)
     n = len(found)
     mean = math.fsum(found) / n
     sd = math.sqrt(math.fsum((found - mean) ** 2) / (n - 1))
@@ -52,7 +52,7 @@ def newcombe(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -
     Method 10 of Newcombe 1998, Statistics in Medicine 17, 873-890: Wilson's limits of each share, squared and
     added; no continuity correction. control, treatment: 0 or 1, any lengths. Raises StatsError on other values.
     """
-    before, after = two_samples(control, treatment, least=1)
+    before, after = complete(control, "control", least=1), complete(treatment, "treatment", least=1)
     shares, limits = [], []
     for values in (before, after):
         successes = float(binary(values, "Newcombe's interval").sum())
@@ -68,7 +68,7 @@ def newcombe_paired(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 
     phi. Beside the default decision this is a second look: it and McNemar's test may disagree, Tango's interval
     does not. control, treatment: 0 or 1, paired by position. Raises StatsError on other values or lengths.
     """
-    before, after = pairs(control, treatment, least=1)
+    before, after = complete_pairs(control, treatment, least=1)
     binary(before, "Newcombe's interval")
     binary(after, "Newcombe's interval")
     n = len(before)

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, normal_cdf
+from crucible_ray.stats.inputs import is_binary, pairs, two_samples
 from crucible_ray.stats.paired import clustered_difference, tango_limits, tango_score
 from crucible_ray.stats.result import Floats, Interval, TestResult, format_p
-from crucible_ray.stats.samples import is_binary, pairs, two_samples
 from crucible_ray.stats.verdicts import Verdict, verdict
 
 _WORDS = {
@@ -65,6 +65,7 @@ class _Judge(NamedTuple):
     df: float | None
     n: int
     assumptions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def tost(
@@ -79,7 +80,7 @@ def tost(
 
     Two one-sided tests at alpha; p is the larger of theirs, and the interval the one at 1 - 2 alpha, inside the
     margins exactly where p < alpha. The variant is chosen by the table above. Raises StatsError on fewer than two
-    values, NaN, unequal lengths of pairs, no spread, or margins that are no range.
+    values, unequal lengths of pairs, no spread, or margins that are no range.
     """
     low, high = margin if isinstance(margin, tuple) else (-margin, margin)
     if not low < high:
@@ -149,6 +150,7 @@ def _result(
         ci_high=interval.high,
         n=judge.n,
         assumptions=judge.assumptions,
+        notes=judge.notes,
         alpha=alpha,
         claim=claim,
         verdict=found,
@@ -156,14 +158,15 @@ def _result(
 
 
 def _judge(control: ArrayLike, treatment: ArrayLike, paired: bool) -> _Judge:
-    before, after = pairs(control, treatment) if paired else two_samples(control, treatment)
+    before, after, notes = (pairs if paired else two_samples)(control, treatment)
     if is_binary(before, after):
-        return _tango(before, after) if paired else _miettinen(before, after)
+        judge = _tango(before, after) if paired else _miettinen(before, after)
+        return judge._replace(notes=notes)
     if paired:
-        return _of_t(*_student(before, after), ("the mean difference is near normal",))
-    return _of_t(
-        *_welch(before, after), ("all values are independent of one another", "the means are near normal")
-    )
+        judge = _of_t(*_student(before, after), ("the mean difference is near normal",))
+        return judge._replace(notes=notes)
+    independent = ("all values are independent of one another", "the means are near normal")
+    return _of_t(*_welch(before, after), independent)._replace(notes=notes)
 
 
 def _of_t(name: str, estimate: float, se: float, df: float, n: int, assumptions: tuple[str, ...]) -> _Judge:

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical
 from crucible_ray.stats.effect import COHEN, Effect, magnitude
+from crucible_ray.stats.inputs import binary, counts, pairs, two_samples
 from crucible_ray.stats.result import Floats
-from crucible_ray.stats.samples import binary, pairs, table, two_samples
 
 _HALVED = "a cell is empty: one half was added to each (Haldane 1956; Anscombe 1956)"
 
@@ -27,7 +27,7 @@ def odds_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha:
     An empty cell adds one half to every cell, and is said. Raises StatsError on other than counts or 0 and 1, or
     where an outcome never, or always, occurs.
     """
-    cells = _cells(control, treatment)
+    cells, notes = _cells(control, treatment)
     (a, b), (c, d) = _never_empty(cells)
     se = math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     half = critical(alpha) * se
@@ -40,13 +40,13 @@ def odds_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha:
         method="ad / bc; Woolf's interval (normal on the log scale)",
         n=round(float(cells.sum())),
         alpha=alpha,
-        notes=() if cells.all() else (_HALVED,),
+        notes=notes if cells.all() else (*notes, _HALVED),
     )
 
 
 def risk_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha: float = 0.05) -> Effect:
     """The ratio of two shares, with Katz' interval on the log scale (Katz et al. 1978); otherwise as `odds_ratio`."""
-    cells = _cells(control, treatment)
+    cells, notes = _cells(control, treatment)
     (a, b), (c, d) = _never_empty(cells)
     se = math.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d))
     half = critical(alpha) * se
@@ -59,7 +59,7 @@ def risk_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha:
         method="ratio of shares; Katz' interval (normal on the log scale)",
         n=round(float(cells.sum())),
         alpha=alpha,
-        notes=() if cells.all() else (_HALVED,),
+        notes=notes if cells.all() else (*notes, _HALVED),
     )
 
 
@@ -68,7 +68,7 @@ def cohens_h(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha: f
 
     Raises StatsError on other than counts or 0 and 1.
     """
-    cells = _cells(control, treatment)
+    cells, notes = _cells(control, treatment)
     sizes = cells.sum(axis=1)
     first, second = (2 * math.asin(math.sqrt(share)) for share in cells[:, 0] / sizes)
     half = critical(alpha) * math.sqrt(1 / sizes[0] + 1 / sizes[1])
@@ -82,6 +82,7 @@ def cohens_h(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha: f
         n=round(float(sizes.sum())),
         magnitude=magnitude(value, COHEN),
         alpha=alpha,
+        notes=notes,
     )
 
 
@@ -91,9 +92,9 @@ def ratio_ci(numerator: ArrayLike, denominator: ArrayLike, *, alpha: float = 0.0
     numerator, denominator: one value per item, shape [items]. The interval holds every r at which the mean of
     numerator - r denominator does not differ from 0 by a t-test with n - 1 degrees of freedom (Fieller 1954, JRSS
     B 16). Where the denominator's own interval holds 0 there is none, and the notes say so; a mean of per-item
-    ratios is another, worse, quantity. Raises StatsError on unequal lengths, NaN, or a total of 0 below the line.
+    ratios is another, worse, quantity. Raises StatsError on unequal lengths, or a total of 0 below the line.
     """
-    above, below = pairs(numerator, denominator)
+    above, below, left_out = pairs(numerator, denominator)
     n = len(above)
     top, bottom = math.fsum(above) / n, math.fsum(below) / n
     if bottom == 0:
@@ -117,21 +118,21 @@ def ratio_ci(numerator: ArrayLike, denominator: ArrayLike, *, alpha: float = 0.0
         method=f"ratio of totals over items; Fieller, t with {n - 1} df",
         n=n,
         alpha=alpha,
-        notes=notes,
+        notes=left_out + notes,
     )
 
 
-def _cells(control: ArrayLike, treatment: ArrayLike | None) -> Floats:
-    """The 2 x 2 table whose first row is set against the second."""
+def _cells(control: ArrayLike, treatment: ArrayLike | None) -> tuple[Floats, tuple[str, ...]]:
+    """The 2 x 2 table whose first row is set against the second, and what was left out of it."""
     if treatment is None:
-        return table(control, shape=(2, 2)) if np.ndim(control) == 2 else _one_sample()
-    before, after = two_samples(control, treatment, least=1)
+        if np.shape(control) != (2, 2):
+            raise StatsError(
+                "give two samples of 0 and 1, (control, treatment), or one 2 x 2 table of counts"
+            )
+        return counts(control), ()
+    before, after, notes = two_samples(control, treatment, least=1)
     rows = [binary(values, "a ratio of odds or shares") for values in (after, before)]
-    return np.array([[values.sum(), len(values) - values.sum()] for values in rows])
-
-
-def _one_sample() -> Floats:
-    raise StatsError("give two samples of 0 and 1, (control, treatment), or one 2 x 2 table of counts")
+    return np.array([[values.sum(), len(values) - values.sum()] for values in rows]), notes
 
 
 def _never_empty(cells: Floats) -> Floats:

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile, two_sided_p
+from crucible_ray.stats.inputs import complete
 from crucible_ray.stats.result import Floats, Interval
-from crucible_ray.stats.samples import sample
 
 BETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.56, 0.8)
 """Shares of the capital that are bet, in equal parts; fixed before any data."""
@@ -53,7 +53,7 @@ def betting_sequence(increments: ArrayLike, *, margin: float = 0.0, alpha: float
     inequality; Waudby-Smith and Ramdas 2024, JRSS B 86). The bets are a fixed mixture, not adapted. increments:
     shape [n], in the order fixed before the run. Raises StatsError outside [-1, 1], on NaN, or none at all.
     """
-    found = sample(increments, "increments", least=1)
+    found = complete(increments, "increments", least=1)
     if np.abs(found).max() > 1:
         raise StatsError("increments must lie in [-1, 1]: scale them by their known bounds first")
     if not -1 < margin < 1:

@@ -203,23 +203,32 @@ def test_zeros_and_ones_are_pointed_to_sizes_for_shares() -> None:
     assert "cramers_v" in eta_squared([0, 1, 0, 1], [1, 1, 0, 1]).notes[0]
 
 
+def test_what_is_missing_is_left_out_and_said() -> None:
+    found = cohens_dz([1, math.nan, 2, 4, 3], [2, 5, 4, math.nan, 3])
+    assert found.value == cohens_dz([1, 2, 3], [2, 4, 3]).value
+    assert "2 incomplete pairs left out" in found.notes
+    assert "1 missing values left out" in odds_ratio([0, 1, 1], [1, math.nan, 0]).notes[0]
+    assert "1 incomplete items left out" in kendalls_w([1, 2, math.nan], [2, 1, 3], [3, 5, 6]).notes
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: cohens_d([], [1, 2]), "control"),
-        (lambda: cohens_d([1.0], [1, 2]), "2 or more"),
+        (lambda: cohens_d([1.0], [1, 2]), "2 values or more"),
         (lambda: cohens_d([1, 1, 1], [2, 2, 2]), "no spread|any spread"),
-        (lambda: cohens_d([1, math.nan], [2, 3]), "NaN"),
-        (lambda: cohens_dz([1, 2, 3], [1, 2]), "align them by item"),
+        (lambda: cohens_d([1, math.nan], [2, 3]), "2 values or more"),
+        (lambda: cohens_d([1, math.inf, 2], [2, 3]), "infinity"),
+        (lambda: cohens_dz([1, 2, 3], [1, 2]), "Pair them by item"),
         (lambda: cohens_dz([1, 2, 3], [2, 3, 4]), "no spread"),
         (lambda: glass_delta([1, 1], [2, 3]), "no spread"),
         (lambda: rank_biserial([1, 2], [1, 2], paired=True), "no pair differs"),
-        (lambda: eta_squared([1, 2, 3]), "each as its own argument"),
+        (lambda: eta_squared([1, 2, 3]), "one argument each"),
         (lambda: eta_squared([1, 1], [2, 2]), "no spread"),
         (lambda: epsilon_squared([1, 2], [2, 3], variant="other"), "no variant"),  # type: ignore[arg-type]
         (lambda: kendalls_w([1, 2], [1, 2]), "tells the conditions apart"),
-        (lambda: kendalls_w([1, 2], [1, 2, 3]), "same items"),
-        (lambda: cramers_v([[1, 2], [0, 0]]), "empty"),
+        (lambda: kendalls_w([1, 2], [1, 2, 3]), "as many items each"),
+        (lambda: cramers_v([[1, 2], [0, 0]]), "all zeros"),
         (lambda: cramers_v([[0.2, 0.3], [0.1, 0.4]]), "not shares"),
         (lambda: odds_ratio([0, 1]), "two samples"),
         (lambda: odds_ratio([0, 2], [1, 1]), "0 and 1"),
