@@ -22,7 +22,7 @@ def cohens_d(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -
     """Cohen's d: the difference of means over the pooled standard deviation (n - 1 in each).
 
     Interval: noncentral t with n1 + n2 - 2 degrees of freedom. Raises StatsError with fewer than two values in a
-    sample, NaN, or no spread.
+    sample, or no spread; NaN is left out and noted.
     """
     before, after, notes = two_samples(control, treatment)
     return _pooled(before, after, ("cohens_d", 1.0), alpha, notes)
