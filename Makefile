@@ -11,7 +11,7 @@ test:            ## the whole suite
 	@$(BOOT) dev
 	$(PY) -m pytest
 
-quick:           ## lint, types, tests without Ray: under a minute
+quick:           ## lint, types, tests without Ray
 	@$(BOOT) dev
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 	$(PY) -m pytest -q -m "not ray and not slow"

@@ -47,13 +47,8 @@ async def read_result(
         )
     analysis, tables = _stored_analysis(plan, folder, state), None
     if analysis is None:
-        tables = Path(tempfile.mkdtemp(prefix="crucible-"))
-        try:
-            own = own if own is not None else reload_own(plan, folder)[1]
-            analysis = write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own)
-        except BaseException:
-            shutil.rmtree(tables, ignore_errors=True)
-            raise
+        own = own if own is not None else reload_own(plan, folder)[1]
+        analysis, tables = _anew(plan, items, log, state, own)
     result = RunResult(
         experiment_id=plan.experiment_id,
         results_dir=folder,
@@ -73,6 +68,18 @@ async def read_result(
     if tables is not None:
         weakref.finalize(result, shutil.rmtree, tables, ignore_errors=True)
     return result
+
+
+def _anew(
+    plan: Plan, items: tuple[Item, ...], log: BlockingLog, state: JournalState, own: Own
+) -> tuple[Analysis, Path]:
+    """The analysis of the rows that count, and the temporary folder with the tables that it was made of."""
+    tables = Path(tempfile.mkdtemp(prefix="crucible-"))
+    try:
+        return write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own), tables
+    except BaseException:
+        shutil.rmtree(tables, ignore_errors=True)
+        raise
 
 
 def _stored_rows(folder: Path) -> int:

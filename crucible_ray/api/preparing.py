@@ -23,9 +23,9 @@ from crucible_ray.experiment.spec import Experiment, conditions_of, datasets_of
 from crucible_ray.experiment.validation import validate
 from crucible_ray.models.catalogue import (
     Directory,
+    addressed,
     directory,
     key_variables,
-    rebase,
     resolve_model,
     resolve_simulated,
 )
@@ -93,9 +93,7 @@ class Prepared:
         """
         bounds: list[float] = []
         dearest = 0.0
-        # A simulator that the run starts has no address yet; the price of a call does not depend on it.
-        plan = self.plan if self.plan.simulated is None else rebase(self.plan, "http://127.0.0.1/v1")
-        for condition, longest in zip(plan.conditions, self.longest, strict=True):
+        for condition, longest in zip(addressed(self.plan).conditions, self.longest, strict=True):
             total = 0.0
             asked = zip(condition.calls, longest, strict=True)
             for call, messages in (
@@ -110,7 +108,7 @@ class Prepared:
                 dearest = max(dearest, bound)
             bounds.append(total)
         # What a function will ask is not known: each of its calls sets aside what this falls short of.
-        for index, condition in enumerate(plan.conditions):
+        for index, condition in enumerate(self.plan.conditions):
             if condition.function is not None:
                 bounds[index] = (condition.function.max_calls or 0) * dearest
         return tuple(bounds)

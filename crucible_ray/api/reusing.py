@@ -31,7 +31,7 @@ from crucible_ray.journal.log import Journal
 from crucible_ray.journal.paid import Paid, question, server, word
 from crucible_ray.journal.rows import RowBuffer, read_rows
 from crucible_ray.journal.state import JournalState, read_state
-from crucible_ray.models.catalogue import rebase
+from crucible_ray.models.catalogue import addressed
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.prompts import Renderer, prompt_text
 from crucible_ray.records import Call, Item
@@ -200,10 +200,10 @@ class _Matcher:
 
     def __init__(self, plan: Plan, items: tuple[Item, ...], paid: Paid) -> None:
         self._plan, self._items, self._paid = plan, items, paid
-        # A simulator that the run starts has no address yet; what is asked does not depend on it.
-        sent = plan if plan.simulated is None else rebase(plan, "http://127.0.0.1/v1")
         self._conditions = [Condition(k, condition) for k, condition in enumerate(plan.conditions)]
-        self._endpoints = [[Endpoint(call, None) for call in each.calls] for each in sent.conditions]
+        self._endpoints = [
+            [Endpoint(call, None) for call in each.calls] for each in addressed(plan).conditions
+        ]
         self._servers = [[server(plan, call) for call in each.calls] for each in plan.conditions]
         self._origins = [[word(each.name, k) for k in range(len(each.calls))] for each in plan.conditions]
         self._renderers = [Renderer(prompt) for prompt in plan.prompts]

@@ -178,6 +178,11 @@ def rebase(plan: Plan, url: str) -> Plan:
     return identify(replace(plan, conditions=conditions))
 
 
+def addressed(plan: Plan) -> Plan:
+    """The plan with some address for the simulator that a run itself starts: what is asked, and its price, stay the same."""
+    return plan if plan.simulated is None else rebase(plan, "http://127.0.0.1/v1")
+
+
 def _moved(call: CallPlan, url: str, *, only_simulated: bool) -> CallPlan:
     spares = tuple(_moved(each, url, only_simulated=only_simulated) for each in call.fallback)
     moves = call.model.provider == "simulated" or not only_simulated
