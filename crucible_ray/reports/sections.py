@@ -10,9 +10,9 @@ from msgspec import Struct
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis, Comparison
-from crucible_ray.reports import detail, drawn, words
+from crucible_ray.reports import detail, figures, words
 from crucible_ray.reports.answers import single_questions
-from crucible_ray.reports.factor import by_dataset
+from crucible_ray.reports.datasets import by_dataset
 from crucible_ray.reports.facts import RunFacts
 from crucible_ray.reports.page import (
     Block,
@@ -25,8 +25,8 @@ from crucible_ray.reports.page import (
     quoted,
     table,
 )
+from crucible_ray.reports.provenance import described, how_it_ran, reproducing
 from crucible_ray.reports.questions import Questions
-from crucible_ray.reports.record import described, how_it_ran, reproducing
 
 _CUSTOM = 2000
 
@@ -110,7 +110,7 @@ def _hypotheses(source: Source) -> list[Section]:
                 f"({source.analysis.correction}) gives it; Bonferroni alone would have said: {alone}."
             )
         )
-    return [Section("Hypotheses", (*blocks, *drawn.hypotheses(found)))]
+    return [Section("Hypotheses", (*blocks, *figures.hypotheses(found)))]
 
 
 def _conditions(source: Source) -> list[Section]:
@@ -128,7 +128,7 @@ def _conditions(source: Source) -> list[Section]:
         f"Intervals are at {100 * analysis.confidence:.4g} %; repeats count as replicates of their item. A latency "
         "quantile has an interval only where there are items enough for one."
     )
-    charts = drawn.conditions(analysis, plan.metrics, source.questions)
+    charts = figures.conditions(analysis, plan.metrics, source.questions)
     return [
         Section("Conditions", (table("Each condition's metrics", columns, rows), note, *charts)),
         *detail.spread(analysis),
@@ -271,7 +271,7 @@ def _cost(source: Source) -> list[Section]:
         if facts.spent_usd and facts.unrecorded_usd > 0.01 * facts.spent_usd:
             told += f"; {words.dollars(facts.unrecorded_usd)} of it was held by what was killed, and perhaps not spent"
         blocks.append(Text(f"{told}."))
-    return [Section("Cost", (*blocks, *drawn.cost(source.analysis))), *detail.cost_benefit(source.analysis)]
+    return [Section("Cost", (*blocks, *figures.cost(source.analysis))), *detail.cost_benefit(source.analysis)]
 
 
 def _limitations(source: Source) -> list[Section]:
