@@ -91,12 +91,8 @@ def _compared(found: Comparison, analysis: Analysis) -> str:
 
 def _verdicts(analysis: Analysis, found: Comparison) -> list[str]:
     naive = words.naive(found)
-    if not analysis.hypotheses:
-        return [f"  {naive}"] if naive else []
-    lines = [f'  "{result.text}": {words.VERDICTS[result.verdict]}' for result in analysis.hypotheses]
-    if naive:
-        lines[0] += f"    {naive}"
-    return lines
+    lines = [f"  {naive} for this difference"] if naive else []
+    return lines + [f'  "{result.text}": {words.VERDICTS[result.verdict]}' for result in analysis.hypotheses]
 
 
 def _planted(found: Comparison, planted: float) -> str:

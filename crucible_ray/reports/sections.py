@@ -201,7 +201,7 @@ def _why(c: Comparison) -> str:
         text += f" {statistic}."
     naive = words.naive(c)
     if naive:
-        text += f" For contrast, {naive}: it takes repeats for items and ignores the pairing."
+        text += f" For contrast, {naive} for this difference: it takes repeats for items and ignores the pairing."
     return text
 
 

@@ -113,10 +113,14 @@ def test_name(comparison: Comparison) -> str:
 
 
 def naive(comparison: Comparison) -> str | None:
-    """What pooling repeats as if they were items would have said; None where it says nothing."""
+    """What pooling repeats as if they were items would have said of the same difference; None where it says no more.
+
+    It is a test against zero, as the comparison's own p is; it says nothing of a hypothesis with a margin.
+    """
     if comparison.naive is None or comparison.naive.p_value is None:
         return None
-    return f"a pooled t-test would have said {p_text(comparison.naive.p_value)}"
+    told = p_text(comparison.naive.p_value)
+    return None if told == p_text(comparison.p_value) else f"a pooled t-test would have said {told}"
 
 
 def comparison_of(analysis: Analysis, hypothesis: HypothesisResult) -> Comparison:

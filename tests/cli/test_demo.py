@@ -81,7 +81,7 @@ def test_the_demo_keeps_its_times_and_ends_on_one_screen(tmp_path: Path) -> None
         r"  client actor killed on purpose at 4\d %: \d+ trials handed back, 0 lost, 0 doubled",
         r"  \d+ x 429 obeyed, \d+ retries",
         r"ensemble_3model - single_model   \+\d\.\d points \[.*\], p = \.\d+   paired, 100 items x 3",
-        r"    a pooled t-test would have said p ",
+        r"\n  a pooled t-test would have said p .* for this difference\n",
         r"  planted in the simulator: \+4\.0, inside the interval",
         r"Bound by: .*     Next: crucible-ray reproduce results/demo-1/exp_",
         r"  export OPENAI_API_KEY=\.\.\.\n  crucible-ray check .*\n  crucible-ray run ",

@@ -63,3 +63,23 @@ def test_limitations_name_what_the_design_leaves_open() -> None:
         assert part in told
     many = " ".join(words.limitations(plan(100, 3), analysed(LEAD, {})))
     assert "are few" not in many
+
+
+def test_the_naive_p_is_said_of_the_difference_and_never_beside_a_margins_verdict() -> None:
+    asked = plan(100, hypotheses=(hypothesis("by 5 points", margin=0.15),))
+    outcomes = enumerate(LEAD)
+    rows = [row(2 * item + k, correct) for item, pair in outcomes for k, correct in enumerate(pair)]
+    analysis = reduce(asked, batches(rows))
+    lines = final_screen(asked, analysis, facts())
+    (said,) = [line for line in lines if "pooled t-test" in line]
+    assert said.endswith("for this difference")
+    assert lines.index(said) == 1 + next(k for k, line in enumerate(lines) if " paired, " in line)
+    assert '  "by 5 points": not decided' in lines
+
+
+def test_a_naive_p_that_agrees_is_not_told() -> None:
+    found = analysed(LEAD, {}).comparisons[0]
+    assert found.naive is not None
+    agreeing = replace(found, naive=replace(found.naive, p_value=found.p_value))
+    assert words.naive(agreeing) is None
+    assert words.naive(found) is not None
