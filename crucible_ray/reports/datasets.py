@@ -29,8 +29,8 @@ def by_dataset(plan: Plan, analysis: Analysis) -> list[Section]:
             f"{c.a} - {c.b}",
             words.difference(c.metric, c.estimate) + (words.unit(c.metric) if c.estimate is not None else ""),
             "-"
-            if c.ci_low is None
-            else f"{words.difference(c.metric, c.ci_low)} to {words.difference(c.metric, c.ci_high)}",
+            if c.ci_low is None or c.ci_high is None
+            else " to ".join(words.difference_ends(c.metric, c.ci_low, c.ci_high)),
             words.p_text(c.p_value),
         )
         for dataset, found in analysis.datasets.items()

@@ -201,7 +201,9 @@ def _why(c: Comparison) -> str:
         text += f" {statistic}."
     naive = words.naive(c)
     if naive:
-        text += f" For contrast, {naive} for this difference: it takes repeats for items and ignores the pairing."
+        text += (
+            f" For contrast, {naive} for this difference: it takes repeats for items and ignores the pairing."
+        )
     return text
 
 
@@ -283,7 +285,7 @@ def _limitations(source: Source) -> list[Section]:
 def _between(metric: str, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return "-"
-    return f"{words.difference(metric, low)} to {words.difference(metric, high)}"
+    return " to ".join(words.difference_ends(metric, low, high))
 
 
 _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (

@@ -47,7 +47,7 @@ def value(metric: str, number: float | None) -> str:
 
 def interval(metric: str, low: float | None, high: float | None) -> str:
     """`78.4 % to 81.2 %`, or a dash."""
-    return "-" if low is None or high is None else f"{value(metric, low)} to {value(metric, high)}"
+    return "-" if low is None or high is None else " to ".join(_ends(metric, low, high))
 
 
 def with_interval(name: str, metric: Metric) -> str:
@@ -55,16 +55,32 @@ def with_interval(name: str, metric: Metric) -> str:
     shown = value(name, metric.value)
     if metric.ci_low is None or metric.ci_high is None:
         return shown
-    return f"{shown} [{value(name, metric.ci_low)}, {value(name, metric.ci_high)}]"
+    return f"{shown} [{', '.join(_ends(name, metric.ci_low, metric.ci_high))}]"
 
 
-def dollars(amount: float | None) -> str:
-    """`$0.66`, `$0.0014`, `unknown price`."""
+def _ends(metric: str, low: float, high: float) -> tuple[str, str]:
+    """An interval's ends as values."""
+    if metric in METRICS and metric.startswith("cost"):
+        return _dollar_ends(low, high)
+    return value(metric, low), value(metric, high)
+
+
+def _dollar_ends(low: float, high: float) -> tuple[str, str]:
+    """Two amounts, with as many digits as show that they differ."""
+    for digits in range(2, 8):
+        ends = dollars(low, digits), dollars(high, digits)
+        if ends[0] != ends[1]:
+            break
+    return ends
+
+
+def dollars(amount: float | None, digits: int = 2) -> str:
+    """`$0.66`, `$0.0014`, `unknown price`. digits: places of amounts in whole cents, significant ones of less."""
     if amount is None:
         return "unknown price"
     if amount == 0 or abs(amount) >= 0.1:
-        return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
-    return f"{'-' if amount < 0 else ''}${float(f'{abs(amount):.2g}'):.12f}".rstrip("0")
+        return f"{'-' if amount < 0 else ''}${abs(amount):,.{digits}f}"
+    return f"{'-' if amount < 0 else ''}${float(f'{abs(amount):.{digits}g}'):.12f}".rstrip("0")
 
 
 def difference(metric: str, number: float | None, *, signed: bool = True) -> str:
@@ -79,6 +95,15 @@ def difference(metric: str, number: float | None, *, signed: bool = True) -> str
     if metric.startswith("cost"):
         return ("+" if signed and number >= 0 else "") + dollars(number)
     return f"{100 * number:{sign}.1f}"
+
+
+def difference_ends(metric: str, low: float, high: float, *, signed: bool = True) -> tuple[str, str]:
+    """An interval's ends as differences."""
+    if metric in METRICS and metric.startswith("cost"):
+        ends = zip((low, high), _dollar_ends(low, high), strict=True)
+        first, second = (("+" if signed and end >= 0 else "") + text for end, text in ends)
+        return first, second
+    return difference(metric, low, signed=signed), difference(metric, high, signed=signed)
 
 
 def unit(metric: str) -> str:
@@ -101,8 +126,8 @@ def compared(comparison: Comparison) -> str:
         return f"not compared: {comparison.reason}"
     metric = comparison.metric
     text = difference(metric, comparison.estimate) + unit(metric)
-    if comparison.ci_low is not None:
-        low, high = (difference(metric, end, signed=False) for end in (comparison.ci_low, comparison.ci_high))
+    if comparison.ci_low is not None and comparison.ci_high is not None:
+        low, high = difference_ends(metric, comparison.ci_low, comparison.ci_high, signed=False)
         text += f" [{low}, {high}]"
     return f"{text}, {p_text(comparison.p_value)}"
 
@@ -245,7 +270,7 @@ def _direction(found: Comparison) -> str:
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
     span = ""
     if found.ci_low is not None and found.ci_high is not None:
-        low, high = (difference(found.metric, end) for end in (found.ci_low, found.ci_high))
+        low, high = difference_ends(found.metric, found.ci_low, found.ci_high)
         span = f" (interval {low} to {high}{unit(found.metric)}, {p_text(found.p_value)})"
         if found.ci_low <= 0.0 <= found.ci_high:
             span += ": the interval holds zero, so no difference is shown"

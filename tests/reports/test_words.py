@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from crucible_ray.reduction import Analysis, reduce
 from crucible_ray.reports import words
@@ -65,21 +66,21 @@ def test_limitations_name_what_the_design_leaves_open() -> None:
     assert "are few" not in many
 
 
-def test_the_naive_p_is_said_of_the_difference_and_never_beside_a_margins_verdict() -> None:
-    asked = plan(100, hypotheses=(hypothesis("by 5 points", margin=0.15),))
-    outcomes = enumerate(LEAD)
-    rows = [row(2 * item + k, correct) for item, pair in outcomes for k, correct in enumerate(pair)]
-    analysis = reduce(asked, batches(rows))
-    lines = final_screen(asked, analysis, facts())
-    (said,) = [line for line in lines if "pooled t-test" in line]
-    assert said.endswith("for this difference")
-    assert lines.index(said) == 1 + next(k for k, line in enumerate(lines) if " paired, " in line)
-    assert '  "by 5 points": not decided' in lines
-
-
 def test_a_naive_p_that_agrees_is_not_told() -> None:
     found = analysed(LEAD, {}).comparisons[0]
     assert found.naive is not None
     agreeing = replace(found, naive=replace(found.naive, p_value=found.p_value))
     assert words.naive(agreeing) is None
     assert words.naive(found) is not None
+
+
+def test_the_ends_of_a_cost_interval_have_as_many_digits_as_show_that_they_differ() -> None:
+    ends = 0.0001184, 0.0001203
+    assert words.interval("cost_per_query", *ends) == "$0.000118 to $0.00012"
+    assert words.difference_ends("cost_per_query", *ends) == ("+$0.000118", "+$0.00012")
+    assert words.difference_ends("cost_per_query", -1.0021, -1.0008) == ("-$1.002", "-$1.001")
+    assert words.difference_ends("cost_per_query", 0.001, 0.002, signed=False) == ("$0.001", "$0.002")
+    found = replace(
+        analysed(LEAD, {}).comparisons[0], metric="cost_per_query", ci_low=ends[0], ci_high=ends[1]
+    )
+    assert "[$0.000118, $0.00012]" in words.compared(found)
