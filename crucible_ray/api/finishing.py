@@ -274,6 +274,7 @@ def _load(plan: Plan, session: Session, finishing_s: float) -> Load:
     return Load(
         driven_s=session.driven_s,
         calls=session.calls,
+        cut_short=session.status not in ("complete", "stopped"),
         throttled=session.throttled,
         quota_wait_s=session.quota_wait_s,
         call_s=session.call_s,

@@ -21,6 +21,8 @@ class Load(Struct, frozen=True, kw_only=True):
     driven_s: float
     """From the first exchange with a client to the end of the last trial."""
     calls: int
+    cut_short: bool = False
+    """It ended before everything was asked."""
     throttled: int = 0
     """429s."""
     quota_wait_s: float = 0.0
@@ -42,6 +44,8 @@ class Load(Struct, frozen=True, kw_only=True):
 
 def bound_by(load: Load) -> str:
     """The one thing that held the run up most, with the numbers that say so."""
+    if not load.calls and load.cut_short:
+        return "nothing was asked yet"
     if not load.calls or load.driven_s <= 0:
         return "nothing: no call was needed"
     if load.driven_s < _SHORT_S:

@@ -17,6 +17,7 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
         ({}, "calls in flight (about 50 at a time) and how long each takes (0.5 s)"),
         ({"driven_s": 0.2}, "nothing that so short a run would show (0.2 s of asking)"),
         ({"calls": 0}, "nothing: no call was needed"),
+        ({"calls": 0, "cut_short": True}, "nothing was asked yet"),
         ({"throttled": 30}, "the provider's refusals (30 x 429 in 1,000 calls)"),
         (
             {"throttled": 5, "quota_wait_s": 120.0},
