@@ -87,7 +87,10 @@ def note_line(note: Note) -> str:
                 f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"
             )
         case "leaving":
-            return "left at once: what was in flight will be asked again by resume"
+            return printable(
+                "left at once: what was in flight will be asked again. "
+                f"Go on with: crucible-ray resume {facts['folder']}"
+            )
         case _:
             told = ", ".join(f"{name} {value}" for name, value in facts.items())
             return printable(f"{note.name.replace('_', ' ')}: {told}")

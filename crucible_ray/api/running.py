@@ -160,6 +160,7 @@ class _Run:
             warnings = Warnings(plan, prepared.items)
             skipped = self.part.without(state.kept)
             watch = Watch(plan, self.options, fleet, self.session, state, warnings)
+            watch.folder = self.folder
             watch.skipped = skipped.count - state.kept.count
             watch.tell("starting", None)
             setup = await self._setup(live_plan, url, fleet, bounds, watch)

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from msgspec import to_builtins
 
@@ -36,12 +37,16 @@ class Watch:
         warnings: Warnings,
     ) -> None:
         self._plan, self._options, self._fleet, self._session = plan, options, fleet, session
+        self.folder = Path()
+        """Where the record is."""
         self.skipped = 0
         """Trials that are not to be run now: for the frontier they are done."""
         self._earlier_failed = state.failed.count
         self._priced = is_priced(plan)
         self._began_s = time.monotonic()
-        self._last: tuple[float, int] = (self._began_s, 0)
+        self._told_s = self._began_s
+        self._measured: tuple[float, int] | None = None
+        """Since when the rate is measured, and the rows by then; None: nothing has come in yet."""
         self._rate = 0.0
         self._warned = False
         self._warnings = warnings
@@ -63,7 +68,7 @@ class Watch:
         while True:
             self._kill_if_due(driver)
             self._warn_if_due(driver)
-            if time.monotonic() - self._last[0] >= self._options.progress_every_s:
+            if time.monotonic() - self._told_s >= self._options.progress_every_s:
                 self.tell("stopping" if driver.stopping else "running", driver)
             await asyncio.sleep(pause or self._options.progress_every_s)
 
@@ -74,11 +79,9 @@ class Watch:
         now = time.monotonic()
         done = driver.frontier.done.count - self.skipped if driver is not None else 0
         rows = driver.tally.rows if driver is not None else 0
-        then, before = self._last
-        if now > then and driver is not None:
-            recent = (rows - before) / (now - then)
-            self._rate = recent if not self._rate else 0.7 * self._rate + 0.3 * recent
-            self._last = (now, rows)
+        if driver is not None:
+            self._told_s = now
+            self._measure(now, rows)
         left = self._plan.trials - self.skipped - done
         tally = driver.tally if driver is not None else None
         self._options.on_progress(
@@ -96,6 +99,17 @@ class Watch:
                 elapsed_s=now - self._began_s,
             )
         )
+
+    def _measure(self, now: float, rows: int) -> None:
+        """Rows a second, from the first rows on: what goes before them is start-up."""
+        if self._measured is None:
+            self._measured = (now, rows) if rows else None
+            return
+        then, before = self._measured
+        if now > then:
+            recent = (rows - before) / (now - then)
+            self._rate = recent if not self._rate else 0.7 * self._rate + 0.3 * recent
+            self._measured = (now, rows)
 
     def _spent_usd(self, driver: Driver | None) -> float | None:
         if not self._priced:
@@ -167,7 +181,7 @@ def stopped_by_signals(driver: Driver, watch: Watch, *, enabled: bool) -> Iterat
         if len(heard) == 1:
             stop(name)
             return
-        watch.note("leaving", {"signal": name})
+        watch.note("leaving", {"signal": name, "folder": str(watch.folder)})
         if waiting is not None:
             os._exit(130)
         if task is not None:  # the loop is somebody else's, and so is the process

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crucible_ray import api
 from crucible_ray.api import Note, Progress
 from crucible_ray.api.progress import Display, clock, note_line, progress_line, starting_line
+from tests.conftest import Simulate
+from tests.integration.lab import POPULATION, prepared
 
 
 def _progress(**how: Any) -> Progress:
@@ -71,6 +75,10 @@ def test_waiting_for_ray_says_how_long_it_usually_takes() -> None:
             "$0.8 of the budget of $1 are spent",
         ),
         (Note(name="stopping", facts={"signal": "SIGINT"}), "SIGINT: no new trial starts"),
+        (
+            Note(name="leaving", facts={"signal": "SIGINT", "folder": "results/exp_1"}),
+            "will be asked again. Go on with: crucible-ray resume results/exp_1",
+        ),
         (Note(name="new_thing", facts={"size": 3}), "new thing: size 3"),
     ],
 )
@@ -106,3 +114,19 @@ def test_without_a_bar_notes_are_still_told(capsys: pytest.CaptureFixture[str]) 
         display.on_progress(_progress())
         display.on_note(Note(name="client_silent", facts={"client": 1}))
     assert capsys.readouterr().err == "client 1 is silent and will be replaced\n"
+
+
+def test_no_time_left_is_told_until_rows_came_in_for_a_while(tmp_path: Path, simulate: Simulate) -> None:
+    """Time before the first rows is start-up; a rate over it says ten minutes of what takes one."""
+    seen: list[Progress] = []
+    api.run(
+        prepared(tmp_path, simulate(models=POPULATION).url),
+        runtime="in-process",
+        output_dir=tmp_path,
+        progress_every_s=0.02,
+        on_progress=seen.append,
+    )
+    with_rows = [each for each in seen if each.done]
+    assert with_rows[0].eta_s is None
+    assert all(each.eta_s is None for each in seen if not each.done)
+    assert any(each.eta_s is not None for each in with_rows)

@@ -61,7 +61,10 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
         terminal.type(CTRL_C)
         assert terminal.wait() == 130
         assert time.monotonic() - began_s < 2.0
-        assert "left at once: what was in flight will be asked again by resume" in terminal.seen
+        assert (
+            "left at once: what was in flight will be asked again. Go on with: crucible-ray" in terminal.seen
+        )
+        assert f"resume {_folder(tmp_path).relative_to(tmp_path)}" in terminal.seen.replace("\r\n", "")
         assert terminal.seen.rpartition("\x1b[?25")[2].startswith("h"), "the cursor is shown again"
     standing = json.loads(crucible("status", str(_folder(tmp_path)), "--json", cwd=tmp_path).stdout)
     assert (standing["status"], standing["alive"]) == ("killed", False)
