@@ -265,6 +265,8 @@ class Exchange(Struct, frozen=True, kw_only=True):
     """Answer after this long if finished rows are held."""
     stop: bool = False
     """Start nothing more; hand back what has not started."""
+    hand_back_unsent: bool = False
+    """Hand back what is started and has sent nothing, so that what has can be answered in the time that is left."""
     abandon: bool = False
     """Cut short what is in flight as well; it is handed back."""
     known: bytes = b""

@@ -104,6 +104,15 @@ def _condition(index: int, plan: ConditionPlan, functions: Functions) -> Conditi
     return FunctionCondition(index, plan, functions.get(f"function {plan.name}"))
 
 
+class _Place:
+    """One place of a lane's window, and the trial that is in it now."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self, clock: TrialClock) -> None:
+        self.clock = clock
+
+
 class ClientCore:
     """One client, without Ray: satisfies `ports.Client`."""
 
@@ -127,7 +136,7 @@ class ClientCore:
         self._known: dict[int, list[Call]] = {}
         self._queues: list[deque[int]] = [deque() for _ in setup.lanes]
         self._in_flight = [0] * len(setup.lanes)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], _Place] = {}
         self._returned: list[int] = []
         self._answered: list[tuple[int, Item, Sequence[Prompt], Any]] = []
         self._rows = buffer or RowBuffer()
@@ -152,7 +161,9 @@ class ClientCore:
         self._answer_rows_s = self._loop.time() + message.answer_within_s
         idle_s = self._loop.time() + _IDLE_S
         if message.abandon:
-            await self._abandon()
+            await self._cut_short(self._tasks)
+        elif message.hand_back_unsent:
+            await self._cut_short([task for task, place in self._tasks.items() if self._unsent(place.clock)])
         while not self._due(idle_s):
             self._wake = self._loop.create_future()
             timer = self._loop.call_at(self._answer_rows_s if self._finished else idle_s, self._poke)
@@ -178,7 +189,7 @@ class ClientCore:
         """Cut everything short; nothing is reported any more."""
         self._clock.close()
         self._stopping = True
-        await self._abandon()
+        await self._cut_short(self._tasks)
         self._caller.close()
 
     def _accept(self, message: Exchange) -> None:
@@ -208,21 +219,29 @@ class ClientCore:
             self._returned.extend(queue)
             queue.clear()
 
-    async def _abandon(self) -> None:
+    async def _cut_short(self, chosen: Iterable[asyncio.Task[None]]) -> None:
+        """End these tasks now; their trials are handed back."""
+        tasks = list(chosen)
         # A task that is cancelled before its first step could not hand its trial back.
         await asyncio.sleep(0)
-        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
+    def _unsent(self, clock: TrialClock) -> bool:
+        """Whether a trial has asked nobody yet; what a function does beside its calls is not known."""
+        condition = self._conditions[clock.trial % len(self._conditions)]
+        return clock.first_s is None and condition.plan.function is None
+
     def _fill(self, lane: int) -> None:
         queue, window = self._queues[lane], self._setup.windows[lane]
         while queue and self._in_flight[lane] < window and not self._stopping:
             self._in_flight[lane] += 1
-            task = self._loop.create_task(self._work(*self._take(lane), lane))
-            self._tasks.add(task)
+            clock, prompts = self._take(lane)
+            place = _Place(clock)
+            task = self._loop.create_task(self._work(place, prompts, lane))
+            self._tasks[task] = place
             task.add_done_callback(self._ended)
 
     def _take(self, lane: int) -> tuple[TrialClock, list[Prompt]]:
@@ -241,15 +260,15 @@ class ClientCore:
             trial, bound if self._caller.purse.try_reserve(condition, bound) else 0.0, known=known
         )
 
-    async def _work(self, clock: TrialClock, prompts: list[Prompt], lane: int) -> None:
+    async def _work(self, place: _Place, prompts: list[Prompt], lane: int) -> None:
         """One place of a lane's window: a trial, and the next as soon as it is over, without a turn of the loop between.
 
         Calls that were sent together end together. If all that ended were read before anything is sent, the sends would
         move ever closer together, round after round, until most of the window waits for the loop instead of the provider.
         """
         try:
-            while await self._run(clock, prompts) and self._queues[lane] and not self._stopping:
-                clock, prompts = self._take(lane)
+            while await self._run(place.clock, prompts) and self._queues[lane] and not self._stopping:
+                place.clock, prompts = self._take(lane)
                 self._poke_if_due()
         finally:
             self._in_flight[lane] -= 1
@@ -262,7 +281,7 @@ class ClientCore:
         try:
             results = await self._conditions[index].ask(clock, item, prompts, self._caller)
         except (HandedBack, asyncio.CancelledError) as reason:
-            # Cancelled by `_abandon` alone: a trial cut short is handed back, and its task ends with it.
+            # Cancelled by `_cut_short` alone: a trial cut short is handed back, and its task ends with it.
             self._returned.append(trial)
             if self._caller.gauges.fatal is not None:
                 self._stop()
@@ -292,7 +311,7 @@ class ClientCore:
             self._rows.append(row, self._new_prompts(condition.prompts(prompts, results)))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crash = error
             self._poke()

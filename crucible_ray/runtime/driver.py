@@ -195,6 +195,7 @@ class Driver:
             low_water=(-1,) * self._lanes if stop else self._granting.low_water(index),
             answer_within_s=self._answer_within_s,
             stop=stop,
+            hand_back_unsent=self._status == "interrupted",
             abandon=stop and self._loop.time() > self._stopped_s + GRACE_S,
             known=self._known.of(self.frontier.trials_of(grants))
             if self._known is not None and grants

@@ -143,7 +143,9 @@ class ScriptedCaller:
     async def call(
         self, clock: TrialClock, condition: int, index: int, item: Item, prompt: Prompt
     ) -> CallResult:
-        """See Caller."""
+        """See Caller. Every call is sent at once."""
+        if clock.first_s is None:
+            clock.first_s = asyncio.get_running_loop().time()
         self.asked.append(clock.trial)
         return await self._answer(clock.trial, index)
 

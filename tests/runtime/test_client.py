@@ -391,6 +391,36 @@ def test_a_retry_waits_for_money_of_its_own() -> None:
     run_virtual(main())
 
 
+def test_an_interrupted_client_hands_back_what_sent_nothing_and_completes_what_is_half_answered() -> None:
+    async def main() -> None:
+        slow = model("slow", limits=Limits(requests_per_minute=60.0), **PRICES)
+        both = condition("a", call_of(model("quick", **PRICES)), call_of(slow), vote="majority")
+        one = condition("b", call_of(slow))
+        client, transport = live(plan(both, one, count=5), answers, window=10)
+        asked = asyncio.ensure_future(
+            client.exchange(exchange(1, grants=singles(*range(10)), low_water=(-1,), answer_within_s=0.2))
+        )
+        await asyncio.sleep(0.5)
+        first = await asked
+        # Every quick member is answered; the slow model has let one or two requests through.
+        assert sum(b"quick" in body for body in transport.bodies) == 5
+        returned, rows = list(first.returned), len(rows_in(first))
+        number = 2
+        while len(returned) + rows < 10:
+            report = await client.exchange(
+                exchange(number, stop=True, hand_back_unsent=True, low_water=(-1,), answer_within_s=0.2)
+            )
+            returned += report.returned
+            rows += len(rows_in(report))
+            number += 1
+        assert all(trial % 2 == 1 for trial in returned)
+        assert len(returned) >= 3
+        assert sum(b"quick" in body for body in transport.bodies) == 5
+        await client.close()
+
+    run_virtual(main())
+
+
 def test_an_abandoned_attempt_counts_at_its_upper_bound() -> None:
     async def server(number: int, body: bytes) -> Response:
         await asyncio.get_running_loop().create_future()
