@@ -41,6 +41,7 @@ METRIC_NAMES: Final = (
     "cost_per_query",
     "consensus",
 )
+QUANTILES: Final = ("latency_p50", "latency_p95", "latency_p99")
 BY_ITEM: Final = "by_item"
 """Each item's replies are read in its own way: what several datasets of different kinds come to."""
 DATASET_NAMES: Final = ("demo", "science", "test_dataset", "gsm8k", "mmlu", "mmlu_stem")
