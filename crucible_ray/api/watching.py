@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import to_builtins
@@ -171,8 +171,7 @@ def stopped_by_signals(driver: Driver, watch: Watch, *, enabled: bool) -> Iterat
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield
         return
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
+    task = asyncio.current_task()
     heard: list[int] = []
 
     def on_signal(number: int) -> None:
@@ -187,11 +186,19 @@ def stopped_by_signals(driver: Driver, watch: Watch, *, enabled: bool) -> Iterat
         if task is not None:  # the loop is somebody else's, and so is the process
             task.cancel()
 
+    with _signals(on_signal):
+        yield
+
+
+@contextlib.contextmanager
+def _signals(heard: Callable[[int], None]) -> Iterator[None]:
+    """Signals that end a process go to `heard` instead, while the block lasts."""
+    loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # What is ignored stays so: `nohup` means it.
     before = {number: found for number in numbers if (found := signal.getsignal(number)) != signal.SIG_IGN}
     for number in before:
-        loop.add_signal_handler(number, on_signal, number)
+        loop.add_signal_handler(number, heard, number)
     try:
         yield
     finally:
