@@ -118,7 +118,7 @@ def test_the_screen_is_the_one_that_was_promised() -> None:
         "  client actor killed on purpose at 40 %: 38 trials handed back, 0 lost, 0 doubled",
         "  23 x 429 obeyed, 12 retries",
         "ensemble - single   +16.0 points [5.2, 26.9], p = .005   paired, 100 items",
-        '  a pooled t-test would have said p = .008 for this difference',
+        "  a pooled t-test would have said p = .008 for this difference",
         '  "at least 5 points better": supported',
         "  planted in the simulator: +16.0, inside the interval",
         "Bound by: the provider's limit     Next: status DIR, reproduce DIR",
