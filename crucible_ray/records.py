@@ -120,6 +120,8 @@ class Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_usd: float | None = None
     """As the function says; kept, and not counted."""
     metadata: dict[str, Any] | None = None
+    read: str | None = None
+    """What the author's own `parse` made of `text`; where that failed, `error` and `detail` say so."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -176,7 +178,7 @@ class Call(Struct, frozen=True, kw_only=True):
     status: int | None = None
     """HTTP status, where there was one."""
     detail: str | None = None
-    """The provider's error message, shortened."""
+    """The provider's error message, shortened; of a reply, why the author's own `parse` failed on it."""
     text: str | None = None
     finish_reason: str | None = None
     model_version: str | None = None
@@ -199,6 +201,8 @@ class Call(Struct, frozen=True, kw_only=True):
     """How old it was by then, seconds; None: not reused, or unknown."""
     shared_from: int | None = None
     """The trial of this run that sent it, where another condition asked the same of the same item and repeat."""
+    read: str | None = None
+    """What the author's own `parse` made of the reply; None: nothing, or another parser reads it."""
 
     @property
     def sent(self) -> bool:

@@ -81,7 +81,8 @@ async def apredict(
     plan = prepared.plan.conditions[0]
     item = prepared.items[0]
     results = await _ask(prepared, [Renderer(prompt).render(item) for prompt in plan.prompts])
-    return ensemble_result(plan, Condition(0, plan).row(0, item, results), results)
+    read = Condition(0, plan, prepared.code.load())
+    return ensemble_result(plan, read.row(0, item, results), results)
 
 
 def call_model(

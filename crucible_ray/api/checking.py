@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from string import ascii_uppercase
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.preparing import Prepared
 from crucible_ray.ensemble import normalizer
-from crucible_ray.experiment.defaults import BY_ITEM, JSON_FIELD, parse_of
+from crucible_ray.experiment.defaults import BY_ITEM, JSON_FIELD, own_parser, parse_of
 from crucible_ray.experiment.plan import CallPlan, ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.models.catalogue import with_base_url
@@ -18,7 +19,10 @@ from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.tokens import BYTES_PER_TOKEN, Tokenizer, tokenizer
 from crucible_ray.prompts import Renderer, answer_key, parser
 from crucible_ray.prompts.numerals import read_number
+from crucible_ray.prompts.own import Reading
 from crucible_ray.records import Item, Message, ModelRef
+from crucible_ray.runtime.code import Functions
+from crucible_ray.runtime.reading import own_reader
 from crucible_ray.settings import find_key, is_loopback
 
 _SIMULATED_URL = "http://simulator/v1"
@@ -61,6 +65,8 @@ class ShownReading(Struct, frozen=True, kw_only=True):
     """A wrong answer; None: nothing is known to be wrong."""
     wrong_parsed: str | None
     wrong_correct: int | None
+    failure: str | None = None
+    """Where the author's own parser failed: their own frames, and what it raised."""
 
 
 class ShownItem(Struct, frozen=True, kw_only=True):
@@ -91,7 +97,8 @@ def show(prepared: Prepared, count: int) -> list[ShownItem]:
     for item in prepared.items:
         by_dataset.setdefault(item.dataset, []).append(item)
     shown = [item for items in by_dataset.values() for item in items[:count]]
-    return [_item(condition, item) for condition in prepared.plan.conditions for item in shown]
+    functions = prepared.code.load()
+    return [_item(condition, item, functions) for condition in prepared.plan.conditions for item in shown]
 
 
 def keys_needed(prepared: Prepared) -> list[KeyFact]:
@@ -107,7 +114,7 @@ def keys_needed(prepared: Prepared) -> list[KeyFact]:
     ]
 
 
-def _item(condition: ConditionPlan, item: Item) -> ShownItem:
+def _item(condition: ConditionPlan, item: Item, functions: Functions) -> ShownItem:
     asked = [(call, Renderer(p)) for call, p in zip(condition.calls, condition.prompts, strict=True)]
     return ShownItem(
         condition=condition.name,
@@ -115,20 +122,22 @@ def _item(condition: ConditionPlan, item: Item) -> ShownItem:
         calls=tuple(_call(call, renderer.render(item)) for call, renderer in asked),
         expected=answer_key(condition.parse, item),
         readings=tuple(
-            _reading(condition, parse, item)
+            _reading(condition, parse, item, functions)
             for parse in dict.fromkeys(condition.parses or (condition.parse,))
         ),
     )
 
 
-def _reading(condition: ConditionPlan, parse: str, item: Item) -> ShownReading:
+def _reading(condition: ConditionPlan, parse: str, item: Item, functions: Functions) -> ShownReading:
     kind = parse_of(item) if parse == BY_ITEM else parse
     reply = _sample_reply(kind, "42" if item.expected is None else item.expected)
     wrong = _wrong_answer(item)
     wrong_reply = None if wrong is None else _sample_reply(kind, wrong)
     key, match = answer_key(condition.parse, item), normalizer(condition.normalize)
-    parsed = parser(parse)(reply, item)
-    wrong_parsed = None if wrong_reply is None else parser(parse)(wrong_reply, item)
+    read = _reader(parse, functions)
+    first = read(reply, item)
+    second = Reading(None) if wrong_reply is None else read(wrong_reply, item)
+    parsed, wrong_parsed = first.answer, second.answer
     models = [c.model.name for c, own in zip(condition.calls, condition.parses, strict=True) if own == parse]
     return ShownReading(
         parse=parse,
@@ -139,7 +148,14 @@ def _reading(condition: ConditionPlan, parse: str, item: Item) -> ShownReading:
         wrong_reply=wrong_reply,
         wrong_parsed=wrong_parsed,
         wrong_correct=None if wrong_reply is None else score_accuracy(wrong_parsed, key, match),
+        failure=first.failure or second.failure,
     )
+
+
+def _reader(parse: str, functions: Functions) -> Callable[[str, Item], Reading]:
+    """What reads a reply; a failure of an author's own parser is a value."""
+    own = own_reader(parse, functions)
+    return own.read if own is not None else lambda text, item: Reading(parser(parse)(text, item))
 
 
 def _call(call: CallPlan, messages: tuple[Message, ...]) -> ShownCall:
@@ -185,4 +201,6 @@ def _sample_reply(parse: str, answer: str) -> str:
     """A sentence where the parser finds answers in sentences, the bare answer where it does not."""
     if parse.startswith(JSON_FIELD):
         return msgspec.json.encode({parse.removeprefix(JSON_FIELD): answer}).decode()
-    return f"The answer is {answer}." if parse in ("choice", "number", "boolean") else answer
+    # What a parser of the author's own looks for is not known: a sentence is what models answer with.
+    in_sentences = parse in ("choice", "number", "boolean") or own_parser(parse) is not None
+    return f"The answer is {answer}." if in_sentences else answer

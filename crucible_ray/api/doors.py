@@ -21,7 +21,7 @@ from crucible_ray.api.preparing import Prepared, prepare, prepared_again
 from crucible_ray.api.reloading import reload_code
 from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.reporting import rebuild
-from crucible_ray.api.rescoring import read_revised, revise, revised_plan
+from crucible_ray.api.rescoring import own_reading, parsers_to_run, read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.showing import ShownTrial, shown_trial, trial_number
 from crucible_ray.api.waiting import wait
@@ -163,7 +163,7 @@ def _replayed_own(plan: Plan, folder: Path) -> tuple[Own | Recorded, tuple[str, 
 def rescore(
     where: str | Path,
     *,
-    parse: str | None = None,
+    parse: str | Callable[..., Any] | None = None,
     metric: str | Sequence[str] = (),
     normalize: str | None = None,
     experiment: Experiment | Loaded | Prepared | str | Path | None = None,
@@ -171,9 +171,9 @@ def rescore(
 ) -> RunResult:
     """Read, score and analyse a run's stored replies in another way, without one call: `revisions/NNN/` in its folder.
 
-    parse, normalize: of every condition. metric: one name or several. experiment: a changed version of the
-    experiment, or its file: readings, votes, metrics, hypotheses and analysis are taken from it.
-    Raises UsageError, JournalError, StorageFailed. The run's own numbers stay.
+    parse, normalize: of every condition; parse may be a function of your own. metric: one name or several.
+    experiment: a changed version of the experiment, or its file: readings, votes, metrics, hypotheses and analysis
+    are taken from it. Raises UsageError, JournalError, StorageFailed. The run's own numbers stay.
     """
     return wait(
         arescore(
@@ -185,7 +185,7 @@ def rescore(
 async def arescore(
     where: str | Path,
     *,
-    parse: str | None = None,
+    parse: str | Callable[..., Any] | None = None,
     metric: str | Sequence[str] = (),
     normalize: str | None = None,
     experiment: Experiment | Loaded | Prepared | str | Path | None = None,
@@ -199,10 +199,14 @@ async def arescore(
     if parse is None and normalize is None and not metrics and experiment is None:
         raise UsageError("rescore needs what is to change: parse, metric, normalize or experiment.")
     version = _version(experiment, simulated=plan.simulated is not None)
-    revised = revised_plan(plan, items, parse=parse, normalize=normalize, metrics=metrics, experiment=version)
+    text, parsers = own_reading(parse, version)
+    revised = revised_plan(plan, items, parse=text, normalize=normalize, metrics=metrics, experiment=version)
     own = version.own if version is not None else reload_own(revised, folder)[1]
     chosen = check_formats(tuple(formats) if formats is not None else settings.run.report_formats)
-    return await revise(plan, revised, items, store_of(plan, folder), folder, own=own, formats=chosen)
+    run = parsers_to_run(plan, revised, parsers)
+    return await revise(
+        plan, revised, items, store_of(plan, folder), folder, own=own, formats=chosen, parsers=run
+    )
 
 
 def _version(

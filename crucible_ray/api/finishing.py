@@ -19,6 +19,7 @@ from crucible_ray.api.result import RunResult
 from crucible_ray.api.session import Session
 from crucible_ray.api.simulating import planted
 from crucible_ray.ensemble import normalizer
+from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.artifacts import write_results, written_aside
@@ -40,14 +41,17 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, int, str], int]:
+def member_score(plan: Plan, items: tuple[Item, ...]) -> Callable[[int, int, int, str, str | None], int]:
     """Scores one ensemble member's reply as if it had answered alone."""
-    read = [[parser(parse) for parse in condition.parses] for condition in plan.conditions]
+    parses = [condition.parses for condition in plan.conditions]
+    parsers = [[None if own_parser(each) else parser(each) for each in some] for some in parses]
     match = [normalizer(condition.normalize) for condition in plan.conditions]
 
-    def score(condition: int, member: int, item: int, text: str) -> int:
+    def score(condition: int, member: int, item: int, text: str, read: str | None) -> int:
         expected = answer_key(plan.conditions[condition].parse, items[item])
-        return score_accuracy(read[condition][member](text, items[item]), expected, match[condition]) or 0
+        parse = parsers[condition][member]
+        answer = read if parse is None else parse(text, items[item])
+        return score_accuracy(answer, expected, match[condition]) or 0
 
     return score
 

@@ -15,11 +15,11 @@ from crucible_ray.api.reloading import code_of
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimating import Assumptions, Estimate, Measured
 from crucible_ray.estimating import estimate as forecast
-from crucible_ray.experiment.defaults import default_parse
+from crucible_ray.experiment.defaults import default_parse, parse_words
 from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan
 from crucible_ray.experiment.resolving import dataset_arguments, resolve
-from crucible_ray.experiment.spec import Experiment, conditions_of, datasets_of
+from crucible_ray.experiment.spec import Experiment, datasets_of
 from crucible_ray.experiment.validation import validate
 from crucible_ray.models.catalogue import (
     Directory,
@@ -33,7 +33,8 @@ from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.tokens import tokenizer
 from crucible_ray.prompts import Renderer, answer_key, example_answer, parser
 from crucible_ray.records import Item, Message
-from crucible_ray.runtime.code import Code
+from crucible_ray.runtime.code import Code, Functions
+from crucible_ray.runtime.reading import own_reader
 from crucible_ray.settings import Settings, find_key, find_variable, is_loopback, load_settings
 from crucible_ray.simulator import SimulatedModel, SimulatorConfig
 
@@ -214,8 +215,8 @@ def prepare(
         simulated=simulated,
         examples=examples,
     )
-    code = code_of(conditions_of(spec), base)
-    _check_examples(plan)
+    code = code_of(spec, base)
+    _check_examples(plan, code.load())
     return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code)
 
 
@@ -262,24 +263,25 @@ def _items(
     return items, tuple(item for each in loaded for item in each.examples), tuple(plans)
 
 
-def _check_examples(plan: Plan) -> None:
+def _check_examples(plan: Plan, functions: Functions) -> None:
     """Refuse examples that teach a form of answer which `parse` cannot read. Raises SpecError."""
     problems: dict[str, None] = {}
     for condition in plan.conditions:
         for prompt, parse in zip(condition.prompts, condition.parses, strict=True):
             if prompt.few_shot is not None:
-                problems |= dict.fromkeys(_unreadable(condition.name, prompt.few_shot, parse))
+                problems |= dict.fromkeys(_unreadable(condition.name, prompt.few_shot, parse, functions))
     if problems:
         raise SpecError(tuple(problems))
 
 
-def _unreadable(condition: str, few: FewShotPlan, parse: str) -> list[str]:
-    read, answer = parser(parse), example_answer(few)
+def _unreadable(condition: str, few: FewShotPlan, parse: str, functions: Functions) -> list[str]:
+    own, answer = own_reader(parse, functions), example_answer(few)
+    read = parser(parse) if own is None else lambda text, item: own.read(text, item).answer
     wrong = [each for each in few.pool if read(answer(each), each) != answer_key(parse, each)]
     if 2 * len(wrong) <= len(few.pool):
         return []
     return [
-        f"Condition {condition!r}: few_shot shows {answer(wrong[0])!r} as an answer, which parse = {parse!r} reads "
+        f"Condition {condition!r}: few_shot shows {answer(wrong[0])!r} as an answer, which parse = {parse_words(parse)!r} reads "
         f"as {read(answer(wrong[0]), wrong[0])!r}: set FewShot(answer=) to what a reply has to look like."
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow as pa
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.own import Own, Recorded
 from crucible_ray.calls.budget import Ledger
+from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.kept import kept_rows
@@ -27,10 +29,12 @@ from crucible_ray.journal.trials import TrialSet
 from crucible_ray.records import Call, Item, Row
 from crucible_ray.reduction import encode
 from crucible_ray.runtime.client import ClientCore, Setup
+from crucible_ray.runtime.code import Code, Functions
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.lanes import lanes_of
 from crucible_ray.runtime.local import LocalSpawner
+from crucible_ray.runtime.reading import unread
 from crucible_ray.runtime.replay import ReplayCaller
 
 COMPARED = ("results.csv", "analysis.json")
@@ -57,12 +61,16 @@ class Reproduction:
 class _Record:
     """The recorded calls of every trial, as columns; a trial's calls become objects when they are asked for."""
 
-    def __init__(self, batches: Sequence[pa.RecordBatch]) -> None:
+    def __init__(self, batches: Sequence[pa.RecordBatch], plan: Plan, parsers: Functions) -> None:
+        """parsers: of the author's own, those that read replies anew."""
+        self.code = Code(parsers)
+        self._is_own = [any(map(own_parser, condition.parses)) for condition in plan.conditions]
         self._table = pa.Table.from_batches(batches)
         self.trials = self._table["trial"].to_numpy()
 
     def calls(self, trial: int) -> Sequence[Call]:
-        return self._row(trial).calls
+        calls = self._row(trial).calls
+        return calls if self._is_own[trial % len(self._is_own)] else unread(calls)
 
     def returned(self, trial: int) -> str | None:
         """What the trial's function came to."""
@@ -91,14 +99,25 @@ async def replay(
         return await _compare(plan, items, again, folder, Path(scratch), own or Own())
 
 
-async def replayed(plan: Plan, items: tuple[Item, ...], source: BlockingLog, *, clients: int) -> MemoryLog:
-    """The rows that `plan` makes of the calls that `source` holds. Raises JournalError, CannotContinue."""
+async def replayed(
+    plan: Plan,
+    items: tuple[Item, ...],
+    source: BlockingLog,
+    *,
+    clients: int,
+    parsers: Functions = MappingProxyType({}),
+) -> MemoryLog:
+    """The rows that `plan` makes of the calls that `source` holds.
+
+    parsers: of the author's own, those that read replies anew; what others read is taken from the record.
+    Raises JournalError, CannotContinue.
+    """
     state = await read_state(source, conditions=len(plan.conditions))
     again = MemoryLog()
     with tempfile.TemporaryDirectory() as scratch:
         batches = list(kept_rows(source, state, scratch=Path(scratch)))
     if batches:
-        await _drive(plan, items, _Record(batches), again, clients)
+        await _drive(plan, items, _Record(batches, plan, parsers), again, clients)
     return again
 
 
@@ -131,7 +150,12 @@ def _maker(plan: Plan, items: tuple[Item, ...], record: _Record) -> Callable[[in
 
     def make(index: int, generation: int) -> ClientCore:
         setup = Setup(
-            plan=plan, items=items, lanes=lanes, windows=(_WINDOW,) * len(lanes), generation=generation
+            plan=plan,
+            items=items,
+            lanes=lanes,
+            windows=(_WINDOW,) * len(lanes),
+            generation=generation,
+            code=record.code,
         )
 
         def spares(condition: int, index: int) -> range:

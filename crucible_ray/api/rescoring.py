@@ -8,9 +8,10 @@ record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -26,15 +27,20 @@ from crucible_ray.api.replaying import replayed
 from crucible_ray.api.reporting import FACTS, read_analysis, read_facts, report_file, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.errors import SpecError, UsageError
+from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.formats import FORMATS
+from crucible_ray.experiment.modules import load_function, names_function
 from crucible_ray.experiment.plan import ConditionPlan, Plan
+from crucible_ray.experiment.reading import parse_text
+from crucible_ray.experiment.validation import own_parser_problems
 from crucible_ray.journal.artifacts import write_inputs, written_aside
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
-from crucible_ray.prompts import answer_key
+from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, encode
 from crucible_ray.reports import RunFacts
+from crucible_ray.runtime.code import Functions
 
 REVISION = "revision.json"
 _READING = ("parse", "normalize", "vote", "quorum")
@@ -154,7 +160,36 @@ def _check(plan: Plan, items: Sequence[Item]) -> None:
         normalizer(condition.normalize)
         if condition.parse in _NEEDS_CHOICES and not all(item.choices for item in items):
             raise SpecError((f"parse = {condition.parse!r} needs choices, and some items have none.",))
+        for parse in (condition.parse, *condition.parses):
+            if own_parser(parse) is None:
+                parser(parse)
         answer_key(condition.parse, items[0])
+
+
+def own_reading(
+    parse: str | Callable[..., Any] | None, version: Prepared | None
+) -> tuple[str | None, Functions]:
+    """(a `parse` as a plan has it, the author's own parsers that may read); a text may name a function of a file."""
+    there = version.code.load() if version is not None else {}
+    if isinstance(parse, str) and names_function(parse):
+        parse = load_function(parse, Path.cwd())
+    if parse is None or isinstance(parse, str):
+        return parse, there
+    if problems := own_parser_problems("parse", parse):
+        raise SpecError(tuple(problems))
+    text = parse_text(parse)
+    return text, {**there, f"parse {text}": parse}
+
+
+def parsers_to_run(plan: Plan, revised: Plan, own: Functions) -> Functions:
+    """Which of an author's own parsers read anew: those that read what was read otherwise before."""
+    wanted = {
+        f"parse {now}"
+        for ours, theirs in zip(plan.conditions, revised.conditions, strict=True)
+        for was, now in zip((ours.parse, *ours.parses), (theirs.parse, *theirs.parses), strict=True)
+        if was != now
+    }
+    return {place: function for place, function in own.items() if place in wanted}
 
 
 async def revise(
@@ -166,11 +201,15 @@ async def revise(
     *,
     own: Own,
     formats: Sequence[str],
+    parsers: Functions = MappingProxyType({}),
 ) -> RunResult:
-    """Write the next revision of a results folder and return it. Raises UsageError, JournalError, StorageFailed."""
+    """Write the next revision of a results folder and return it.
+
+    parsers: the author's own that read replies anew. Raises UsageError, JournalError, StorageFailed.
+    """
     first = read_analysis(folder)
     state = await read_state(source, conditions=len(plan.conditions))
-    log = await replayed(revised, items, source, clients=1)
+    log = await replayed(revised, items, source, clients=1, parsers=parsers)
     kept = await read_state(log, conditions=len(plan.conditions))
     number = max((each for each, _ in revisions(folder)), default=0) + 1
     target = folder / REVISIONS / f"{number:03d}"

@@ -35,8 +35,10 @@ from crucible_ray.models.catalogue import addressed
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.prompts import Renderer, prompt_text
 from crucible_ray.records import Call, Item
+from crucible_ray.runtime.code import Functions
 from crucible_ray.runtime.driver import ALIVE_S
 from crucible_ray.runtime.known import KNOWN_SCHEMA, Known, known_table
+from crucible_ray.runtime.reading import unread
 from crucible_ray.runtime.trial import Condition, Prompt, recorded_result
 
 AUTO = "auto"
@@ -123,7 +125,7 @@ async def reuse_replies(
     async with _alive(journal):
         paid = Paid(scratch)
         matching, unreadable = await _gather(paid, folders, prepared.plan, strict=strict)
-        matcher = _Matcher(prepared.plan, prepared.items, paid)
+        matcher = _Matcher(prepared.plan, prepared.items, paid, prepared.code.load())
         partly = _Partly(scratch)
         trials = calls = 0
         found = matcher.trials(state)
@@ -198,9 +200,10 @@ def _take(found: Iterator[_Trial], most: int) -> list[_Trial]:
 class _Matcher:
     """Finds for each trial of a plan the replies that are paid for."""
 
-    def __init__(self, plan: Plan, items: tuple[Item, ...], paid: Paid) -> None:
+    def __init__(self, plan: Plan, items: tuple[Item, ...], paid: Paid, functions: Functions) -> None:
+        """functions: the author's own parsers, which read replies here too."""
         self._plan, self._items, self._paid = plan, items, paid
-        self._conditions = [Condition(k, condition) for k, condition in enumerate(plan.conditions)]
+        self._conditions = [Condition(k, condition, functions) for k, condition in enumerate(plan.conditions)]
         self._endpoints = [
             [Endpoint(call, None) for call in each.calls] for each in addressed(plan).conditions
         ]
@@ -315,7 +318,8 @@ class _Matcher:
         """The calls as calls of this plan."""
         names = [call.model.name for call in self._plan.conditions[condition].calls]
         return [
-            chain and tuple(replace(call, call=k, model=names[k], prompt=prompts[k].key) for call in chain)
+            chain
+            and tuple(replace(call, call=k, model=names[k], prompt=prompts[k].key) for call in unread(chain))
             for k, chain in enumerate(chains)
         ]
 

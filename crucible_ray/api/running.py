@@ -288,7 +288,7 @@ def _ledger(prepared: Prepared, state: JournalState, bounds: tuple[float, ...]) 
     limit = budget.max_total if enforced and budget.max_total is not None else inf
     each = budget.max_per_condition if enforced and budget.max_per_condition is not None else inf
     planned = sum(bounds) * prepared.plan.items * prepared.plan.repeats
-    if prepared.code:
+    if any(each.function is not None for each in prepared.plan.conditions):
         planned = max(planned, _UNPLANNED_USD)
     return Ledger(
         limit_usd=limit,

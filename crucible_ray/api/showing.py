@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from crucible_ray.api.result import RunResult
 from crucible_ray.errors import UsageError
-from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.defaults import own_parser
+from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.prompts import parser
 from crucible_ray.records import Item, Message
 from crucible_ray.settings import did_you_mean
@@ -67,15 +68,19 @@ def shown_trial(result: RunResult, items: tuple[Item, ...], trial: int) -> Shown
     rows = _of_trial(result.table("results.parquet"), trial)
     calls = _of_trial(result.table("calls.parquet"), trial)
     prompts = _prompts(result.table("prompts.parquet"), {call["prompt"] for call in calls})
-    read = [parser(parse) for parse in plan.conditions[index].parses]
+    read = [None if own_parser(each) else parser(each) for each in plan.conditions[index].parses]
 
     def attempt(call: dict[str, Any]) -> ShownAttempt:
         answered = call["outcome"] == "ok" and call["text"] is not None
-        reader = read[min(call["call"], len(read) - 1)] if read else None
+        reader = read[_place(plan.conditions[index], call["call"])] if read else None
         return ShownAttempt(
             facts=call,
             messages=prompts.get(call["prompt"]),
-            parsed=reader(call["text"], items[number]) if answered and reader is not None else None,
+            parsed=call.get("read")
+            if reader is None
+            else reader(call["text"], items[number])
+            if answered
+            else None,
         )
 
     return ShownTrial(
@@ -86,6 +91,12 @@ def shown_trial(result: RunResult, items: tuple[Item, ...], trial: int) -> Shown
         row=rows[0] if rows else None,
         attempts=tuple(map(attempt, calls)),
     )
+
+
+def _place(condition: ConditionPlan, call: int) -> int:
+    """Which of a condition's calls this is, or stands in for."""
+    places = range(len(condition.calls))
+    return call if call in places else next((each for each in places if call in condition.spares(each)), 0)
 
 
 def _of_trial(path: Path, trial: int) -> list[dict[str, Any]]:

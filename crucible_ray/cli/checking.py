@@ -151,14 +151,20 @@ def _condition_lines(condition: ConditionPlan) -> list[str]:
         )
         what = f"function {function.name}, {most}, {function.timeout_s:g} s"
     few = condition.prompt.few_shot
-    head = f"  condition {condition.name}: {what}, parse {condition.parse}" + _few_text(few)
+    head = f"  condition {condition.name}: {what}, parse {_parse_words(condition.parse)}" + _few_text(few)
     return [head, *(f"    {_call_text(call)}{_own_text(call)}" for call in condition.calls)]
+
+
+def _parse_words(parse: str) -> str:
+    from crucible_ray.experiment.defaults import parse_words
+
+    return parse_words(parse)
 
 
 def _own_text(call: CallPlan) -> str:
     """What a member has that its ensemble has not."""
     own = "" if call.prompt is None else f", its own prompt{_few_text(call.prompt.few_shot)}"
-    return own + ("" if call.parse is None else f", parse {call.parse}")
+    return own + ("" if call.parse is None else f", parse {_parse_words(call.parse)}")
 
 
 def _few_text(few: FewShotPlan | None) -> str:
@@ -190,7 +196,9 @@ def _shown_lines(shown: Sequence[ShownItem]) -> list[str]:
 
 
 def _reading_lines(reading: ShownReading, *, alone: bool) -> list[str]:
-    whose = "" if alone else f" of {', '.join(reading.models)} (parse {reading.parse})"
+    whose = "" if alone else f" of {', '.join(reading.models)} (parse {_parse_words(reading.parse)})"
+    if reading.failure is not None:
+        return [f"  a reply {reading.sample_reply!r}{whose}: its parser failed", *_indented(reading.failure)]
     samples = [(reading.sample_reply, reading.parsed, reading.correct)]
     if reading.wrong_reply is not None:
         samples.append((reading.wrong_reply, reading.wrong_parsed, reading.wrong_correct))
@@ -199,6 +207,10 @@ def _reading_lines(reading: ShownReading, *, alone: bool) -> list[str]:
         f"  a reply {reply!r}{whose} would be read as {parsed!r}: {verdicts[correct]}"
         for reply, parsed, correct in samples
     ]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {line}" for line in text.splitlines()]
 
 
 def _request_lines(call: ShownCall) -> list[str]:

@@ -26,7 +26,9 @@ def rescore(
     where: words.IdOrDir,
     parse: Annotated[
         str | None,
-        typer.Option("--parse", metavar="NAME", help="How replies are read.", show_default=False),
+        typer.Option(
+            "--parse", metavar="NAME", help="How replies are read; also file.py:function.", show_default=False
+        ),
     ] = None,
     normalize: Annotated[
         str | None,

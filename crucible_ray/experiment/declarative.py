@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis
-from crucible_ray.experiment.modules import load_function
+from crucible_ray.experiment.modules import load_function, names_function
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
@@ -57,6 +57,7 @@ def _experiment(content: Mapping[str, Any], folder: Path, problems: list[str]) -
         values["conditions"] = _each(
             values["conditions"], "conditions", partial(_condition, folder), problems
         )
+    values = _with_parser(values, folder, "", problems)
     for name, kind in (("budget", Budget), ("analysis", Analysis), ("few_shot", FewShot)):
         if name in values:
             values[name] = _table(values[name], kind, name, problems)
@@ -90,7 +91,7 @@ def _condition(folder: Path, content: Any, where: str, problems: list[str]) -> C
     if not isinstance(content, dict):
         problems.append(f'{where} must be a table with type = "model", "ensemble" or "function".')
         return None
-    values = dict(content)
+    values = _with_parser(dict(content), folder, f"{where}: ", problems)
     guess = "ensemble" if "members" in values else "function" if "function" in values else "model"
     kind = values.pop("type", guess)
     if kind not in _TYPES:
@@ -132,6 +133,18 @@ def _function(ref: Any, folder: Path, where: str, problems: list[str]) -> Any:
     except SpecError as error:
         problems += [f"{where}: function: {each}" for each in error.problems]
         return _nothing
+
+
+def _with_parser(values: dict[str, Any], folder: Path, where: str, problems: list[str]) -> dict[str, Any]:
+    """The values with the function that a `parse` names in its place."""
+    parse = values.get("parse")
+    if not isinstance(parse, str) or not names_function(parse):
+        return values
+    try:
+        return {**values, "parse": load_function(parse, folder)}
+    except SpecError as error:
+        problems += [f"{where}parse: {each}" for each in error.problems]
+        return {name: value for name, value in values.items() if name != "parse"}
 
 
 def _nothing(item: Any, call: Any) -> None:

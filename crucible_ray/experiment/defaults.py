@@ -29,6 +29,8 @@ DEFAULT_NUMBER_TEMPLATE: Final = "{{ input }}\n\nEnd your reply with the answer 
 PARSE_KINDS: Final = ("choice", "number", "boolean", "text", "json", "first_letter")
 """Beside these, `json:FIELD` and a regular expression with one group: `is_pattern`."""
 JSON_FIELD: Final = "json:"
+_FUNCTION: Final = "function:"
+_OWN: Final = re.compile(r"function:([\w<>.]*):[0-9a-f]{64}")
 _METACHARACTERS: Final = frozenset("()[]{}.*+?|^$\\")
 NORMALIZE_KINDS: Final = ("none", "lowercase_trim", "numeric", "boolean")
 VOTE_KINDS: Final = ("majority",)
@@ -110,6 +112,25 @@ MMLU_SUBJECTS: Final = (
 def parse_of(item: Item) -> str:
     """How replies to an item are read where nobody says: as its dataset says, `choice` where there are choices."""
     return item.parse or ("choice" if item.choices else "text")
+
+
+def function_parse(name: str, source: str) -> str:
+    """How a plan writes an author's own parser: its name, and the SHA-256 of its source."""
+    plain = re.sub(r"[^\w<>.]", "_", name)
+    return f"{_FUNCTION}{plain}:{source}"
+
+
+def own_parser(parse: str) -> str | None:
+    """The name of the function that a plan's `parse` stands for; None: it is none of the author's own."""
+    # Most are told by their first letters; a regular expression with a group has brackets.
+    found = _OWN.fullmatch(parse) if parse.startswith(_FUNCTION) else None
+    return None if found is None else found[1]
+
+
+def parse_words(parse: str) -> str:
+    """A `parse` for people: of an author's own the function's name."""
+    name = own_parser(parse)
+    return parse if name is None else f"{name}()"
 
 
 def is_pattern(parse: str) -> bool:

@@ -27,6 +27,17 @@ def split_reference(ref: str) -> tuple[str, str | None]:
     return ref, None
 
 
+def names_function(text: str) -> bool:
+    """Whether a `parse` is `file.py:name` or `package.module:name`: no name of a parser, and no regular expression.
+
+    Of these `json:FIELD` alone looks like it, and a regular expression with a group has brackets.
+    """
+    place, name = split_reference(text)
+    if name is None or place == "json" or not {"(", ")"}.isdisjoint(text):
+        return False
+    return place.endswith(".py") or all(part.isidentifier() for part in place.split("."))
+
+
 def existing_file(place: str, folder: Path | None = None) -> Path:
     """The file, absolute; `folder` is where relative paths start. Raises SpecError with the nearest name."""
     path = ((folder or Path.cwd()) / Path(place).expanduser()).resolve()

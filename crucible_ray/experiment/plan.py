@@ -88,7 +88,8 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
     """In member order; a single one for a model, none for a function."""
     prompt: PromptPlan
     parse: str
-    """`choice`, `number`, `boolean`, `text`, `json`, `json:FIELD`, `first_letter`, or a regular expression."""
+    """`choice`, `number`, `boolean`, `text`, `json`, `json:FIELD`, `first_letter`, a regular expression, or what
+    `defaults.function_parse` makes of an author's own function."""
     normalize: str = "lowercase_trim"
     vote: str | None = None
     """`majority`; None for a model."""

@@ -26,6 +26,7 @@ from crucible_ray.experiment.plan import (
     PromptPlan,
 )
 from crucible_ray.experiment.prompting import Level, asking_turns, most_shots, prompt_plan
+from crucible_ray.experiment.reading import parse_text
 from crucible_ray.experiment.sources import described, source_hash
 from crucible_ray.experiment.spec import (
     Analysis,
@@ -207,7 +208,7 @@ def _function(
         kind="function",
         calls=(),
         prompt=PromptPlan(template=""),
-        parse=_or(_first(condition.parse, experiment.parse), default_parse(items)),
+        parse=parse_text(_or(_nearest("parse", levels), default_parse(items))),
         normalize=_or(normalize, settings.ensemble.default_normalization),
         function=FunctionPlan(
             name=name,
@@ -293,8 +294,7 @@ class _Asked:
         return prompt_plan(levels, items=self.items, seed=self.seed, examples=self.examples)
 
     def parse(self, *levels: Level) -> str:
-        said: str | None = _nearest("parse", levels)
-        return _or(said, default_parse(self.items))
+        return parse_text(_or(_nearest("parse", levels), default_parse(self.items)))
 
 
 def _members(ensemble: Ensemble) -> list[Model]:

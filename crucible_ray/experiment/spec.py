@@ -126,7 +126,8 @@ class Model:
     messages: Messages | None = None
     """Several turns in place of `prompt`."""
     few_shot: FewShot | None = None
-    parse: str | None = None
+    parse: str | Callable[..., Any] | None = None
+    """How replies are read: a name, a regular expression, or the author's own `f(text)` or `f(text, item)`."""
     normalize: str | None = None
     extra: Mapping[str, Any] | None = None
     """What the provider has beyond the options above, sent as it is."""
@@ -166,7 +167,7 @@ class Ensemble:
     system: Text | None = None
     messages: Messages | None = None
     few_shot: FewShot | None = None
-    parse: str | None = None
+    parse: str | Callable[..., Any] | None = None
     normalize: str | None = None
 
     def __post_init__(self) -> None:
@@ -189,7 +190,7 @@ class Function:
     timeout_s: Positive | None = None
     """Of the whole function."""
     attempt_timeout_s: Positive | None = None
-    parse: str | None = None
+    parse: str | Callable[..., Any] | None = None
     normalize: str | None = None
 
 
@@ -279,7 +280,7 @@ class Experiment:
     system: Text | None = None
     messages: Messages | None = None
     few_shot: FewShot | None = None
-    parse: str | None = None
+    parse: str | Callable[..., Any] | None = None
     normalize: str | None = None
     analysis: Analysis = Analysis()
     """Options of the analysis; as a decorator, `@experiment.analysis`, it registers an analysis of one's own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -22,6 +23,7 @@ from crucible_ray.experiment.defaults import (
     pattern_problem,
 )
 from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
+from crucible_ray.experiment.modules import names_function
 from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.experiment.prompting import prompt_problems
 from crucible_ray.experiment.spec import (
@@ -127,18 +129,20 @@ def _value_problems(value: Any, where: str, *, skip: Iterable[str] = ()) -> list
     hints = get_type_hints(type(value), include_extras=True)
     for field in fields(value):
         content = getattr(value, field.name)
-        place = f"{where}{field.name}"
+        place, hint = f"{where}{field.name}", str if field.name == "parse" else hints[field.name]
         if field.name in skip or content is field.default:
             continue
-        if callable(content):
+        if field.name == "parse" and callable(content):
+            problems += own_parser_problems(place, content)
+        elif callable(content):
             problems.append(f"{place}: functions are not supported by this version.")
         elif isinstance(content, float) and not isfinite(content):
             problems.append(f"{place} = {content!r}: must be a finite number.")
         else:
             try:
-                msgspec.convert(content, hints[field.name])
+                msgspec.convert(content, hint)
             except msgspec.ValidationError as error:
-                problems.append(f"{place} = {content!r}: {explain(error, hints[field.name])}")
+                problems.append(f"{place} = {content!r}: {explain(error, hint)}")
     return problems
 
 
@@ -161,10 +165,30 @@ def _parse_problems(place: str, parse: object) -> list[str]:
     """A kind, `json:FIELD`, or a regular expression with one group."""
     if not isinstance(parse, str) or parse in PARSE_KINDS:
         return []
-    if not is_pattern(parse):
+    if not is_pattern(parse) and not names_function(parse):
         return _word(place, parse, PARSE_KINDS)
+    if names_function(parse):
+        return [
+            f"{place} = {parse!r}: only a TOML file names a function so; in Python give the function itself."
+        ]
     problem = pattern_problem(parse)
     return [] if problem is None else [f"{place} = {parse!r}: {problem}"]
+
+
+def own_parser_problems(place: str, function: Callable[..., Any]) -> list[str]:
+    """What is wrong with an author's own parser."""
+    inner = getattr(function, "func", function)
+    if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None)):  # noqa: B004
+        return [f"{place}: a parser is no async function: it reads a text that is there, and asks nobody."]
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return []  # one without a signature, written in C
+    for given in (("text", "item"), ("text",)):
+        with contextlib.suppress(TypeError):
+            signature.bind(*given)
+            return []
+    return [f"{place}: a parser takes the reply's text, or text and item; this one takes {signature}."]
 
 
 def _word(place: str, word: object, known: Iterable[str]) -> list[str]:

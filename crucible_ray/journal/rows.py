@@ -44,6 +44,7 @@ CALL_FIELDS: dict[str, pa.DataType] = {
     "reused_from": _TEXT,
     "reused_age_s": _MONEY,
     "shared_from": _INT,
+    "read": _TEXT,
 }
 """In the order of the struct `records.Call`."""
 _ROW_FIELDS: dict[str, pa.DataType] = {

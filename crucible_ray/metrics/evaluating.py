@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,8 +11,10 @@ from msgspec import Struct
 from crucible_ray.ensemble import normalizer
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.defaults import default_parse
+from crucible_ray.experiment.reading import parse_text
 from crucible_ray.metrics.scoring import score_accuracy
 from crucible_ray.prompts import answer_key, parser
+from crucible_ray.prompts.own import OwnReader
 from crucible_ray.records import Item
 from crucible_ray.stats import wilson
 
@@ -52,7 +54,7 @@ def evaluate(
     predictions: Mapping[str, Any] | Iterable[Any],
     dataset: Any,
     *,
-    parse: str | None = None,
+    parse: str | Callable[..., Any] | None = None,
     normalize: str = "lowercase_trim",
 ) -> Evaluation:
     """Score replies against a dataset.
@@ -66,8 +68,9 @@ def evaluate(
     if not items:
         raise UsageError("evaluate: the dataset holds no items.")
     replies = _by_id(predictions, items)
-    kind = parse or default_parse(items)
-    read, match = parser(kind), normalizer(normalize)
+    kind = parse_text(parse or default_parse(items))
+    read = OwnReader(parse, "parse").answer if callable(parse) else parser(kind)
+    match = normalizer(normalize)
     scored = []
     for item in items:
         text = replies.get(item.id)

@@ -12,6 +12,7 @@ from crucible_ray.experiment.defaults import (
     JSON_FIELD,
     PARSE_KINDS,
     is_pattern,
+    own_parser,
     parse_of,
     pattern_problem,
 )
@@ -42,10 +43,11 @@ def parser(kind: str) -> Parser:
 def answer_key(kind: str, item: Item) -> str | None:
     """The item's expected answer in the form that the parser gives predictions, so that the two compare.
 
-    `#### 1,000` and `1000.0` are one number. What the parser cannot read stays as it is; None stays None.
+    `#### 1,000` and `1000.0` are one number. What the parser cannot read stays as it is, and so does everything where
+    the parser is the author's own; None stays None.
     """
     kind = parse_of(item) if kind == BY_ITEM else kind
-    if item.expected is None or kind == "choice":
+    if item.expected is None or kind == "choice" or own_parser(kind) is not None:
         return item.expected
     read = parser(kind)(item.expected, item)
     return item.expected if read is None else read

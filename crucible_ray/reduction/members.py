@@ -16,7 +16,7 @@ from crucible_ray.stats.result import Floats
 if TYPE_CHECKING:
     from crucible_ray.experiment.plan import ConditionPlan, Plan
 
-MemberScore = Callable[[int, int, int, str], int]
+MemberScore = Callable[[int, int, int, str, str | None], int]
 """(condition, member, item, reply's text) -> 1 or 0: what it would have scored alone; unreadable scores 0."""
 
 _ALL = slice(None)
@@ -46,20 +46,23 @@ class Members:
     def _take(self, index: int, correct: Floats, blocks: Floats, calls: pa.ListArray) -> None:
         owners = pc.list_parent_indices(calls).to_numpy(zero_copy_only=False)
         flat = calls.flatten()
-        outcome, member, text, finish = (
-            pc.struct_field(flat, field) for field in ("outcome", "call", "text", "finish_reason")
+        outcome, member, text, finish, read, detail = (
+            pc.struct_field(flat, field)
+            for field in ("outcome", "call", "text", "finish_reason", "read", "detail")
         )
         # An empty reply whose tokens ran out is missing data, as it is for the trial.
         cut_short = pc.and_(pc.equal(text, ""), pc.fill_null(pc.equal(finish, "length"), False))
         kept = pc.and_(pc.equal(outcome, "ok"), pc.and_(pc.is_valid(text), pc.invert(cut_short)))
+        # A reply that its author's own parser failed on says nothing of the member either.
+        kept = pc.and_(kept, pc.is_null(detail))
         # What stood in for a member says nothing of the member.
         kept = pc.and_(kept, pc.less(member, correct.shape[1]))
         chosen = np.flatnonzero(pc.fill_null(kept, False).to_numpy(zero_copy_only=False))
         at = pa.array(chosen)
-        texts, members = text.take(at).to_pylist(), member.take(at).to_pylist()
-        seen: dict[tuple[int, int, str], int] = {}
-        for block, position, reply in zip(blocks[owners[chosen]].tolist(), members, texts, strict=True):
-            key = (position, block // self._plan.repeats, reply)
+        values = (each.take(at).to_pylist() for each in (member, text, read))
+        seen: dict[tuple[int, int, str, str | None], int] = {}
+        for block, position, reply, own in zip(blocks[owners[chosen]].tolist(), *values, strict=True):
+            key = (position, block // self._plan.repeats, reply, own)
             score = seen.get(key)
             if score is None:
                 score = seen[key] = self._score(index, *key)

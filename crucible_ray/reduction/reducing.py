@@ -35,7 +35,7 @@ def reduce(
 ) -> Analysis:
     """Analyse the kept rows of a run, one row per trial at most; trials without a row are pending.
 
-    member_score: scores one ensemble member's reply by itself, `(condition, member, item, text) -> 1 or 0`; without
+    member_score: scores one ensemble member's reply by itself, `(condition, member, item, text, read) -> 1 or 0`; without
     it ensembles are reported without their members. items: the plan's, for what depends on them (warnings of equal
     replies). own: `trial` and the values of the author's own metrics. Memory: a few floats per trial.
     Raises SpecError for an unknown metric, StatsError for an unknown correction.

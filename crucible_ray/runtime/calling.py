@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from crucible_ray.ensemble import Ballot, majority, normalizer
@@ -17,7 +17,8 @@ from crucible_ray.experiment.defaults import VOTE_KINDS
 from crucible_ray.experiment.plan import ConditionPlan
 from crucible_ray.experiment.prompting import ROLES
 from crucible_ray.experiment.spec import Model
-from crucible_ray.prompts import parser
+from crucible_ray.prompts import Parser, parser
+from crucible_ray.prompts.own import OwnReader
 from crucible_ray.records import Call, EnsembleResult, Item, Message, Reply
 from crucible_ray.runtime.function_clock import FunctionClock
 from crucible_ray.runtime.trial import CallResult, HandedBack, Prompt, active_us, total_usd
@@ -63,9 +64,17 @@ class Calling:
     """The calls of one trial of a function, and their record."""
 
     def __init__(
-        self, caller: FunctionCaller, clock: FunctionClock, condition: int, item: Item, plan: ConditionPlan
+        self,
+        caller: FunctionCaller,
+        clock: FunctionClock,
+        condition: int,
+        item: Item,
+        plan: ConditionPlan,
+        reader: OwnReader | None = None,
     ) -> None:
+        """reader: the author's own parser of the condition, if it has one."""
         assert plan.function is not None
+        self._reader = reader
         self._caller, self._clock, self._condition = caller, clock, condition
         self._item, self._plan, self._defaults = item, plan, plan.function
         self._records: list[list[Call]] = []
@@ -112,14 +121,14 @@ class Calling:
         quorum: int | None = None,
         system: str | None = None,
         timeout_s: float | None = None,
-        parse: str | None = None,
+        parse: str | Callable[..., Any] | None = None,
         **options: Any,
     ) -> EnsembleResult:
         """See CallHandle."""
         problems = _vote_problems(members, vote, quorum)
         if problems:
             raise SpecError(tuple(problems))
-        one, read = Prompt(messages_of(prompt, system)), parser(parse or self._plan.parse)
+        one, read = Prompt(messages_of(prompt, system)), self._parser(parse)
         results = await asyncio.gather(
             *(self._ask_in_turn(each, timeout_s, options, one) for each in members)
         )
@@ -150,6 +159,14 @@ class Calling:
             replies=tuple(None if each.reply is None else reply_of(each) for each in results),
             error=counted.reason,
         )
+
+    def _parser(self, parse: str | Callable[..., Any] | None) -> Parser:
+        """The parser that a vote's replies are read by; what an author's own raises goes to the function."""
+        if callable(parse):
+            return OwnReader(parse, "parse").answer
+        if parse is None and self._reader is not None:
+            return self._reader.answer
+        return parser(parse or self._plan.parse)
 
     async def _ask_in_turn(
         self, model: str | Model, timeout_s: float | None, options: Mapping[str, Any], prompt: Prompt
@@ -251,31 +268,6 @@ class CallHandle:
         if threading.get_ident() == self._calling.thread:
             return work
         return asyncio.run_coroutine_threadsafe(work, self._calling.loop).result()
-
-
-class ItemView:
-    """`item`: the fields of an Item, and its source's other fields as attributes."""
-
-    __slots__ = ("_item",)
-
-    def __init__(self, item: Item) -> None:
-        self._item = item
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        item = self._item
-        if name in Item.__struct_fields__ and (value := getattr(item, name)) is not UNSET:
-            return value
-        if name in item.metadata:
-            return item.metadata[name]
-        if name in Item.__struct_fields__:
-            return None
-        hint = did_you_mean(name, [*Item.__struct_fields__, *item.metadata])
-        raise AttributeError(f"item {item.id!r} has no field {name!r}: {hint}")
-
-    def __repr__(self) -> str:
-        return repr(self._item)
 
 
 def messages_of(prompt: object, system: str | None) -> tuple[Message, ...]:

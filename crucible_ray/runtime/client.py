@@ -98,10 +98,10 @@ class LoopClock:
 
 
 def _condition(index: int, plan: ConditionPlan, functions: Functions) -> Condition | FunctionCondition:
-    """The condition ready to run. Its author's function is there unless this is a replay."""
+    """The condition ready to run. Its author's functions are there unless this is a replay."""
     if plan.function is None:
-        return Condition(index, plan)
-    return FunctionCondition(index, plan, functions.get(f"function {plan.name}"))
+        return Condition(index, plan, functions)
+    return FunctionCondition(index, plan, functions)
 
 
 class _Place:

@@ -14,10 +14,11 @@ from typing import Any
 import cloudpickle
 
 from crucible_ray.errors import SpecError
+from crucible_ray.experiment.defaults import parse_words
 from crucible_ray.experiment.modules import is_theirs
 
 Functions = Mapping[str, Callable[..., Any]]
-"""By what they are for: `function NAME` or `parse NAME`, NAME being the condition's."""
+"""By what they are for: `function NAME`, NAME being the condition's, or `parse TEXT`, as the plan has it."""
 
 
 class Code:
@@ -38,7 +39,9 @@ class Code:
             assert self._functions is not None
             with _by_value(self._functions.values()):
                 problems = [
-                    problem for place, each in self._functions.items() for problem in _problems(place, each)
+                    problem
+                    for place, each in self._functions.items()
+                    for problem in _problems(_shown_place(place), each)
                 ]
                 if problems:
                     raise SpecError(tuple(problems))
@@ -93,6 +96,12 @@ def _module_of(function: Any) -> ModuleType | None:
     if module is None or name == "__main__" or not is_theirs(getattr(module, "__file__", None)):
         return None
     return module
+
+
+def _shown_place(place: str) -> str:
+    """For people: `parse read()` without the hash of its source."""
+    kind, _, name = place.partition(" ")
+    return f"{kind} {parse_words(name)}" if kind == "parse" else place
 
 
 def _problems(place: str, function: Callable[..., Any]) -> list[str]:

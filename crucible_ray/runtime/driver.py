@@ -349,9 +349,14 @@ class Driver:
 def _first_exception(table: pa.Table) -> dict[str, object]:
     """The first trial of a table that its author's own code failed, and what happened there."""
     failed = table.filter(pc.fill_null(pc.equal(table["error"], EXCEPTION), False)).slice(0, 1)
-    (row,) = failed.select(["trial", "returned"]).to_pylist()
-    said = msgspec.json.decode(row["returned"], type=Said)
-    return {"trial": row["trial"], "detail": said.detail or ""}
+    (row,) = failed.select(["trial", "returned", "calls"]).to_pylist()
+    if row["returned"] is not None:
+        detail = msgspec.json.decode(row["returned"], type=Said).detail
+    else:  # the author's own parser, on a call that was answered
+        detail = next(
+            (each["detail"] for each in row["calls"] if each["outcome"] == "ok" and each["detail"]), None
+        )
+    return {"trial": row["trial"], "detail": detail or ""}
 
 
 @contextlib.asynccontextmanager

@@ -25,13 +25,16 @@ import msgspec
 
 from crucible_ray.ensemble import normalizer
 from crucible_ray.errors import CallFailed
+from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.modules import shown
 from crucible_ray.experiment.plan import ConditionPlan, FunctionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
+from crucible_ray.prompts.own import ItemView
 from crucible_ray.records import Answer, Call, EnsembleResult, Item, Reply, Row, Said
-from crucible_ray.runtime.calling import CallHandle, Calling, FunctionCaller, ItemView
+from crucible_ray.runtime.calling import CallHandle, Calling, FunctionCaller
 from crucible_ray.runtime.function_clock import FunctionClock
+from crucible_ray.runtime.reading import own_reader
 from crucible_ray.runtime.trial import (
     ANSWERED,
     EXCEPTION,
@@ -70,11 +73,12 @@ class Outcome(msgspec.Struct, frozen=True):
 class FunctionCondition:
     """A function condition ready to run; without the function itself it replays."""
 
-    def __init__(self, index: int, plan: ConditionPlan, function: Callable[..., Any] | None) -> None:
+    def __init__(self, index: int, plan: ConditionPlan, functions: Mapping[str, Callable[..., Any]]) -> None:
         assert plan.function is not None
         self.index, self.plan = index, plan
-        self._function, self._defaults = function, plan.function
-        self._parse = parser(plan.parse)
+        self._function, self._defaults = functions.get(f"function {plan.name}"), plan.function
+        self._reader = own_reader(plan.parse, functions)
+        self._parse = None if own_parser(plan.parse) is not None else parser(plan.parse)
         self._normalize = normalizer(plan.normalize)
         self._threads = asyncio.Semaphore(_THREADS)
 
@@ -88,10 +92,10 @@ class FunctionCondition:
         recorded = makes_calls.recorded(clock.trial)
         if recorded is not None:
             returned, calls = recorded
-            return Outcome(msgspec.json.decode(returned, type=Said), returned, calls, [])
+            return self._outcome(msgspec.json.decode(returned, type=Said), returned, calls, [], item)
         own = FunctionClock(clock.trial, clock.allowance_usd, clock.known, self._defaults.timeout_s)
         clock.allowance_usd = 0.0
-        calling = Calling(makes_calls, own, self.index, item, self.plan)
+        calling = Calling(makes_calls, own, self.index, item, self.plan, self._reader)
         try:
             said = await self._run(own, calling, item)
         finally:
@@ -100,7 +104,18 @@ class FunctionCondition:
         if calling.handed_back is not None:
             raise calling.handed_back
         said, returned = _recordable(said, self._defaults.name)
-        return Outcome(said, returned, calling.recorded(), calling.prompts)
+        return self._outcome(said, returned, calling.recorded(), calling.prompts, item)
+
+    def _outcome(
+        self, said: Said, returned: str, calls: list[Call], prompts: list[Prompt], item: Item
+    ) -> Outcome:
+        """With what the author's own parser reads in it, where one is here."""
+        if self._reader is not None and said.text is not None and not _cut_short(said):
+            reading = self._reader.read(said.text, item)
+            error = None if reading.failure is None else EXCEPTION
+            said = msgspec.structs.replace(said, read=reading.answer, error=error, detail=reading.failure)
+            returned = _encode(said).decode()
+        return Outcome(said, returned, calls, prompts)
 
     def row(self, trial: int, item: Item, outcome: Outcome) -> Row:
         """The row that this record comes to."""
@@ -133,13 +148,13 @@ class FunctionCondition:
 
     def _read(self, said: Said, item: Item) -> tuple[str | None, str | None]:
         """(prediction, error)."""
-        if said.error is not None:
+        if said.error is not None and (said.text is None or self._parse is None):
             return None, said.error
         if said.text is None:
             return said.prediction, None if said.prediction is not None else PARSE_FAILED
-        if not said.text.strip() and said.finish_reason == "length":
+        if _cut_short(said):
             return None, TRUNCATED
-        answer = self._parse(said.text, item)
+        answer = said.read if self._parse is None else self._parse(said.text, item)
         return answer, None if answer is not None else PARSE_FAILED
 
     async def _run(self, clock: FunctionClock, calling: Calling, item: Item) -> Said:
@@ -179,6 +194,11 @@ class FunctionCondition:
             return await value if inspect.isawaitable(value) else value
         except SystemExit as left:  # it would end the event loop, and the whole run without a word
             raise RuntimeError(f"SystemExit: {left.code}") from left
+
+
+def _cut_short(said: Said) -> bool:
+    """Whether its tokens ran out before it said anything."""
+    return not (said.text or "").strip() and said.finish_reason == "length"
 
 
 def _told(error: BaseException | None, work: asyncio.Future[Any], function: FunctionPlan) -> Said:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from crucible_ray.experiment.grid import Ints
 from crucible_ray.journal.rows import ROW_SCHEMA, calls_column, rows_to_calls
 from crucible_ray.records import Call
+from crucible_ray.runtime.reading import unread
 
 KNOWN_SCHEMA: pa.Schema = pa.schema([ROW_SCHEMA.field("trial"), ROW_SCHEMA.field("calls")])
 
@@ -50,5 +51,5 @@ def read_known(data: bytes) -> dict[int, list[Call]]:
     table = pa.ipc.open_stream(data).read_all()
     found: dict[int, list[Call]] = {}
     for trial, calls in zip(table["trial"].to_pylist(), rows_to_calls(table["calls"]), strict=True):
-        found.setdefault(trial, []).extend(calls)
+        found.setdefault(trial, []).extend(unread(calls))
     return found

@@ -7,19 +7,21 @@ same row as the run that recorded them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import fsum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from crucible_ray.calls.budget import Purse
 from crucible_ray.ensemble import Ballot, majority, normalizer
+from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.plan import ConditionPlan
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser, prompt_key
 from crucible_ray.records import Call, Fatal, Item, Message, Reply, Row, Usage
+from crucible_ray.runtime.reading import noted, own_reader, reading_of
 
 PARSE_FAILED = "parse_failed"
 TRUNCATED = "truncated"
@@ -139,9 +141,14 @@ class TrialClock:
 class Condition:
     """A condition ready to run: its parsers chosen."""
 
-    def __init__(self, index: int, plan: ConditionPlan) -> None:
+    def __init__(
+        self, index: int, plan: ConditionPlan, functions: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        """functions: the author's own parsers; without one its readings come out of the record."""
         self.index, self.plan = index, plan
-        self._parse = [parser(parse) for parse in plan.parses]
+        self._parse = [None if own_parser(parse) else parser(parse) for parse in plan.parses]
+        self._readers = [own_reader(parse, functions or {}) for parse in plan.parses]
+        self._is_read = any(self._readers)
         self._normalize = normalizer(plan.normalize)
         self._spared = any(call.fallback for call in plan.calls)
 
@@ -169,16 +176,18 @@ class Condition:
 
     def row(self, trial: int, item: Item, results: list[CallResult]) -> Row:
         """What the calls of a trial come to: one answer, one score."""
+        if self._is_read:
+            results = [self._noted(k, each, item) for k, each in enumerate(results)]
         if self.plan.vote is not None:
             return self._voted(trial, item, results)
         prediction, error = self._read(0, results[0], item)
         return self._row(trial, item, results, prediction, error)
 
     def _voted(self, trial: int, item: Item, results: list[CallResult]) -> Row:
-        ballots = []
-        for k, result in enumerate(results):
-            answer, error = self._read(k, result, item)
-            ballots.append(Ballot(answer=answer, failed=error not in ANSWERED))
+        read = [self._read(k, result, item) for k, result in enumerate(results)]
+        if any(error == EXCEPTION for _, error in read):
+            return self._row(trial, item, results, None, EXCEPTION)
+        ballots = [Ballot(answer=answer, failed=error not in ANSWERED) for answer, error in read]
         vote = majority(ballots, quorum=self.plan.quorum, normalize=self._normalize)
         row = self._row(trial, item, results, vote.winner, vote.reason)
         return msgspec.structs.replace(row, consensus=vote.consensus, votes=vote.votes)
@@ -187,10 +196,24 @@ class Condition:
         """(answer, error) of one call."""
         if result.reply is None:
             return None, result.error
-        if not result.reply.text.strip() and result.reply.finish_reason == "length":
+        if _cut_short(result.reply):
             return None, TRUNCATED
-        answer = self._parse[call](result.reply.text, item)
+        read = self._parse[call]
+        if read is not None:
+            answer = read(result.reply.text, item)
+        elif (reading := reading_of(result.calls)).failure is None:
+            answer = reading.answer
+        else:
+            return None, EXCEPTION
         return answer, None if answer is not None else PARSE_FAILED
+
+    def _noted(self, call: int, result: CallResult, item: Item) -> CallResult:
+        """The call with what the author's own parser reads in its reply, where one is here."""
+        reader = self._readers[call]
+        if reader is None or result.reply is None or _cut_short(result.reply):
+            return result
+        reading = reader.read(result.reply.text, item)
+        return CallResult(result.reply, result.error, noted(result.calls, reading))
 
     def _row(
         self, trial: int, item: Item, results: list[CallResult], prediction: str | None, error: str | None
@@ -221,6 +244,11 @@ class Condition:
             saved_usd=fsum(call.cost_usd or 0.0 for call in unsent) if unsent else 0.0,
             calls=tuple(calls),
         )
+
+
+def _cut_short(reply: Reply) -> bool:
+    """Whether its tokens ran out before it said anything."""
+    return not reply.text.strip() and reply.finish_reason == "length"
 
 
 def active_us(calls: list[Call]) -> int:

@@ -156,7 +156,7 @@ def _problems(**options: Any) -> str:
         ({"conditions": [Ensemble([])]}, "at least one model"),
         ({"conditions": [Ensemble([""])]}, "must not be empty"),
         ({"conditions": [Model("m", extra={"x": object()})]}, "cannot be written as JSON"),
-        ({"parse": len}, "functions are not supported"),
+        ({"parse": lambda: None}, "a parser takes the reply's text, or text and item"),
         ({"parse": "\\d+"}, "needs one group"),
         ({"metrics": [len]}, "write @metric(...) above len"),
         ({"metrics": "accuracy"}, "expected array"),

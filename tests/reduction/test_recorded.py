@@ -43,7 +43,7 @@ def test_recorded_mmlu_runs_to_the_known_accuracies_verdicts_and_best_member() -
         hypotheses=(hypothesis("better"), hypothesis("at least 5 points better", margin=0.05)),
     )
     analysis = reduce(
-        asked, batches(rows, 1000), member_score=lambda _c, _m, item, text: int(text == answers[item][0])
+        asked, batches(rows, 1000), member_score=lambda _c, _m, item, text, _r: int(text == answers[item][0])
     )
     single, ensemble = (analysis.conditions[name] for name in ("single", "ensemble"))
     assert len(answers) == 3141

@@ -208,7 +208,7 @@ def test_members_are_scored_alone_and_the_best_is_named() -> None:
             call(2, "A", outcome="ok") if item < 5 else call(2, None, outcome="timeout"),
         ]
         rows += [row(2 * item), row(2 * item + 1, calls=calls)]
-    analysis = reduce(plan(20), batches(rows, 7), member_score=lambda _c, _m, _i, text: int(text == "A"))
+    analysis = reduce(plan(20), batches(rows, 7), member_score=lambda _c, _m, _i, text, _r: int(text == "A"))
     members = analysis.conditions["ensemble"].members
     assert [members[name].accuracy.value for name in ("m0", "m1", "m2")] == [0.6, 0.75, 1.0]
     assert members["m2"].accuracy.n == 5

@@ -57,7 +57,7 @@ def _run(failed: int = 0, **how: Any) -> tuple[Plan, Analysis]:
             bad = "timeout" if index == 0 and item >= 100 - failed else None
             calls = [{"call": m, "outcome": "ok", "text": "A"} for m in range(3)] if index else []
             rows.append(row(2 * item + index, correct, bad, calls=calls))
-    score = lambda _condition, _member, item, _text: int(item % 3 > 0)  # noqa: E731
+    score = lambda _condition, _member, item, _text, _read: int(item % 3 > 0)  # noqa: E731
     return asked, reduce(asked, batches(rows), member_score=score)
 
 
