@@ -346,7 +346,11 @@ def _member_problems(member: object, place: str) -> list[str]:
     if isinstance(member, str):
         return [] if member else [f"{place}a model's name must not be empty."]
     if not isinstance(member, Model):
-        return [f"{place}{type(member).__name__} is not supported by this version as a member."]
+        what = "a function" if callable(member) or isinstance(member, Function) else type(member).__name__
+        return [
+            f"{place}{what} is not supported by this version as a member: name a model or write Model(...), or make the "
+            "whole condition a function."
+        ]
     problems = _value_problems(member, place, skip=("fallback", *_PROMPTS)) + _word_problems(member, place)
     if member.normalize is not None:
         problems.append(f"{place}normalize: a vote matches all answers alike: set it on the ensemble.")

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from crucible_ray.metrics.silence import Silence
 
@@ -54,6 +54,8 @@ class Completeness(Struct, frozen=True, kw_only=True):
     """Accuracy if every failed trial had been right."""
     unsent: int = 0
     """Trials with a reply that was not sent for them: taken from an earlier run, or shared with another condition."""
+    by_fallback: int | UnsetType = UNSET
+    """Answered trials with a reply of a model that stood in for another; unset where none may."""
 
 
 class Spend(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from msgspec import UNSET
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.registry import Metric as Declared
@@ -19,7 +20,9 @@ def condition(plan: Plan, table: Table, index: int, alpha: float) -> Condition:
     """Everything about one condition but its members."""
     return Condition(
         metrics={name: _metric(table, index, metric_of(plan, name), alpha) for name in plan.metrics},
-        completeness=_completeness(table, index),
+        completeness=_completeness(
+            table, index, spared=any(c.fallback for c in plan.conditions[index].calls)
+        ),
         spend=_spend(table, index),
     )
 
@@ -83,7 +86,7 @@ def _quantile(latency_IR: Floats, q: float, alpha: float) -> Metric:
     )
 
 
-def _completeness(table: Table, index: int) -> Completeness:
+def _completeness(table: Table, index: int, *, spared: bool) -> Completeness:
     answered, failed = int(table.answered(index).sum()), int(table.failed(index).sum())
     errors = table.errors(index)
     unreadable = errors.pop("parse_failed", 0)
@@ -98,6 +101,7 @@ def _completeness(table: Table, index: int) -> Completeness:
         parse_failed=unreadable,
         errors=errors,
         unsent=int(table.unsent(index).sum()),
+        by_fallback=int(table.by_fallback(index).sum()) if spared else UNSET,
         accuracy_low=right / scored if scored else None,
         accuracy_high=(right + failed) / scored if scored else None,
     )

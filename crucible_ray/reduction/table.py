@@ -38,7 +38,9 @@ class Table:
             name: np.full(plan.trials, np.nan)
             for name in ("correct", "latency_ms", "cost_usd", "consensus", *self._own)
         }
-        self._columns |= {name: np.zeros(plan.trials) for name in ("saved_usd", "unsent")}
+        self._columns |= {name: np.zeros(plan.trials) for name in ("saved_usd", "unsent", "by_fallback")}
+        self._calls = np.array([len(condition.calls) for condition in plan.conditions])
+        self._may_fall_back = any(call.fallback for each in plan.conditions for call in each.calls)
 
     def part(self, first: int, count: int) -> Table:
         """The same of `count` items from the number `first` on; what is added to one does not reach the other."""
@@ -77,6 +79,8 @@ class Table:
         # `results.parquet` is read here as well, which leaves these to the calls.
         for name in {"saved_usd", "unsent"} & set(batch.schema.names):
             self._columns[name][trials] = np.nan_to_num(_floats(batch, name))
+        if self._may_fall_back and "calls" in batch.schema.names:
+            self._columns["by_fallback"][trials] = self._fell_back(trials, batch.column("calls"))
 
     def add_own(self, batch: pa.RecordBatch) -> None:
         """Take the values of the author's own metrics; a column that is not there stays empty."""
@@ -84,6 +88,18 @@ class Table:
         for name in self._own:
             if name in batch.schema.names:
                 self._columns[name][trials] = _floats(batch, name)
+
+    def _fell_back(self, trials: NDArray[np.int64], calls: pa.ListArray) -> Bools:
+        """Which rows have a reply of a model that stood in: its calls are numbered behind the condition's own."""
+        import pyarrow.compute as pc
+
+        flat, owners = calls.flatten(), pc.list_parent_indices(calls).to_numpy(zero_copy_only=False)
+        own = self._calls[trials % self._conditions]
+        place = pc.struct_field(flat, "call").to_numpy(zero_copy_only=False)
+        answered = pc.equal(pc.struct_field(flat, "outcome"), "ok").to_numpy(zero_copy_only=False)
+        found = np.zeros(len(trials), np.bool_)
+        found[owners[answered & (own[owners] > 0) & (place >= own[owners])]] = True
+        return found
 
     def values(self, column: str, condition: int) -> Floats:
         """One column of one condition's answered trials, shape [items, repeats]; NaN where there is none."""
@@ -107,6 +123,11 @@ class Table:
         """Trials with a reply that was not sent for them, shape [items, repeats]."""
         taken: Bools = self._columns["unsent"].reshape(self._shape)[:, :, condition] > 0
         return taken
+
+    def by_fallback(self, condition: int) -> Bools:
+        """Answered trials with a reply of a model that stood in for another, shape [items, repeats]."""
+        fell_back: Bools = self._columns["by_fallback"].reshape(self._shape)[:, :, condition] > 0
+        return fell_back & self.answered(condition)
 
     def answered(self, condition: int) -> Bools:
         """Shape [items, repeats]."""

@@ -230,7 +230,14 @@ def _completeness(source: Source) -> list[Section]:
     shown = table(
         "How much of each condition there is", (*columns, "#accuracy if all failed were wrong, right"), rows
     )
-    return [Section("Completeness", (told, shown)), *_failures(analysis), *detail.topics(analysis)]
+    fallen = tuple(
+        f"{name}: {c.by_fallback:,} of {c.answered:,} answered trials have a reply of a fallback."
+        for name, condition in analysis.conditions.items()
+        for c in (condition.completeness,)
+        if c.by_fallback
+    )
+    blocks = (told, shown, *((Bullets(fallen),) if fallen else ()))
+    return [Section("Completeness", blocks), *_failures(analysis), *detail.topics(analysis)]
 
 
 def _failures(analysis: Analysis) -> list[Section]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from msgspec import UNSET
 
 from crucible_ray import api
 from crucible_ray.errors import RefusedKey, SpecError
@@ -80,3 +81,24 @@ def test_a_fallback_changes_the_experiment_and_is_checked_like_any_model(tmp_pat
     found = "\n".join(problems_of(wrong))
     assert "fallback: parse: a fallback is asked and read as the model that it stands in for" in found
     assert "fallback: temperature = -1.0" in found
+
+
+def test_the_report_counts_the_trials_that_a_fallback_answered(tmp_path: Path, simulate: Simulate) -> None:
+    single = Model("small", name="single", fallback="large")
+    trio = Ensemble(["medium", Model("small", fallback="large"), "large"], name="trio")
+    unused = Model("large", name="unused", fallback="medium")
+    result = run(tmp_path, simulate, single, trio, unused, Model("medium", name="plain"))
+    counts = {name: each.completeness.by_fallback for name, each in result.analysis.conditions.items()}
+    assert counts == {"single": 5, "trio": 5, "unused": 0, "plain": UNSET}
+    report = (result.results_dir / "report.md").read_text()
+    assert "single: 5 of 5 answered trials have a reply of a fallback" in report
+    assert "unused: 0" not in report
+    assert api.reproduce(result.results_dir).same
+
+
+@pytest.mark.parametrize(
+    ("member", "what"), [(Ensemble(["a", "b"]), "Ensemble"), (lambda item, call: "", "a function")]
+)
+def test_a_member_that_is_no_model_is_refused_by_name(member: Any, what: str) -> None:
+    found = "\n".join(problems_of(Experiment(name="x", conditions=[Ensemble([member, "a"])])))
+    assert f"members[0]: {what} is not supported by this version as a member: name a model" in found
