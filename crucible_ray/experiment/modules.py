@@ -134,6 +134,32 @@ def is_theirs(file: str | None) -> bool:
     return file is not None and not file.startswith(_NOT_THEIRS)
 
 
+_ADDED: Final[list[str]] = []
+"""Folders of experiments that were put on the path, the newest last."""
+
+
 def _on_path(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    """The folder first, as a process of its own would have it; modules that it has too are forgotten for its own."""
+    place = str(folder)
+    if place not in sys.path:
+        sys.path.insert(0, place)
+        _ADDED.append(place)
+    elif place in _ADDED and place != _ADDED[-1]:
+        sys.path.remove(place)
+        sys.path.insert(0, place)
+        _ADDED.remove(place)
+        _ADDED.append(place)
+    for name in [each for each in list(sys.modules) if _of_another(each, folder)]:
+        del sys.modules[name]
+
+
+def _of_another(name: str, folder: Path) -> bool:
+    """Whether a module was imported from another experiment's folder, and this one has one of the same name."""
+    file = getattr(sys.modules[name], "__file__", None)
+    if not is_theirs(file) or file is None:
+        return False
+    top = name.partition(".")[0]
+    others = (each for each in _ADDED if Path(each) != folder)
+    if not any(Path(each) in Path(file).parents for each in others) or folder in Path(file).parents:
+        return False
+    return (folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file()

@@ -177,6 +177,18 @@ def test_a_function_that_returns_something_else_is_refused(tmp_path: Path) -> No
     assert "returned int, no Experiment" in _refusal(str(path))
 
 
+def test_two_folders_each_have_neighbours_of_the_same_name(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "study_words.py").write_text(f"NAME = {name!r}\n")
+        (folder / "exp.py").write_text(
+            "from crucible_ray import Experiment\nfrom study_words import NAME\nexperiment = Experiment(name=NAME)\n"
+        )
+    asked = ["first", "second", "first"]
+    assert [load_experiment(str(tmp_path / name / "exp.py")).experiment.name for name in asked] == asked
+
+
 def test_a_file_imports_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "study_parts.py").write_text("NAME = 'from next door'\n")
     path = tmp_path / "exp.py"
