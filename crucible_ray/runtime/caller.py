@@ -27,6 +27,7 @@ from crucible_ray.runtime.sharing import Shares, labelled, shared, take_known
 from crucible_ray.runtime.trial import CallResult, Gauges, HandedBack, Prompt, TrialClock, recorded_result
 from crucible_ray.settings import is_loopback
 
+_SHORTEST_KEY = 8
 _MOST_LINES = 256
 """Of models and options that functions name; more are made anew."""
 
@@ -103,6 +104,13 @@ class LiveCaller:
     def recorded(self, trial: int) -> tuple[str, list[Call]] | None:
         """See FunctionCaller: nothing is."""
         return None
+
+    def without_keys(self, text: str) -> str:
+        """See FunctionCaller. What is too short to be a secret is left: `x` stands in many words."""
+        for key in self._keys.values():
+            if len(key) >= _SHORTEST_KEY:
+                text = text.replace(key, "[key]")
+        return text
 
     async def ask(
         self,

@@ -103,6 +103,8 @@ class FunctionCondition:
             clock.allowance_usd = own.allowance_usd
         if calling.handed_back is not None:
             raise calling.handed_back
+        if said.detail is not None:
+            said = msgspec.structs.replace(said, detail=makes_calls.without_keys(said.detail))
         said, returned = _recordable(said, self._defaults.name)
         return self._outcome(said, returned, calling.recorded(), calling.prompts, item)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
@@ -141,3 +143,20 @@ def test_a_key_that_the_provider_refuses_is_not_said(
     assert canary not in str(refused.value) + repr(refused.value)
     assert files_with(canary, tmp_path) == []
     assert canary not in "".join(capfd.readouterr())
+
+
+def test_a_functions_exception_shows_no_key(
+    tmp_path: Path, simulate: Simulate, canary: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def leaks(item: Any, call: Any) -> Any:
+        await call.model("small", "?")
+        raise RuntimeError(f"refused with {os.environ[KEY]}")
+
+    url = simulate(models=POPULATION).url
+    ready = prepared(tmp_path, url, conditions=[leaks], sample_size=2, hypotheses=[], api_key_env=KEY)
+    result = api.run(ready, runtime="in-process", output_dir=tmp_path / "out", on_note=print)
+    assert {row["error"] for row in rows_of(result.results_dir)} == {"exception"}
+    said = capfd.readouterr()
+    assert "refused with [key]" in said.out + said.err
+    assert canary not in said.out + said.err
+    assert files_with(canary, tmp_path) == []
