@@ -14,6 +14,8 @@ from crucible_ray.stats.assumptions import (
     test_normality,
 )
 from crucible_ray.stats.bootstrap import bootstrap_ci, cluster_bootstrap_ci
+from crucible_ray.stats.comparing import Comparison, compare
+from crucible_ray.stats.comparing_groups import GroupComparison, compare_groups
 from crucible_ray.stats.dominance import cliffs_delta, rank_biserial, vargha_delaney_a
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.effects import cohens_d, cohens_dz, glass_delta, hedges_g
@@ -45,8 +47,10 @@ from crucible_ray.stats.twosample import student_t, two_proportion_z, welch_t
 
 __all__ = [
     "BettingSequence",
+    "Comparison",
     "Effect",
     "FamilyResult",
+    "GroupComparison",
     "GroupSequential",
     "Interval",
     "MarginResult",
@@ -70,6 +74,8 @@ __all__ = [
     "cohens_d",
     "cohens_dz",
     "cohens_h",
+    "compare",
+    "compare_groups",
     "correct",
     "cramers_v",
     "dagostino_k2",

@@ -65,21 +65,21 @@ class TestResult:
             text = f"{found}the test is undefined on these data."
             return text[0].upper() + text[1:]
         significant = self.p_value < self.alpha
-        p = format_p(self.p_value)
+        p, interval, found = format_p(self.p_value), "", ""
+        if self.ci_low is not None and self.ci_high is not None:
+            low, high = (f"{end:{_sign(self)}.4g}" for end in (self.ci_low, self.ci_high))
+            interval = f"{_percent(self.alpha)} % interval {low} to {high}"
+        if self.estimate is not None:
+            found = ", ".join(part for part in (f"{self.measure} {_signed(self)}", interval) if part)
         if self.says is not None:
-            return f"{self.says[0] if significant else self.says[1]}, {p}."
+            said = self.says[0] if significant else self.says[1]
+            return f"{said}: {found}, {p}." if found else f"{said}, {p}."
         if self.estimate is None:
             return f"{self.test}: {p}."
-        interval = ""
-        if self.ci_low is not None and self.ci_high is not None:
-            low, high = (f"{v:{_sign(self)}.4g}" for v in (self.ci_low, self.ci_high))
-            interval = f"{_percent(self.alpha)} % interval {low} to {high}"
         if not significant:
-            parts = ", ".join(part for part in (f"{self.measure} {_signed(self)}", interval, p) if part)
-            return f"The data do not tell the two apart: {parts}."
+            return f"The data do not tell the two apart: {found}, {p}."
         if self.measure != "difference":
-            parts = ", ".join(part for part in (f"{self.measure} {_signed(self)}", interval, p) if part)
-            return f"The two differ: {parts}."
+            return f"The two differ: {found}, {p}."
         side = "higher" if self.estimate > 0 else "lower"
         return f"Treatment is {side} by {abs(self.estimate):.4g}{f' ({interval})' if interval else ''}, {p}."
 
@@ -105,8 +105,8 @@ class TestResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values that JSON can hold; an infinite end of an interval is None."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain | {"interpretation": self.interpretation}
+        found: dict[str, Any] = plain(asdict(self))
+        return found | {"interpretation": self.interpretation}
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON."""
@@ -153,11 +153,12 @@ def _signed(result: TestResult) -> str:
     return f"{result.estimate:{_sign(result)}.4g}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON can hold of a value; numbers that are not finite become None."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
