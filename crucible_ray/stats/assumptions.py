@@ -36,8 +36,8 @@ def shapiro_wilk(values: ArrayLike, *, alpha: float = 0.05) -> TestResult:
         )
     if _constant(present):
         return _no_spread("shapiro_wilk", present, alpha)
-    # Centred first: the algorithm loses digits where the mean is large.
-    found = shapiro(present - np.median(present))
+    # The algorithm loses digits where the mean is large, and warns where the range is small.
+    found = shapiro(_standardised(present))
     return _check("shapiro_wilk", "W", float(found.statistic), float(found.pvalue), present, notes, alpha)
 
 
@@ -134,9 +134,9 @@ def fligner(*groups: ArrayLike, alpha: float = 0.05) -> TestResult:
     from scipy.stats import fligner as scipy_fligner
 
     values, notes = several(groups)
-    if all(_constant(group) for group in values):
-        return _flat("fligner", values, alpha)
     centred = [without_dust(group - np.median(group), *values) for group in values]
+    if np.ptp(np.abs(np.concatenate(centred))) == 0:
+        return _flat("fligner", values, alpha)
     statistic, p_value = (float(value) for value in scipy_fligner(*centred, center="median"))
     return _variances("fligner", "chi2", statistic, (len(values) - 1, None), p_value, values, notes, alpha)
 
@@ -309,5 +309,5 @@ def _variances(
 
 
 def _flat(test: str, values: Sequence[Floats], alpha: float) -> TestResult:
-    note = "a group has no spread: its variance is 0 and there is nothing to compare"
+    note = "a group has no spread, or all values lie as far from the centre: there is nothing to compare"
     return undefined(test, estimate=None, n=sum(map(len, values)), note=note, alpha=alpha)

@@ -18,9 +18,8 @@ def sample(values: ArrayLike, name: str = "the sample", *, least: int = 2) -> tu
 
     Raises StatsError on text, an infinity, or fewer than `least` values.
     """
-    array = _floats(values, name).ravel()
-    if np.isinf(array).any():
-        raise StatsError(f"{name} holds an infinity; leave it out, or use a test of ranks on capped values")
+    array = as_floats(values, name).ravel()
+    computable(array, name)
     present = array[~np.isnan(array)]
     if len(present) < least:
         what = "value" if least == 1 else "values"
@@ -69,7 +68,7 @@ def pairs(
     Raises StatsError on different numbers of items, an infinity, or fewer than `least` complete pairs.
     """
     before, after = (
-        _item_values(_floats(values, name), name)
+        _item_values(as_floats(values, name), name)
         for values, name in ((control, "control"), (treatment, "treatment"))
     )
     if len(before) != len(after):
@@ -110,7 +109,7 @@ def blocks(groups: Sequence[ArrayLike], *, fewest: int = 2, least: int = 2) -> t
             f"this needs {fewest} conditions or more, one argument each; here there are {len(groups)}"
         )
     columns = [
-        _item_values(_floats(group, name), name)
+        _item_values(as_floats(group, name), name)
         for group, name in zip(groups, _numbered(len(groups)), strict=True)
     ]
     if len({len(column) for column in columns}) != 1:
@@ -130,7 +129,7 @@ def blocks(groups: Sequence[ArrayLike], *, fewest: int = 2, least: int = 2) -> t
 
 def counts(table: ArrayLike) -> Floats:
     """A 2-D table of counts without empty rows and columns; raises StatsError on anything else."""
-    array = _floats(table, "the table")
+    array = as_floats(table, "the table")
     if array.ndim != 2 or min(array.shape) < 2:
         raise StatsError(
             f"a table of counts has two rows and two columns or more; this has shape {array.shape}"
@@ -140,6 +139,17 @@ def counts(table: ArrayLike) -> Floats:
     if not (array.sum(axis=0) > 0).all() or not (array.sum(axis=1) > 0).all():
         raise StatsError("a row or a column of the table is all zeros; leave it out")
     return array
+
+
+def computable(array: Floats, name: str) -> None:
+    """Raises StatsError on an infinity, and on sizes whose fourth powers no double holds."""
+    if np.isinf(array).any():
+        raise StatsError(f"{name} holds an infinity; leave it out, or use a test of ranks on capped values")
+    largest = float(np.nanmax(np.abs(array))) if not np.isnan(array).all() else 0.0
+    if largest > 1e70 or 0 < largest < 1e-70:
+        raise StatsError(
+            f"{name} has values of the order of {largest:.0e}, too far from 1 to compute with: rescale them"
+        )
 
 
 def direction(alternative: str) -> Alternative:
@@ -168,7 +178,8 @@ def _numbered(count: int) -> list[str]:
     return [f"group {number}" for number in range(1, count + 1)]
 
 
-def _floats(values: ArrayLike, name: str) -> Floats:
+def as_floats(values: ArrayLike, name: str) -> Floats:
+    """Numbers as they are; raises StatsError on anything else."""
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as wrong:
@@ -178,8 +189,7 @@ def _floats(values: ArrayLike, name: str) -> Floats:
 def _item_values(array: Floats, name: str) -> Floats:
     if array.ndim not in (1, 2):
         raise StatsError(f"{name} has shape {array.shape}; it must be [items] or [items, repeats]")
-    if np.isinf(array).any():
-        raise StatsError(f"{name} holds an infinity; leave it out, or use a test of ranks on capped values")
+    computable(array, name)
     if array.ndim == 1:
         return array
     present = ~np.isnan(array)

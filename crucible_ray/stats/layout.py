@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.inputs import as_floats, computable
 from crucible_ray.stats.result import Floats
 
 Codes = NDArray[np.int64]
@@ -84,16 +85,12 @@ def lay_out(
 
 def as_table(values: ArrayLike, name: str) -> Floats:
     """Values as [rows, repeats]; raises StatsError on anything but numbers in one or two dimensions, or none."""
-    try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as wrong:
-        raise StatsError(f"{name} is not an array of numbers: {wrong}") from wrong
+    array = as_floats(values, name)
     if array.ndim not in (1, 2) or array.size == 0:
         raise StatsError(
             f"{name} has shape {array.shape}; it must be [values] or [items, repeats], and hold some"
         )
-    if np.isinf(array).any():
-        raise StatsError(f"{name} holds an infinity; leave it out, or use a test of ranks on capped values")
+    computable(array, name)
     return array if array.ndim == 2 else array[:, None]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p, two_sided_p
-from crucible_ray.stats.inputs import BINARY, direction, is_binary, pairs
+from crucible_ray.stats.inputs import BINARY, as_floats, direction, is_binary, pairs
 from crucible_ray.stats.result import Floats, Interval, TestResult
 
 Variant = Literal["score", "exact", "mid_p", "corrected"]
@@ -238,7 +238,7 @@ def item_means(values_IR: Floats) -> Floats:
 
 
 def _discordant(control: ArrayLike, treatment: ArrayLike) -> tuple[int, int, int]:
-    before, after = np.asarray(control, np.float64), np.asarray(treatment, np.float64)
+    before, after = as_floats(control, "control"), as_floats(treatment, "treatment")
     if before.shape != after.shape or before.ndim != 1 or before.size == 0:
         raise StatsError(
             f"pairs need two arrays of one length; these have shapes {before.shape} and {after.shape}"

@@ -1,0 +1,82 @@
+"""Whatever the tests are given: an answer, or an error of ours that says what to do; no NaN and no warning."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crucible_ray import stats
+from crucible_ray.errors import StatsError
+
+NAN = float("nan")
+USUAL = [0.3, 0.1, 0.2, 0.5, 0.9, 0.7]
+VALUES: dict[str, list[Any]] = {
+    "none at all": [],
+    "one": [1.0],
+    "constant": [0.1] * 6,
+    "missing": [NAN] * 6,
+    "partly missing": [NAN, 1, 2, 3, NAN, 2.5],
+    "zeros and ones": [0, 1, 0, 1, 1, 0],
+    "far from zero": [1e15 + k for k in (1, 2, 3, 0, 0, 1)],
+    "huge": [1e300, 2e300, 3e300, 1e300, 5e300, 4e300],
+    "tiny": [1e-300, 2e-300, 3e-300, 4e-300, 1e-300, 2e-300],
+    "text": ["a", "b"],
+    "repeats": [[1, 0, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0], [1, 0, 0], [1, 1, 0]],
+}
+NAMES = """student_t welch_t mann_whitney brunner_munzel permutation_test bootstrap_difference two_proportion_z paired_t
+wilcoxon sign_test paired_permutation mcnemar f_test compare anova welch_anova kruskal_wallis repeated_measures_anova
+friedman cochran_q levene brown_forsythe bartlett fligner tukey_hsd games_howell dunn dunnett nemenyi pairwise max_t"""
+ALONE = "shapiro_wilk anderson_darling lilliefors dagostino_k2 jarque_bera"
+
+
+def _look(found: Any) -> None:
+    json.loads(found.to_json())
+    assert str(found)
+    assert found.interpretation
+    for part in (found,) if hasattr(found, "p_value") else found.pairs:
+        for name in ("statistic", "df", "p_value", "estimate", "ci_low", "ci_high", "p_adjusted"):
+            value = getattr(part, name, None)
+            assert value is None or not math.isnan(value), name
+        assert part.p_value is None or 0 <= part.p_value <= 1
+
+
+def _try(run: Callable[..., Any], *values: Any, **options: Any) -> None:
+    try:
+        found = run(*values, **options)
+    except StatsError as refused:
+        assert len(str(refused)) > 20
+    else:
+        _look(found)
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_two_samples_of_any_kind_have_an_answer_or_a_reason(name: str) -> None:
+    run = getattr(stats, name)
+    for values in VALUES.values():
+        _try(run, values, USUAL)
+        _try(run, USUAL, values)
+        _try(run, values, values)
+
+
+@pytest.mark.parametrize("name", ALONE.split())
+def test_one_sample_of_any_kind_has_an_answer_or_a_reason(name: str) -> None:
+    for values in VALUES.values():
+        _try(getattr(stats, name), values * 2)
+
+
+def test_comparisons_of_any_kind_have_an_answer_or_a_reason() -> None:
+    for values in VALUES.values():
+        for options in (
+            {"paired": True},
+            {"paired": True, "margin": 0.1},
+            {"paired": True, "kind": "ordinal"},
+            {"paired": True, "population": "benchmark"},
+            {"paired": True, "clusters": [0, 0, 1, 1, 2, 2]},
+            {"paired": True, "strata": [0, 0, 0, 1, 1, 1]},
+            {"alternative": "less"},
+        ):
+            _try(stats.compare, values, USUAL, **options)
