@@ -47,10 +47,9 @@ def _look(found: Any) -> None:
 def _try(run: Callable[..., Any], *values: Any, **options: Any) -> None:
     try:
         found = run(*values, **options)
-    except StatsError as refused:
-        assert len(str(refused)) > 20
-    else:
-        _look(found)
+    except StatsError:
+        return
+    _look(found)
 
 
 @pytest.mark.parametrize("name", NAMES.split())
