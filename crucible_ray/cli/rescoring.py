@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -73,10 +73,18 @@ def rescore(
 
 def revision_lines(revision: Revision, folder: str) -> list[str]:
     """What a rescore changed, in words."""
+    from crucible_ray.experiment.defaults import own_parser
     from crucible_ray.reports.words import printable
 
+    def said(value: Any) -> Any:
+        """An own parser by its name and as much of its source's hash as tells two apart."""
+        name = own_parser(value) if isinstance(value, str) else None
+        return value if name is None else f"{name}() {value[-64:-56]}"
+
     lines = [f"Revision {revision.number} of {revision.experiment_id}"]
-    lines += [f"  {name}: {before} -> {after}" for name, (before, after) in revision.changed.items()]
+    lines += [
+        f"  {name}: {said(before)} -> {said(after)}" for name, (before, after) in revision.changed.items()
+    ]
     for name, change in revision.conditions.items():
         moved = [
             f"{metric} {_shown(before)} -> {_shown(after)}"

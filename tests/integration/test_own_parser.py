@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ import pytest
 from crucible_ray import api
 from crucible_ray.api import Note, prepare
 from crucible_ray.api.checking import show
+from crucible_ray.api.rescoring import read_revision
 from crucible_ray.cli.checking import _shown_lines
+from crucible_ray.cli.rescoring import revision_lines
 from crucible_ray.errors import SpecError, UsageError
 from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.spec import Ensemble, Experiment, FewShot, Model
@@ -155,6 +158,8 @@ def test_a_changed_parser_is_another_experiment_and_reads_what_is_stored_by_a_re
     mended = write(tmp_path, FILE.replace("found[0] if len(found) == 1 else None", '"A"'), "mended.py")
     assert prepare(load_experiment(str(mended)), simulate=True).plan.experiment_id != result.experiment_id
     second = api.rescore(result.results_dir, experiment=str(mended))
+    told = "\n".join(revision_lines(read_revision(second.results_dir), "there"))
+    assert re.search(r"single\.parse: read\(\) \w{8} -> read\(\) \w{8}\n", told)
     assert runs_of(tmp_path) == 2 * _CALLS
     rows = rows_of(second.results_dir)
     assert {row["prediction"] for row in rows if row["condition"] != "plain"} == {"A"}
