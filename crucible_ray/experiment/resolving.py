@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.defaults import default_parse
+from crucible_ray.experiment.fitting import check_items
 from crucible_ray.experiment.hypothesis import plan_hypothesis
 from crucible_ray.experiment.identity import dataset_checksum, identify
 from crucible_ray.experiment.own import OwnMetric
@@ -25,7 +26,7 @@ from crucible_ray.experiment.plan import (
     Plan,
     PromptPlan,
 )
-from crucible_ray.experiment.prompting import Level, asking_turns, most_shots, prompt_plan
+from crucible_ray.experiment.prompting import Level, most_shots, prompt_plan
 from crucible_ray.experiment.reading import parse_text
 from crucible_ray.experiment.sources import described, source_hash
 from crucible_ray.experiment.spec import (
@@ -71,7 +72,7 @@ def resolve(
     Raises SpecError with every fault.
     """
     validate(experiment, settings, catalogue=catalogue)
-    _check_items(experiment, items)
+    check_items(experiment, items)
     asked = _Asked(tuple(items), seed_of(experiment, settings), tuple(examples))
     refs = {name: catalogue(name, settings) for name in referenced_models(experiment)}
     played = refs | _nameable(experiment, settings, catalogue, simulate)
@@ -139,61 +140,6 @@ def dataset_arguments(experiment: Experiment, settings: Settings) -> list[dict[s
         }
         for dataset in datasets_of(experiment)
     ]
-
-
-def _check_items(experiment: Experiment, items: Sequence[Item]) -> None:
-    """Refuses what cannot be asked about these items."""
-    problems = [] if items else ["The dataset holds no items."]
-    mixed = _mixed(items)
-    for where, levels in _asking(experiment):
-        parse, templates = _nearest("parse", levels), _templates(levels)
-        if mixed and (parse is None or not templates):
-            problems.append(f"{where}: some items have choices and some not: set prompt and parse.")
-        bare = next((item for item in items if not item.choices), None)
-        if parse == "choice" and bare is not None:
-            problems.append(f"{where}: parse = 'choice' needs choices; item {bare.id!r} has none.")
-        if experiment.dataset is None:
-            problems += _empty_problems(where, templates)
-    if problems:
-        raise SpecError(tuple(problems))
-
-
-def _mixed(items: Sequence[Item]) -> bool:
-    """Whether one dataset holds items with choices and items without: more likely a fault than a wish."""
-    return len({(item.dataset, bool(item.choices)) for item in items}) > len({item.dataset for item in items})
-
-
-def _templates(levels: Sequence[Level]) -> list[str]:
-    """What the nearest prompt or messages say; empty where there are none."""
-    for level in levels:
-        if level.prompt is not None or level.messages is not None:
-            return [turn.content for turn in asking_turns(level)]
-    return []
-
-
-def _empty_problems(where: str, templates: Sequence[str]) -> list[str]:
-    """Without a dataset there is nothing for a template to show."""
-    if not templates:
-        return [f"{where}: without a dataset there is nothing to ask: set prompt, or dataset."]
-    from jinja2 import Environment, meta
-
-    parsed = [Environment().parse(template) for template in templates]
-    used = set().union(*map(meta.find_undeclared_variables, parsed)) & {"input", "choices", "options"}
-    return [
-        f"{where}: its prompt uses {name}, and there is no dataset to take it from." for name in sorted(used)
-    ]
-
-
-def _asking(experiment: Experiment) -> Iterator[tuple[str, tuple[Level, ...]]]:
-    """Whoever asks by a template: each condition, and each member with something of its own."""
-    for condition in conditions_of(experiment):
-        if isinstance(condition, Function):
-            continue  # it asks what it likes
-        where = f"Condition {condition_name(condition)!r}"
-        yield where, (condition, experiment)
-        for member in condition.members if isinstance(condition, Ensemble) else ():
-            if isinstance(member, Model) and (member.parse or member.prompt or member.messages):
-                yield f"{where}, member {condition_name(member)!r}", (member, condition, experiment)
 
 
 def _function(
