@@ -14,11 +14,12 @@ from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Experiment
 from crucible_ray.journal.disk import DiskLog
-from crucible_ray.journal.store import BlockingLog
+from crucible_ray.journal.store import BlockingLog, EarlierLog
 from crucible_ray.records import Item
 from crucible_ray.settings import load_settings
 
 REVISIONS: Final = "revisions"
+REVISION: Final = "revision.json"
 
 
 def find_results(where: str | Path, output_dir: str | Path | None = None) -> Path:
@@ -63,7 +64,24 @@ def journal_store(folder: Path, checkpoint_dir: str | None, experiment_id: str) 
 def store_of(plan: Plan, folder: Path) -> BlockingLog:
     """The entries of a run that is looked at or gone on with. Raises UsageError."""
     settings = load_settings(Path.cwd(), os.environ)
-    return journal_store(folder, settings.run.checkpoint_dir, plan.experiment_id)
+    log = journal_store(folder, settings.run.checkpoint_dir, plan.experiment_id)
+    last = _last_entry(folder)
+    return log if last is None else EarlierLog(log, last)
+
+
+def _last_entry(folder: Path) -> int | None:
+    """Up to which entry a revision read the record of its run, which may have gone on since; None: all of it."""
+    revision = folder / REVISION
+    if run_of(folder) is None or not revision.is_file():
+        return None
+    try:
+        return msgspec.json.decode(revision.read_bytes(), type=_Revision).last_entry
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{revision} cannot be read: {error}.") from error
+
+
+class _Revision(Struct, frozen=True):
+    last_entry: int | None = None
 
 
 class _Run(Struct, frozen=True):

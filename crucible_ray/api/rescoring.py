@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own
-from crucible_ray.api.places import REVISIONS, revisions
+from crucible_ray.api.places import REVISION, REVISIONS, revisions
 from crucible_ray.api.preparing import Prepared
 from crucible_ray.api.replaying import replayed
 from crucible_ray.api.reporting import FACTS, read_analysis, read_facts, report_file, write_reports
@@ -42,7 +42,6 @@ from crucible_ray.reduction import Analysis, encode
 from crucible_ray.reports import RunFacts
 from crucible_ray.runtime.code import Functions
 
-REVISION = "revision.json"
 _READING = ("parse", "normalize", "vote", "quorum")
 """What of a condition may change without asking again."""
 _ANALYSIS = ("metrics", "own_metrics", "hypotheses", "analysis", "max_failed")
@@ -70,6 +69,8 @@ class Revision(Struct, frozen=True, kw_only=True):
     changed: dict[str, tuple[Any, Any]]
     """By option (`single.parse`, `metrics`): before and after."""
     conditions: dict[str, ConditionChange]
+    last_entry: int | None = None
+    """The last entry of the run's record that was read: what came later is no part of this revision."""
 
 
 def revised_plan(
@@ -222,6 +223,7 @@ async def revise(
         facts = replace(facts, results_dir=str(target), reproduce=(), next_steps=())
     revision = Revision(
         number=number,
+        last_entry=state.last,
         experiment_id=plan.experiment_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         changed=_changed(plan, revised),

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, Protocol, TypeVar
 
+from crucible_ray.errors import StorageFailed
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -74,3 +76,36 @@ class BlockingLog(ABC):
     async def read_alive(self) -> tuple[str, float] | None:
         """See ports.LogStore."""
         return await self._offload(self.read_alive_now)
+
+
+class EarlierLog(BlockingLog):
+    """A log as it was after one of its entries; nothing can be added to it."""
+
+    def __init__(self, log: BlockingLog, last: int) -> None:
+        super().__init__(log._offload)
+        self._log, self._last = log, last
+
+    @property
+    def where(self) -> str:
+        """See ports.LogStore."""
+        return self._log.where
+
+    def create_now(self, number: int, data: bytes) -> bool:
+        """Refused. Raises StorageFailed."""
+        raise StorageFailed(self.where, f"it is read as it was after entry {self._last}")
+
+    def read_now(self, number: int) -> bytes:
+        """See BlockingLog."""
+        return self._log.read_now(number)
+
+    def numbers_now(self) -> list[int]:
+        """Those up to the last."""
+        return [number for number in self._log.numbers_now() if number <= self._last]
+
+    def say_alive_now(self, text: str) -> None:
+        """See BlockingLog."""
+        self._log.say_alive_now(text)
+
+    def read_alive_now(self) -> tuple[str, float] | None:
+        """See BlockingLog."""
+        return self._log.read_alive_now()

@@ -52,6 +52,18 @@ def test_another_parser_reads_what_is_stored_and_asks_nobody(tmp_path: Path, sim
     assert api.reproduce(first.results_dir).same
 
 
+def test_a_revision_stays_what_it_was_when_its_run_goes_on(tmp_path: Path, simulate: Simulate) -> None:
+    url = simulate(models=AT_ONCE).url
+    ready = prepared(tmp_path, url, sample_size=10, conditions=[SINGLE, TRIO], hypotheses=[])
+    part = api.run(ready, runtime="in-process", output_dir=tmp_path / "out", conditions=["single"])
+    revision = api.rescore(part.results_dir, parse="first_letter").results_dir
+    whole = api.run(ready, runtime="in-process", output_dir=tmp_path / "out")
+    assert whole.completed == 20
+    assert len(rows(revision)) == 10
+    assert api.reproduce(revision).same
+    assert api.reproduce(whole.results_dir).same
+
+
 def test_a_revision_says_what_it_changed_and_is_loaded_and_listed(tmp_path: Path, simulate: Simulate) -> None:
     first = run(tmp_path, simulate(models=AT_ONCE).url)
     api.rescore(first.results_dir, parse="first_letter")
