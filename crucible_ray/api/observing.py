@@ -30,7 +30,11 @@ class Standing(Struct, frozen=True, kw_only=True):
     failed: int
     pending: int
     spent_usd: float | None
-    """None: a price is unknown."""
+    """What is known to be spent; None: a price is unknown."""
+    reserved_usd: float = 0.0
+    """What a driver at work has set aside beyond that."""
+    held_usd: float = 0.0
+    """What killed drivers had set aside: perhaps spent, and a budget counts it."""
     checkpoints: tuple[Checkpoint, ...]
     """Those that `resume --checkpoint` takes."""
     revisions: tuple[str, ...] = ()
@@ -41,6 +45,8 @@ async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
     """Read the record. Raises DamagedEntry, StorageFailed."""
     state = await read_state(log, conditions=len(plan.conditions))
     alive, ended = await _last_writer(log)
+    priced = is_priced(plan)
+    reserved = state.unsettled_usd if alive else 0.0
     return Standing(
         experiment_id=plan.experiment_id,
         name=plan.name,
@@ -51,7 +57,9 @@ async def observe(plan: Plan, folder: Path, log: BlockingLog) -> Standing:
         done=state.kept.count,
         failed=state.failed.count,
         pending=plan.trials - state.kept.count,
-        spent_usd=state.spent_usd if is_priced(plan) else None,
+        spent_usd=state.spent_usd - state.estimated_lost_usd if priced else None,
+        reserved_usd=reserved if priced else 0.0,
+        held_usd=state.estimated_lost_usd - reserved if priced else 0.0,
         checkpoints=tuple(state.checkpoints),
         revisions=tuple(str(path) for _, path in revisions(folder)),
     )

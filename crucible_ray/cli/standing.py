@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from crucible_ray.api import Standing
 
 DIFFERENT = 1
+_DUST_USD = 5e-7
+"""Less is not worth a word."""
 _SHOWN_CHECKPOINTS = 10
 
 
@@ -72,12 +74,11 @@ def reproduce(
 
 def standing_lines(found: Standing) -> list[str]:
     """A run's state in words."""
-    spent = "unknown price" if found.spent_usd is None else f"${found.spent_usd:.4g} spent"
     failed = f", {found.failed:,} failed" if found.failed else ""
     share = 100 * found.done / found.trials if found.trials else 100.0
     lines = [
         f"{found.name} ({found.experiment_id}): {found.status}",
-        f"  {share:.0f}% ({found.done:,}/{found.trials:,} trials){failed}, {found.pending:,} pending, {spent}",
+        f"  {share:.0f}% ({found.done:,}/{found.trials:,} trials){failed}, {found.pending:,} pending, {_money(found)}",
     ]
     marked = found.checkpoints[-_SHOWN_CHECKPOINTS:]
     if marked:
@@ -91,3 +92,14 @@ def standing_lines(found: Standing) -> list[str]:
     if found.pending and not found.alive:
         lines.append(f"  go on with: crucible-ray resume {found.results_dir}")
     return lines
+
+
+def _money(found: Standing) -> str:
+    if found.spent_usd is None:
+        return "unknown price"
+    spent = f"${found.spent_usd:.4g} spent"
+    if found.reserved_usd > _DUST_USD:
+        spent += f", ${found.reserved_usd:.4g} more reserved"
+    if found.held_usd > _DUST_USD:
+        spent += f", ${found.held_usd:.4g} held by what was killed: perhaps spent"
+    return spent

@@ -61,6 +61,8 @@ class JournalState:
     """What counts as spent: all that is recorded, and the part of the last ceiling that nobody settled."""
     estimated_lost_usd: float = 0.0
     """How much of `spent_usd` is such an estimate."""
+    unsettled_usd: float = 0.0
+    """How much of that the last driver may still have to settle: while it is at work, what it has reserved."""
     rows_usd: tuple[float, ...] = ()
     """By condition: what was paid for all rows ever written, those included that do not count."""
 
@@ -97,6 +99,7 @@ class _Reader:
         state.status = head.status
         state.spent_usd = head.charged_usd
         state.estimated_lost_usd = head.lost_usd + head.charged_usd - head.spent_usd
+        state.unsettled_usd = head.charged_usd - head.spent_usd
         self._numbers.append(number)
         if head.kind == "rows":
             self._charge(entry)
