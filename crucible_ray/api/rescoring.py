@@ -38,7 +38,7 @@ from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
-from crucible_ray.reduction import Analysis, encode
+from crucible_ray.reduction import Analysis, decode, encode
 from crucible_ray.reports import RunFacts
 from crucible_ray.runtime.code import Functions
 
@@ -55,6 +55,10 @@ class ConditionChange(Struct, frozen=True, kw_only=True):
     """Trials whose answer is read otherwise."""
     scores: int
     """Trials that are right now and were wrong, or the other way round, or are scored at all now or no more."""
+    unreadable: tuple[int, int] = (0, 0)
+    """Answers that cannot be read: before and now."""
+    answered: int = 0
+    """Trials with an answer, readable or not."""
     metrics: dict[str, tuple[float | None, float | None]]
     """By metric: the run's own value, if it had one, and the new one."""
 
@@ -227,7 +231,8 @@ async def revise(
         experiment_id=plan.experiment_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         changed=_changed(plan, revised),
-        conditions=_compared(first, analysis, folder, target),
+        # As written: values are rounded there, and the run's own were read from there.
+        conditions=_compared(first, decode(encode(analysis)), folder, target),
     )
     with written_aside(target) as aside:
         (aside / "analysis.json").write_bytes(encode(analysis))
@@ -307,7 +312,7 @@ def _compared(first: Analysis, now: Analysis, folder: Path, target: Path) -> dic
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    columns = ["trial", "condition", "prediction", "correct"]
+    columns = ["trial", "condition", "prediction", "correct", "error"]
     before = pq.read_table(folder / "results.parquet", columns=columns)
     after = pq.read_table(target / "results.parquet", columns=columns)
     joined = before.join(after, "trial", join_type="inner", right_suffix="_now")
@@ -318,6 +323,8 @@ def _compared(first: Analysis, now: Analysis, folder: Path, target: Path) -> dic
         found[name] = ConditionChange(
             predictions=_differing(rows["prediction"], rows["prediction_now"]),
             scores=_differing(rows["correct"], rows["correct_now"]),
+            unreadable=(_unreadable(rows["error"]), _unreadable(rows["error_now"])),
+            answered=condition.completeness.answered,
             metrics={
                 each: (was[each].value if each in was else None, metric.value)
                 for each, metric in condition.metrics.items()
@@ -329,3 +336,7 @@ def _compared(first: Analysis, now: Analysis, folder: Path, target: Path) -> dic
 def _differing(before: Any, after: Any) -> int:
     """In how many rows two columns differ; two missing values are the same."""
     return sum(a != b for a, b in zip(before.to_pylist(), after.to_pylist(), strict=True))
+
+
+def _unreadable(errors: Any) -> int:
+    return int(errors.to_pylist().count("parse_failed"))

@@ -13,6 +13,9 @@ from crucible_ray.cli.terminal import Terminal
 if TYPE_CHECKING:
     from crucible_ray.api.rescoring import Revision
 
+_MUCH = 0.05
+"""Of all answers: so many more that cannot be read are worth a word."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this file's verb."""
@@ -89,12 +92,18 @@ def revision_lines(revision: Revision, folder: str) -> list[str]:
         moved = [
             f"{metric} {_shown(before)} -> {_shown(after)}"
             for metric, (before, after) in change.metrics.items()
-            if before != after
+            if _shown(before) != _shown(after)
         ]
         lines.append(
             f"  {name}: {change.predictions:,} answers read otherwise, {change.scores:,} scored otherwise"
             + (f"; {', '.join(moved)}" if moved else "")
         )
+        before, now = change.unreadable
+        if now - before >= _MUCH * change.answered > 0:
+            lines.append(
+                f"    {now:,} of {change.answered:,} answers cannot be read now, {before:,} before: "
+                "this reading may not fit the replies"
+            )
     lines.append(f"Saved to: {folder}; the run's own numbers stay as they were.")
     return [printable(line) for line in lines]
 

@@ -11,10 +11,12 @@ import pytest
 
 from crucible_ray import api
 from crucible_ray.api import RunResult
+from crucible_ray.api.rescoring import read_revision
+from crucible_ray.cli.rescoring import revision_lines
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.spec import Analysis, Ensemble, Model
 from tests.conftest import Simulate
-from tests.integration.lab import AT_ONCE, prepared
+from tests.integration.lab import AT_ONCE, POPULATION, prepared
 
 SINGLE, TRIO = Model("small", name="single"), Ensemble(["small", "medium", "large"], name="trio")
 KEPT = ("results.csv", "analysis.json", "report.md", "config.json")
@@ -116,3 +118,22 @@ def test_what_would_have_to_be_asked_anew_is_refused(tmp_path: Path, simulate: S
     with pytest.raises(UsageError, match="needs what is to change"):
         api.rescore(first.results_dir)
     assert not (first.results_dir / "revisions").exists()
+
+
+def test_what_did_not_change_is_not_told_and_what_became_unreadable_is(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    metrics = ["accuracy", "latency_p95", "cost_per_query"]
+    first = run(tmp_path, simulate(models=POPULATION).url, metrics=metrics)
+    same = read_revision(api.rescore(first.results_dir, metric=metrics).results_dir)
+    for change in same.conditions.values():
+        assert all(before == now for before, now in change.metrics.values())
+    assert not [line for line in revision_lines(same, "there") if "->" in line]
+
+    worse = read_revision(api.rescore(first.results_dir, parse="json:answer").results_dir)
+    change = worse.conditions["single"]
+    assert change.unreadable == (0, 20)
+    assert change.answered == 20
+    told = "    20 of 20 answers cannot be read now, 0 before: this reading may not fit the replies"
+    assert told in revision_lines(worse, "there")
+    assert "latency_p95" not in "\n".join(revision_lines(worse, "there"))
