@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from crucible_ray.api.observing import Standing, observe
 from crucible_ray.cli.standing import standing_lines
 from crucible_ray.journal.log import Journal
@@ -51,5 +49,5 @@ def test_a_run_that_settled_everything_has_spent_and_nothing_else(tmp_path: Path
 
     asyncio.run(whole())
     found = _seen(log, tmp_path)
-    assert (found.spent_usd, found.reserved_usd, found.held_usd) == (pytest.approx(0.75), 0.0, 0.0)
+    assert (found.spent_usd, found.reserved_usd, found.held_usd) == (0.75, 0.0, 0.0)
     assert standing_lines(found)[1].endswith("$0.75 spent")
