@@ -201,6 +201,7 @@ def _facts(
         runtime=runtime,
         clients=session.clients,
         spent_usd=state.spent_usd if priced else None,
+        trial_bound_usd=session.trial_bound_usd,
         unrecorded_usd=state.other_usd if priced else 0.0,
         estimated_usd=estimated_usd,
         calls=_kept_calls(folder),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 
 from crucible_ray.api.own import Own, own_of
 from crucible_ray.api.reloading import code_of
+from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimating import Assumptions, Estimate, Measured
 from crucible_ray.estimating import estimate as forecast
@@ -114,6 +116,27 @@ class Prepared:
                 bounds[index] = (condition.function.max_calls or 0) * dearest
         return tuple(bounds)
 
+    def afford(self, conditions: Collection[int]) -> None:
+        """Check that one trial of each of these conditions fits the budget. Raises UsageError."""
+        budget, bounds = self.plan.budget, self.bounds_usd()
+        if not budget.abort_on_exceed or not bounds:
+            return
+        limits = {"max_total": budget.max_total, "max_per_condition": budget.max_per_condition}
+        problems = [
+            f"One trial of {self.plan.conditions[index].name!r} may cost up to {dollars_up(bounds[index])}, more than "
+            f"the budget's {name} of ${limit:.4g}."
+            for index in sorted(conditions)
+            for name, limit in limits.items()
+            if limit is not None and bounds[index] > limit + DUST_USD
+        ]
+        if problems:
+            mend = (
+                "Raise it (--max-cost sets max_total), or set max_tokens, which bounds what a reply may cost"
+            )
+            called = any(self.plan.conditions[index].function is not None for index in conditions)
+            mend += ", or max_calls, which bounds what a function asks." if called else "."
+            raise UsageError("\n".join([*problems, mend]))
+
     def estimate(self) -> Estimate:
         """Cost, duration, tokens and power, before anything is spent."""
         renderers = [Renderer(prompt) for prompt in self.plan.prompts]
@@ -166,6 +189,14 @@ def measured(plan: Plan, items: Sequence[Item]) -> dict[str, Measured]:
             if tokens:
                 found[call.model.name] = Measured(tokenizer=own.name, bytes_per_token=size / tokens)
     return found
+
+
+def dollars_up(amount: float) -> str:
+    """Rounded up to three significant digits: what is at most this much must not look like less."""
+    if amount <= 0:
+        return "$0"
+    unit = 10.0 ** (floor(log10(amount)) - 2)
+    return f"${ceil(amount / unit - 1e-9) * unit:.3g}"
 
 
 def unpriced(model: str) -> str:

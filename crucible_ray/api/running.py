@@ -15,6 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from msgspec import to_builtins
 from msgspec.structs import replace
 
@@ -39,6 +40,7 @@ from crucible_ray.journal.artifacts import SCRATCH, write_inputs
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
+from crucible_ray.journal.trials import TrialSet
 from crucible_ray.runtime.client import Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
@@ -156,9 +158,10 @@ class _Run:
     ) -> None:
         """Clients, a driver, and the watch over them, until everything is asked or something stops it."""
         prepared, plan = self.prepared, self.prepared.plan
+        skipped = self.part.without(state.kept)
+        prepared.afford(self._pending(skipped))
         async with served(plan, self.folder / "dataset.jsonl") as (live_plan, url):
             warnings = Warnings(plan, prepared.items)
-            skipped = self.part.without(state.kept)
             watch = Watch(plan, self.options, fleet, self.session, state, warnings)
             watch.folder = self.folder
             watch.skipped = skipped.count - state.kept.count
@@ -183,6 +186,15 @@ class _Run:
                 on_rows=warnings.listening(self.log.rows(live_plan, prepared.items, directory.find)),
             )
             await _watched(driver, watch, fleet, self.session, handle_signals=self.options.handle_signals)
+            if self.session.status == "budget":
+                pending = self._pending(driver.frontier.done)
+                self.session.trial_bound_usd = max((bounds[k] for k in pending), default=0.0)
+
+    def _pending(self, done: TrialSet) -> set[int]:
+        """The conditions with a trial that is not done."""
+        conditions = len(self.prepared.plan.conditions)
+        missing = done.missing(self.prepared.plan.trials)
+        return {k for trials in missing for k in np.unique(trials % conditions).tolist()}
 
     async def _setup(
         self, live_plan: Plan, url: str | None, fleet: Fleet, bounds: tuple[float, ...], watch: Watch

@@ -34,6 +34,8 @@ class Session:
     handed_back: int = 0
     reused: int = 0
     """Calls that earlier runs had paid for."""
+    trial_bound_usd: float | None = None
+    """Where the budget stopped it: what one of the trials that are left may cost."""
     fatal: Fatal | None = None
     exception: str | None = None
     """The first that an author's own code raised: their frames, and what it says."""

@@ -47,7 +47,7 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
         return INTERRUPTED
     if result.status == "budget":
         complain(
-            f"the budget is spent, {result.pending:,} trials are pending. "
+            f"{_no_room(result)}; {result.pending:,} trials are pending. "
             f"Go on with a larger one: crucible-ray resume {result.results_dir} --max-cost USD"
         )
         return BudgetSpent.exit_code
@@ -59,3 +59,17 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
         )
         return 1
     return 0 if all(gate.passed for gate in result.gates) else 1
+
+
+def _no_room(result: RunResult) -> str:
+    """Which limit leaves no room for what is left, in numbers."""
+    from crucible_ray.api.preparing import dollars_up
+
+    budget, spent = result.plan.budget, result.cost_usd or 0.0
+    bound = result.session.trial_bound_usd if result.session is not None else None
+    told = "the budget has no room for another trial" if bound else "the budget has no room for what is left"
+    told += f" (at most {dollars_up(bound)})" if bound else ""
+    total = budget.max_total
+    if total is not None and (budget.max_per_condition is None or spent + (bound or 0.0) > total):
+        return f"{told}: ${spent:.4g} of ${total:.4g} spent"
+    return f"{told}: ${spent:.4g} spent, max_per_condition is ${budget.max_per_condition or 0.0:.4g}"

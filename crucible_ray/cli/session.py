@@ -133,13 +133,15 @@ def confirm(
     prepared.keys()
     prepared.bounds_usd()
     plan = prepared.plan
+    finished = there is not None and not there.pending and not force
+    if not finished and not reuse:
+        prepared.afford(range(len(plan.conditions)))
     lines = [*estimate_lines(plan, prepared.estimate()), *_already(there, force=force)]
     if reuse:
         lines.append("What --reuse finds costs nothing again; the estimate counts it as new.")
     simulated = plan.only_simulated
     if simulated:
         lines.append("Simulated: no money is spent, so nothing is asked.")
-    finished = there is not None and not there.pending and not force
     agreed = yes or simulated or finished or not prepared.settings.run.confirm_costs
     if agreed or not terminal.can_ask:
         terminal.show(*lines)

@@ -28,6 +28,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     clients: int
     spent_usd: float | None
     """All money spent, lost attempts included; None: a price is unknown."""
+    trial_bound_usd: float | None = None
+    """Where the budget stopped it: what one of the trials that are left may cost at most."""
     unrecorded_usd: float = 0.0
     """Of `spent_usd`: what counts as spent although no row shows for it, mostly by estimate (a killed process)."""
     estimated_usd: float | None = None

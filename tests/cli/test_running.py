@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,24 @@ def test_a_budget_stop_names_the_command_that_goes_on(here: Path, capsys: Captur
     out, err = capsys.readouterr()
     assert not out
     assert "Go on with a larger one: crucible-ray resume results/exp_" in err
+    assert re.search(r"no room for another trial \(at most \$0\.000\d+\): \$0\.00\d+ of \$0\.003 spent;", err)
+
+
+def test_a_budget_without_room_for_one_trial_is_refused_before_anything_is_left(
+    here: Path, capsys: Capture
+) -> None:
+    assert main(["run", "exp.py", "--in-process", "--max-cost", "0.000001"]) == 2
+    err = capsys.readouterr().err
+    assert "may cost up to $0.000" in err
+    assert "more than the budget's max_total of $1e-06." in err
+    assert "Raise it (--max-cost sets max_total), or set max_tokens" in err
+    assert not (here / "results").exists()
 
 
 def test_too_many_failures_are_exit_1_and_retry_runs_them_again(here: Path, capsys: Capture) -> None:
     assert main(["run", "exp.py", "--in-process", "--yes", "-P", "n=3", "-P", "model=failing"]) == 1
     out, err = capsys.readouterr()
-    assert "6 of 6 failed: 6 x connection" in out
+    assert re.search(r"6 of 6 failed: 6 x connection\n    the first was told: .*(refused|connect)", out, re.I)
     assert "Error: 6 of 12 trials failed, more than the 5 % allowed." in err
     assert "Run them again with: crucible-ray retry results/exp_" in err
     folder = str(next((here / "results").iterdir()))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crucible_ray import api
+from crucible_ray.errors import UsageError
 from crucible_ray.experiment.spec import Budget
 from tests.conftest import Simulate
 from tests.integration.lab import CALLS_PER_BLOCK, MODELS, POPULATION, prepared, rows_of
@@ -27,6 +28,8 @@ def test_half_the_estimate_is_spent_to_the_cent_and_more_money_goes_on_from_ther
     assert stopped.status == "budget"
     assert stopped.cost_usd is not None
     assert stopped.cost_usd <= budget
+    assert stopped.session is not None
+    assert stopped.session.trial_bound_usd in poor.bounds_usd()
     assert budget - stopped.cost_usd <= max(0.01 * budget, max(poor.bounds_usd()))
     assert len(rows_of(stopped.results_dir)) == stopped.completed == stopped.planned - stopped.pending
     assert 0 < stopped.pending < stopped.planned
@@ -40,12 +43,19 @@ def test_half_the_estimate_is_spent_to_the_cent_and_more_money_goes_on_from_ther
     assert done.cost_usd == pytest.approx(sum(float(row["cost_usd"]) for row in rows_of(done.results_dir)))
 
 
-def test_a_budget_for_less_than_one_trial_sends_nothing(tmp_path: Path, simulate: Simulate) -> None:
+@pytest.mark.parametrize("limit", ["max_total", "max_per_condition"])
+def test_a_budget_for_less_than_one_trial_is_refused_with_the_numbers_and_the_mend(
+    tmp_path: Path, simulate: Simulate, limit: str
+) -> None:
     provider = simulate(models=POPULATION)
-    bound = min(prepared(tmp_path, provider.url).bounds_usd())
-    poor = prepared(tmp_path, provider.url, budget=Budget(max_total=0.9 * bound, abort_on_exceed=True))
-    result = api.run(poor, runtime="in-process", output_dir=tmp_path)
-    assert (result.status, result.completed, result.cost_usd) == ("budget", 0, 0.0)
+    bound = max(prepared(tmp_path, provider.url).bounds_usd())
+    budget = Budget(abort_on_exceed=True, **{limit: 0.9 * bound})
+    poor = prepared(tmp_path, provider.url, budget=budget)
+    with pytest.raises(
+        UsageError, match=f"One trial of 'trio' may cost up to .* the budget's {limit} of"
+    ) as told:
+        api.run(poor, runtime="in-process", output_dir=tmp_path)
+    assert "set max_tokens" in str(told.value)
     assert provider.stats().requests == 0
 
 
