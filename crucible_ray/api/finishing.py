@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own, Recorded
@@ -93,7 +94,7 @@ def write_and_analyse(
     analysis = analyse(plan, items, log, state, scratch=folder)
     if plan.analysis.custom is None:
         return analysis
-    return msgspec.structs.replace(analysis, custom=own.analysed(_bare(plan, analysis, folder, state)))
+    return replace(analysis, custom=own.analysed(_bare(plan, analysis, folder, state)))
 
 
 def _bare(plan: Plan, analysis: Analysis, folder: Path, state: JournalState) -> RunResult:
@@ -143,6 +144,7 @@ async def finish(
     )
     finishing_s = time.monotonic() - began_s
     facts = _facts(prepared, folder, state, session, estimated_usd, runtime, finishing_s)
+    facts = replace(facts, failures=_failures(folder, analysis))
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
     encoded = encode(analysis)
@@ -259,6 +261,29 @@ def _kept_calls(folder: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(folder / "calls.parquet").num_rows)
+
+
+def _failures(folder: Path, analysis: Analysis) -> dict[str, str]:
+    """By condition of which nothing but failures came: what the first failed call was told."""
+    failed = [
+        name
+        for name, each in analysis.conditions.items()
+        if each.completeness.failed and not each.completeness.answered
+    ]
+    return {name: told for name in failed if (told := _first_failure(folder, name)) is not None}
+
+
+def _first_failure(folder: Path, condition: str) -> str | None:
+    """What the first failed call of a condition was told; None: nothing."""
+    import pyarrow.parquet as pq
+
+    columns = ["condition", "detail"]
+    with pq.ParquetFile(folder / "calls.parquet") as file:
+        for batch in file.iter_batches(columns=columns):
+            for name, detail in zip(*(batch[column].to_pylist() for column in columns), strict=True):
+                if name == condition and detail:
+                    return str(detail)
+    return None
 
 
 def _next_steps(session: Session, state: JournalState, folder: Path) -> tuple[str, ...]:

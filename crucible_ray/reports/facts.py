@@ -43,6 +43,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     """What kept the run from being faster, in words."""
     results_dir: str
     kill: KillFact | None = None
+    failures: dict[str, str] = {}
+    """By condition of which nothing but failures came: what the first of its calls that failed was told."""
     exception: str | None = None
     """The first that an author's own code raised: their frames, and what it says."""
     planted: float | None = None

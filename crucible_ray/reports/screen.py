@@ -41,6 +41,8 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
         if complete.failed:
             classes = ", ".join(f"{count} x {kind}" for kind, count in complete.errors.items())
             lines.append(f"    {complete.failed} of {complete.planned} failed: {classes}")
+            if name in facts.failures:
+                lines.append(f"    the first was told: {facts.failures[name]}")
         if complete.parse_failed:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]

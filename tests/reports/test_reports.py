@@ -218,3 +218,13 @@ def test_a_report_without_clocks_says_that_nothing_is_recorded_of_them() -> None
     asked, analysis = _run()
     report = write_markdown(page(Source(plan=asked, analysis=analysis)))
     assert "Nothing is recorded of clocks and processes" in report
+
+
+def test_where_everything_failed_the_screen_says_what_the_first_call_was_told_and_escapes_it() -> None:
+    asked = plan(4)
+    analysis = reduce(asked, batches([row(t, error="connection" if t % 2 else None) for t in range(8)]))
+    facts = _facts(failures={"ensemble": "refused\x1b[2J by host"})
+    lines = summary_lines(asked, analysis, facts)
+    (told,) = [k for k, line in enumerate(lines) if "the first was told: refused" in line]
+    assert lines[told - 1] == "    4 of 4 failed: 4 x connection"
+    assert "\x1b" not in lines[told]
