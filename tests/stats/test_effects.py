@@ -238,3 +238,11 @@ def test_what_is_missing_is_left_out_and_said() -> None:
 def test_nonsense_is_refused_with_the_mend(call: Callable[[], Effect], words: str) -> None:
     with pytest.raises(StatsError, match=words):
         call()
+
+
+@pytest.mark.parametrize("gap", [1e2, 1e4, 1e6, 1e8])
+def test_samples_however_far_apart_have_an_interval(gap: float) -> None:
+    before, after = np.array([-1.0, 0.0, 1.0]), np.array([-1.0, 0.0, 1.0]) + gap
+    for size in (cohens_d, hedges_g, glass_delta, eta_squared, omega_squared):
+        value, low, high = limits(size(before, after))
+        assert 0 < low < value <= high * (1 + 1e-9)
