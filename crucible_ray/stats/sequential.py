@@ -179,7 +179,7 @@ def _bounds(fractions: Sequence[float], spent: Sequence[float]) -> list[float]:
             crossed = _crossings(fractions[: look + 1], [*bounds, bound], 0.0)
             return float(crossed.sum()) - total
 
-        bounds.append(float(brentq(excess, 0.5, 40.0, xtol=1e-11)))
+        bounds.append(float(brentq(excess, 0.0, 40.0, xtol=1e-11)))
     return bounds
 
 
