@@ -20,7 +20,7 @@ def cluster_robust_difference(diff_I: Floats, clusters: ArrayLike, *, alpha: flo
     """The mean of item differences with clusters above items: CR2 and Satterthwaite's degrees of freedom.
 
     Bell and McCaffrey's bias-reduced variance (2002) of the mean over all items, working model: independence; with
-    clusters of one size this is t on cluster means (Pustejovsky and Tipton 2018, JBES 36, eqs. 7 and 11 for an
+    clusters of one size this is t on cluster means (Pustejovsky and Tipton 2018, JBES 36, here for an
     intercept alone). diff_I: shape [items], no NaN; clusters: a label per item. Raises StatsError with fewer than
     two clusters.
     """

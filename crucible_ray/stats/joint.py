@@ -146,7 +146,7 @@ def _bound(largest: Floats, m: int, df: float, alpha: float) -> float:
 
 
 def _dunnett_within(loads: Floats, df: float) -> Callable[[float], float]:
-    """P(every |t| <= c), t with the product correlations of `loads`: Dunnett 1989, eq. 2.1, by Gauss and Legendre."""
+    """P(every |t| <= c), t with the product correlations of `loads` (Dunnett 1989), by Gauss and Legendre."""
     from scipy.special import ndtr
     from scipy.stats import chi
 

@@ -32,7 +32,7 @@ def mann_whitney(
     `exact`: the permutation distribution given the ties; `asymptotic`: normal with the variance corrected for ties
     and a continuity correction; `auto`: exact with fewer than 50 values in each sample. Two-sided: as far from its
     mean or farther, on either side. The estimate is Hodges and Lehmann's shift, the median of all differences, its
-    interval lies between two of them (Hollander, Wolfe and Chicken 2014, 4.2-4.3). Raises StatsError on no value.
+    interval lies between two of them (Hollander and Wolfe 1973). Raises StatsError on no value.
     """
     before, after, notes = two_samples(control, treatment, least=1)
     m, n = len(before), len(after)
@@ -133,7 +133,7 @@ def wilcoxon(
     Differences of zero are dropped (Wilcoxon's way), ties have mid-ranks. `exact`: the sign-flip distribution given
     the ties; `asymptotic`: normal, corrected for ties and continuity; `auto`: exact below 50 differences. The
     estimate is Hodges and Lehmann's pseudomedian, the median of Walsh averages, with an interval between two of
-    them (Hollander, Wolfe and Chicken 2014, 3.2-3.3). Raises StatsError on unequal lengths.
+    them (Hollander and Wolfe 1973). Raises StatsError on unequal lengths.
     """
     before, after, notes = pairs(control, treatment, least=1)
     diff = without_dust(after - before, before, after)

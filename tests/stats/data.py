@@ -12,7 +12,7 @@ GUIDE_TREATMENT = np.array([0.96, 0.97, 0.94, 0.95, 0.98])
 SLEEP_1 = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])  # Student 1908; R: sleep
 SLEEP_2 = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
 
-# Hollander and Wolfe 1999, tables 4.1 and 3.1; R: ?wilcox.test
+# Hollander and Wolfe 1973, pp. 69 and 29; R: ?wilcox.test
 PERMEABILITY_TERM = np.array([0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46])
 PERMEABILITY_EARLY = np.array([1.15, 0.88, 0.90, 0.74, 1.21])
 DEPRESSION_FIRST = np.array([1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30])
@@ -40,7 +40,7 @@ SPRAYS: list[Floats] = [  # Beall 1942; R: InsectSprays
 _ROUNDING = """5.40 5.50 5.55 5.85 5.70 5.75 5.20 5.60 5.50 5.55 5.50 5.40 5.90 5.85 5.70 5.45 5.55 5.60 5.40 5.40 5.35
 5.45 5.50 5.35 5.25 5.15 5.00 5.85 5.80 5.70 5.25 5.20 5.10 5.65 5.55 5.45 5.60 5.35 5.45 5.05 5.00 4.95 5.50 5.50
 5.40 5.45 5.55 5.50 5.55 5.55 5.35 5.45 5.50 5.55 5.50 5.45 5.25 5.65 5.60 5.40 5.70 5.65 5.55 6.30 6.30 6.25"""
-ROUNDING_TIMES: list[Floats] = list(  # Hollander and Wolfe 1999, table 7.1; R: ?friedman.test
+ROUNDING_TIMES: list[Floats] = list(  # Hollander and Wolfe 1973, p. 140; R: ?friedman.test
     np.array(_ROUNDING.split(), np.float64).reshape(22, 3).T
 )
 

@@ -50,3 +50,36 @@ def agreement(reference: Reference) -> Agreement:
     return Agreement(
         reference.function, reference.source, ours, reference.expected, reference.tolerance, reference.remark
     )
+
+
+HELD_OTHERWISE = {
+    "betting_sequence": "its level under a look after every item, by simulation, in `tests/stats/test_sequential.py`",
+    "cluster_bootstrap_ci": "the interval of Cochran's ratio of totals, in `tests/stats/test_intervals.py`",
+    "compare": "chooses among the functions here; CR2 against its matrix formulas, in `tests/stats/test_comparing.py`",
+    "compare_groups": "chooses among the functions here, in `tests/stats/test_comparing.py`",
+    "quantile_difference": "coverage by simulation, in `tests/stats/test_intervals.py`",
+}
+"""What no single number of others can hold, and what does instead."""
+
+_HEAD = """# What every statistic is held to
+
+Each function of `crucible_ray.stats` beside an independent answer: R 4.2.2, a published example, NIST. The test
+`tests/stats/test_references.py` computes ours and fails where a number is further from theirs than the fourth column
+says, relative to theirs. This page is made from the same list: `python -m tests.stats.validation`.
+
+| function | who says so | their numbers | agreement within | why not closer |
+| --- | --- | --- | ---: | --- |
+"""
+
+
+def page(references: tuple[Reference, ...]) -> str:
+    """The validation table as Markdown, by function."""
+    lines = []
+    for reference in sorted(references, key=lambda each: each.function):
+        numbers = ", ".join(f"{value:.7g}" for value in reference.expected)
+        source = reference.source.replace("|", "\\|")
+        lines.append(
+            f"| `{reference.function}` | {source} | {numbers} | {reference.tolerance:.0e} | {reference.remark} |\n"
+        )
+    rest = "".join(f"- `{name}`: {how}.\n" for name, how in sorted(HELD_OTHERWISE.items()))
+    return f"{_HEAD}{''.join(lines)}\nHeld in another way:\n\n{rest}"

@@ -76,7 +76,7 @@ TWO_SAMPLES = (
     ),
     _reference(
         "mann_whitney",
-        "R: wilcox.test(x, y, conf.int = TRUE), permeability (Hollander and Wolfe 1999, p. 110)",
+        "R: wilcox.test(x, y, conf.int = TRUE), permeability (Hollander and Wolfe 1973, p. 69)",
         lambda: stats.mann_whitney(data.PERMEABILITY_EARLY, data.PERMEABILITY_TERM),
         ("statistic", "p_value", "ci_low", "ci_high", "estimate"),
         *(35, 0.254412254412254, -0.15, 0.76, 0.305),
@@ -104,7 +104,7 @@ TWO_SAMPLES = (
     ),
     _reference(
         "brunner_munzel",
-        "Brunner and Munzel 2000, pain scores, as R's lawstat::brunner.munzel.test prints them",
+        "Brunner and Munzel 2000, pain scores, R: lawstat::brunner.munzel.test, as in the tests of scipy",
         lambda: stats.brunner_munzel(data.PAIN_Y, data.PAIN_N),
         ("statistic", "df", "p_value"),
         *(3.1374674823029505, 17.682841979481548, 0.0057862086661515377),
@@ -131,6 +131,15 @@ TWO_SAMPLES = (
         remark="184,756 splits, of which 199,999 are drawn: simulation error",
     ),
     _reference(
+        "bootstrap_difference",
+        'R: boot::boot.ci(boot(sleep, difference, R = 200000, strata = group), type = "bca", L = influences)',
+        lambda: stats.bootstrap_difference(data.SLEEP_1, data.SLEEP_2, resamples=100_000),
+        ("ci_low", "ci_high"),
+        *(0.01, 3.15),
+        tolerance=0.02,
+        remark="simulation error, on a grid of hundredths",
+    ),
+    _reference(
         "two_proportion_z",
         "R: prop.test(c(56, 48), c(70, 80), correct = FALSE), root of the statistic",
         lambda: stats.two_proportion_z(data.outcomes(48, 80), data.outcomes(56, 70)),
@@ -150,6 +159,37 @@ TWO_SAMPLES = (
 
 PAIRED = (
     _reference(
+        "clustered_difference",
+        "R: t.test(extra2, extra1, paired = TRUE), each value an item's mean, sleep",
+        lambda: stats.clustered_difference(
+            np.column_stack([data.SLEEP_2 + 1, data.SLEEP_2 - 1]) - data.SLEEP_1[:, None]
+        ),
+        _ALL,
+        *(4.06212768338203656, 9, 0.00283289019738427, 0.70011423672301754, 2.45988576327698238),
+    ),
+    Reference(
+        function="tango",
+        source="Tango 1998, Statistics in Medicine 17, Karacan's data: 9 and 3 of 32 pairs",
+        call=lambda: stats.tango(*_thirty_two()),
+        expected=(-0.0271, 0.3897),
+        tolerance=2e-3,
+        remark="printed to four places",
+    ),
+    Reference(
+        function="bonett_price",
+        source="R, base functions: the adjusted Wald interval of Bonett and Price 2012, 9 and 3 of 32 pairs",
+        call=lambda: stats.bonett_price(*_thirty_two()),
+        expected=(-0.0309042468689584, 0.3838454233395466),
+        tolerance=1e-9,
+    ),
+    Reference(
+        function="wilson",
+        source="R: prop.test(81, 263, correct = FALSE)$conf.int",
+        call=lambda: stats.wilson(81, 263),
+        expected=(0.255288519878274, 0.366209576982800),
+        tolerance=1e-9,
+    ),
+    _reference(
         "paired_t",
         "R: t.test(extra2, extra1, paired = TRUE), sleep (Student 1908)",
         lambda: stats.paired_t(data.SLEEP_1, data.SLEEP_2),
@@ -158,7 +198,7 @@ PAIRED = (
     ),
     _reference(
         "wilcoxon",
-        "R: wilcox.test(x, y, paired = TRUE, conf.int = TRUE), depression (Hollander and Wolfe 1999, p. 39)",
+        "R: wilcox.test(x, y, paired = TRUE, conf.int = TRUE), depression (Hollander and Wolfe 1973, p. 29)",
         lambda: stats.wilcoxon(data.DEPRESSION_SECOND, data.DEPRESSION_FIRST),
         ("statistic", "p_value", "ci_low", "ci_high", "estimate"),
         *(40, 0.0390625, 0.010, 0.786, 0.460),
@@ -206,6 +246,11 @@ PAIRED = (
         0.00390625,
     ),
 )
+
+
+def _thirty_two() -> tuple[list[int], list[int]]:
+    """Of 32 pairs 9 are gained and 3 lost."""
+    return [0] * 9 + [1] * 3 + [1] * 20, [1] * 9 + [0] * 3 + [1] * 20
 
 
 def _approval() -> tuple[list[int], list[int]]:
@@ -264,7 +309,7 @@ SEVERAL = (
     ),
     _reference(
         "friedman",
-        "R: friedman.test(RoundingTimes), Hollander and Wolfe 1999, p. 274",
+        "R: friedman.test(RoundingTimes), Hollander and Wolfe 1973, p. 140",
         lambda: stats.friedman(*data.ROUNDING_TIMES),
         _CHI2,
         *(11.14285714285714235, 2, 0.00380504077551136),
@@ -369,7 +414,7 @@ ASSUMPTIONS = (
     ),
     _reference(
         "dagostino_k2",
-        "R, base functions: D'Agostino, Belanger and D'Agostino 1990, eqs. 8-20, PlantGrowth",
+        "R, base functions: D'Agostino, Belanger and D'Agostino 1990, PlantGrowth",
         lambda: stats.dagostino_k2(_PLANTS_ALL),
         ("statistic", "p_value"),
         *(0.568335349283199, 0.752640435410182),
