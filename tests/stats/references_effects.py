@@ -239,6 +239,28 @@ _INTERVALS = (
         (-0.11862119563870993, -0.0046251139330500748, -0.32712669751100448, 0.41226227406064131),
     ),
     _r(
+        "wilson",
+        "R: prop.test(81, 263, correct = FALSE)$conf.int",
+        lambda: stats.wilson(81, 263),
+        (0.25528851987827428, 0.36620957698280016),
+    ),
+    _rounded(
+        "tango",
+        "R: contingencytables::Tango_asymptotic_score_CI_paired_2x2(cavo_2012)",
+        lambda: stats.tango(*of_counts(59, 16, 6, 80)),
+        (-0.1240, -0.0054),
+        1e-2,
+        "printed with 4 digits",
+    ),
+    _rounded(
+        "bonett_price",
+        "R: contingencytables::Wald_CI_BonettPrice_paired_2x2(cavo_2012)",
+        lambda: stats.bonett_price(*of_counts(59, 16, 6, 80)),
+        (-0.1195, -0.0032),
+        1e-2,
+        "printed with 4 digits",
+    ),
+    _r(
         "ratio_ci",
         "R: uniroot over the t statistic of cost - r * correct",
         lambda: effect(stats.ratio_ci(COST, CORRECT))[1:],

@@ -9,6 +9,7 @@ import pytest
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats import betting_sequence, group_sequential, sample_size
+from crucible_ray.stats.sequential import BETS
 
 
 def items(effect: float, discordant: float, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -50,6 +51,20 @@ def test_the_confidence_sequence_only_shrinks_and_mirrors_with_its_increments() 
     assert all(a.ci_low <= b.ci_low and b.ci_high <= a.ci_high for a, b in pairwise(looks))
     mirrored = betting_sequence(-values)
     assert (mirrored.ci_low, mirrored.ci_high) == pytest.approx((-looks[-1].ci_high, -looks[-1].ci_low))
+
+
+def test_the_capital_is_that_of_bets_made_one_by_one() -> None:
+    values, margin = items(0.1, 0.4, 60, np.random.default_rng(36)), 0.02
+    best = 0.0
+    for side in (1, -1):
+        capital = [1.0] * len(BETS)
+        for value in values:
+            capital = [
+                each * (1 + bet * (side * value - side * margin) / (1 + side * margin))
+                for each, bet in zip(capital, BETS, strict=True)
+            ]
+            best = max(best, sum(capital) / len(BETS))
+    assert betting_sequence(values, margin=margin).p_value == pytest.approx(min(1.0, 2 / best), rel=1e-9)
 
 
 def test_increments_beyond_their_bounds_are_refused() -> None:
