@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args, overload
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.plan import OwnMetricPlan
@@ -60,13 +60,25 @@ class OwnMetric:
         )
 
 
+@overload
+def metric(function: Callable[..., Any], /) -> OwnMetric: ...
+@overload
 def metric(
     *, kind: str = "continuous", better: str = "higher", missing: str = "drop", name: str | None = None
-) -> Callable[[Callable[..., Any]], OwnMetric]:
+) -> Callable[[Callable[..., Any]], OwnMetric]: ...
+def metric(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    kind: str = "continuous",
+    better: str = "higher",
+    missing: str = "drop",
+    name: str | None = None,
+) -> OwnMetric | Callable[[Callable[..., Any]], OwnMetric]:
     """Make a metric of the decorated `def f(reply, item) -> float | None`, to be listed in `metrics`.
 
-    kind: binary, proportion, count, continuous, ordinal or cost. better: higher or lower. missing: what None stands
-    for, `zero` or `drop`. Raises SpecError with every fault.
+    `@metric` alone is `@metric()`. kind: binary, proportion, count, continuous, ordinal or cost. better: higher or
+    lower. missing: what None stands for, `zero` or `drop`. Raises SpecError with every fault.
     """
 
     def make(function: Callable[..., Any]) -> OwnMetric:
@@ -76,9 +88,11 @@ def metric(
             raise SpecError(tuple(f"@metric {called}: {each}" for each in problems))
         return OwnMetric(function, called, kind, better, missing)
 
-    if callable(kind):  # `@metric` without brackets
-        raise SpecError(("@metric: write @metric() or @metric(kind=...).",))
-    return make
+    if function is None:
+        return make
+    if not callable(function):
+        raise SpecError((f"@metric({function!r}): its options go by name, as @metric(kind='binary').",))
+    return make(function)
 
 
 def _problems(function: object, name: str, kind: str, better: str, missing: str) -> list[str]:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import PurePath
-from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, Literal, TypeVar, dataclass_transform, overload
 
 from msgspec import Meta
 
@@ -218,8 +218,14 @@ class Analysis:
     custom: Callable[..., Any] | None = None
     """`def f(results) -> dict`: the author's own, into `analysis.json["custom"]`; `@experiment.analysis` sets it."""
 
-    def __call__(self, function: _F) -> _F:
-        """Register the decorated `def f(results) -> dict`, and leave it as it is."""
+    @overload
+    def __call__(self, function: _F, /) -> _F: ...
+    @overload
+    def __call__(self) -> Analysis: ...
+    def __call__(self, function: Any = None, /) -> Any:
+        """Register the decorated `def f(results) -> dict`, and leave it as it is; `@experiment.analysis()` works too."""
+        if function is None:
+            return self
         object.__setattr__(self, "custom", function)
         return function
 

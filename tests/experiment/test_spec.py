@@ -9,6 +9,7 @@ import pytest
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis
+from crucible_ray.experiment.own import metric
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
@@ -17,6 +18,7 @@ from crucible_ray.experiment.spec import (
     Experiment,
     Model,
     condition_name,
+    conditions_of,
     not_supported,
 )
 from crucible_ray.experiment.validation import problems_of, validate
@@ -168,3 +170,36 @@ def _problems(**options: Any) -> str:
 )
 def test_what_is_no_experiment_of_this_version_is_refused(options: dict[str, Any], part: str) -> None:
     assert part in _problems(**options)
+
+
+def test_decorators_work_with_and_without_parentheses() -> None:
+    experiment = Experiment(name="Decorated", dataset="demo")
+
+    @metric
+    def bare(reply: object, item: object) -> float:
+        return 1.0
+
+    @metric()
+    def called(reply: object, item: object) -> float:
+        return 1.0
+
+    @experiment.condition
+    def plain(item: object, call: object) -> str:
+        return "A"
+
+    @experiment.condition()  # type: ignore[untyped-decorator]
+    def brackets(item: object, call: object) -> str:
+        return "B"
+
+    @experiment.analysis()
+    def own(results: object) -> dict[str, int]:
+        return {}
+
+    assert (bare.name, called.name) == ("bare", "called")
+    assert [condition_name(each) for each in conditions_of(experiment)] == ["plain", "brackets"]
+    assert experiment.analysis.custom is own
+
+
+def test_a_metric_whose_kind_has_no_name_is_told_to_give_it_one() -> None:
+    with pytest.raises(SpecError, match=r"@metric\('binary'\): its options go by name"):
+        metric("binary")  # type: ignore[call-overload]
