@@ -28,7 +28,7 @@ from crucible_ray.api.waiting import wait
 from crucible_ray.errors import UsageError
 from crucible_ray.estimating import Estimate
 from crucible_ray.experiment.formats import check_formats
-from crucible_ray.experiment.loading import Loaded, load_experiment
+from crucible_ray.experiment.loading import Loaded
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Experiment
 from crucible_ray.journal.state import JournalState, read_state
@@ -36,14 +36,14 @@ from crucible_ray.settings import Settings, load_settings
 
 
 def estimate(
-    experiment: Experiment | Loaded, *, simulate: bool = False, settings: Settings | None = None
+    experiment: Experiment | Loaded | str | Path, *, simulate: bool = False, settings: Settings | None = None
 ) -> Estimate:
     """Cost, duration, calls, tokens and power, before anything is spent. Raises UsageError."""
     return prepare(experiment, simulate=simulate, settings=settings).estimate()
 
 
 def run(
-    experiment: Experiment | Loaded | Prepared,
+    experiment: Experiment | Loaded | Prepared | str | Path,
     *,
     confirm: Callable[[Plan, Estimate], bool] | bool = False,
     progress: Callable[[Progress], None] | bool | str = "auto",
@@ -56,6 +56,7 @@ def run(
 ) -> RunResult:
     """Run an experiment to its end, or go on where it stopped; further `choices` are fields of Options.
 
+    experiment: the value, or where it is: `file.py`, `file.py:name`, `package.module:name`, `file.toml`.
     progress: "auto": a bar on a terminal, a block in a notebook, lines elsewhere; True, False, or whom to tell.
     options: instead of `confirm` to `runtime` and the choices.
     Raises UsageError, CredentialError, CannotContinue (their `result` is what ran, where anything did); failed
@@ -77,7 +78,7 @@ def run(
 
 
 async def arun(
-    experiment: Experiment | Loaded | Prepared,
+    experiment: Experiment | Loaded | Prepared | str | Path,
     *,
     confirm: Callable[[Plan, Estimate], bool] | bool = False,
     progress: Callable[[Progress], None] | bool | str = "auto",
@@ -167,7 +168,7 @@ def rescore(
     metric: str | Sequence[str] = (),
     normalize: str | None = None,
     experiment: Experiment | Loaded | Prepared | str | Path | None = None,
-    formats: Sequence[str] | None = None,
+    formats: str | Sequence[str] | None = None,
 ) -> RunResult:
     """Read, score and analyse a run's stored replies in another way, without one call: `revisions/NNN/` in its folder.
 
@@ -189,7 +190,7 @@ async def arescore(
     metric: str | Sequence[str] = (),
     normalize: str | None = None,
     experiment: Experiment | Loaded | Prepared | str | Path | None = None,
-    formats: Sequence[str] | None = None,
+    formats: str | Sequence[str] | None = None,
 ) -> RunResult:
     """See `rescore`."""
     folder = find_results(where)
@@ -202,7 +203,7 @@ async def arescore(
     text, parsers = own_reading(parse, version)
     revised = revised_plan(plan, items, parse=text, normalize=normalize, metrics=metrics, experiment=version)
     own = version.own if version is not None else reload_own(revised, folder)[1]
-    chosen = check_formats(tuple(formats) if formats is not None else settings.run.report_formats)
+    chosen = check_formats(formats if formats is not None else settings.run.report_formats)
     run = parsers_to_run(plan, revised, parsers)
     return await revise(
         plan, revised, items, store_of(plan, folder), folder, own=own, formats=chosen, parsers=run
@@ -215,8 +216,6 @@ def _version(
     """Another version of a run's experiment, resolved as the run was."""
     if experiment is None or isinstance(experiment, Prepared):
         return experiment
-    if isinstance(experiment, str | Path):
-        experiment = load_experiment(str(experiment), {})
     return prepare(experiment, simulate=simulated)
 
 
@@ -242,7 +241,7 @@ async def aload(where: str | Path, *, revision: int | None = None) -> RunResult:
     return await read_result(plan, items, folder, store_of(plan, folder))
 
 
-def report(where: str | Path, *, formats: Sequence[str] | None = None) -> dict[str, Path]:
+def report(where: str | Path, *, formats: str | Sequence[str] | None = None) -> dict[str, Path]:
     """Write a folder's reports again from what lies in it; returns their paths by format. Raises UsageError."""
     return rebuild(find_results(where), formats)
 

@@ -66,11 +66,11 @@ class Options:
     """Go back to this entry of the journal first."""
     retry: bool = False
     """Run the failed trials again."""
-    formats: tuple[str, ...] | None = None
+    formats: str | Sequence[str] | None = None
     """Reports to write: `markdown`, `html`; None: the settings'."""
-    items: tuple[str, ...] = ()
+    items: str | Sequence[str] = ()
     """Run these items' trials alone (ids); the others stay pending. None named: all."""
-    conditions: tuple[str, ...] = ()
+    conditions: str | Sequence[str] = ()
     """Run these conditions' trials alone; the others stay pending. None named: all."""
     reuse: str | Path | None = None
     """Take every reply already paid for whose request and repeat are the same: from a results folder, a folder of
@@ -88,10 +88,16 @@ class Options:
     kill_client_at: float | None = None
     """Kill client 0 on purpose at this share of the trials: the demo's way to show that nothing is lost."""
     handle_signals: bool = True
-    fail_if: Sequence[str] = ()
+    fail_if: str | Sequence[str] = ()
     """Gates, `accuracy[a] < 0.8` each: how they come out is `result.gates`."""
     baseline: str | Path | None = None
     """An earlier run's folder or id: this one is judged against it, paired by item id and repeat."""
+
+    def __post_init__(self) -> None:
+        """One text where several may stand is one of them, not its letters."""
+        for name in ("formats", "items", "conditions", "fail_if"):
+            if isinstance(given := getattr(self, name), str):
+                object.__setattr__(self, name, (given,))
 
 
 def options_of(choices: Mapping[str, Any]) -> Options:

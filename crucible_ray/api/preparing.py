@@ -18,7 +18,7 @@ from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimating import Assumptions, Estimate, Measured
 from crucible_ray.estimating import estimate as forecast
 from crucible_ray.experiment.defaults import default_parse, parse_words
-from crucible_ray.experiment.loading import Loaded
+from crucible_ray.experiment.loading import Loaded, load_experiment
 from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan
 from crucible_ray.experiment.resolving import dataset_arguments, resolve
 from crucible_ray.experiment.spec import Experiment, datasets_of
@@ -218,17 +218,20 @@ def simulator_config(plan: Plan) -> SimulatorConfig:
 
 
 def prepare(
-    experiment: Experiment | Loaded,
+    experiment: Experiment | Loaded | str | Path,
     *,
     settings: Settings | None = None,
     profile: str | None = None,
     simulate: bool = False,
     simulated: Mapping[str, Any] | None = None,
 ) -> Prepared:
-    """Load the items, resolve every name, render every prompt once. Raises UsageError, with every fault at once."""
-    loaded = experiment if isinstance(experiment, Loaded) else None
-    spec = loaded.experiment if loaded is not None else experiment
-    assert isinstance(spec, Experiment)
+    """Load the items, resolve every name, render every prompt once. Raises UsageError, with every fault at once.
+
+    experiment: the value, or where it is: `file.py`, `file.py:name`, `package.module:name`, `file.toml`.
+    """
+    found = _found(experiment)
+    loaded = found if isinstance(found, Loaded) else None
+    spec = found.experiment if isinstance(found, Loaded) else found
     base = loaded.path.parent if loaded is not None else Path.cwd()
     settings = settings or load_settings(Path.cwd(), os.environ, profile)
     catalogue = resolve_simulated if simulate else resolve_model
@@ -249,6 +252,18 @@ def prepare(
     code = code_of(spec, base)
     _check_examples(plan, code.load())
     return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code)
+
+
+def _found(experiment: object) -> Experiment | Loaded:
+    """An experiment, read from its file where it is named. Raises UsageError for anything else."""
+    if isinstance(experiment, str | Path):
+        return load_experiment(str(experiment))
+    if isinstance(experiment, Experiment | Loaded):
+        return experiment
+    raise UsageError(
+        f"{type(experiment).__name__} is no experiment: give an Experiment, or where one is: file.py, file.py:name, "
+        "package.module:name or file.toml."
+    )
 
 
 def prepared_again(

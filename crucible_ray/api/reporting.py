@@ -51,7 +51,7 @@ def read_analysis(folder: Path) -> Analysis:
         raise UsageError(f"{folder / 'analysis.json'} cannot be read: {error}.") from error
 
 
-def rebuild(folder: Path, formats: Sequence[str] | None = None) -> dict[str, Path]:
+def rebuild(folder: Path, formats: str | Sequence[str] | None = None) -> dict[str, Path]:
     """Write the reports of a finished folder again; returns their paths by format. Raises UsageError, StorageFailed."""
     wanted = FORMATS if formats is None else check_formats(formats)
     plan, items = read_config(folder)

@@ -11,8 +11,9 @@ FORMATS: Final = ("markdown", "html")
 _LATER: Final = ("latex", "jupyter")
 
 
-def check_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """The formats by those names, each once. Raises UsageError for one that cannot be written."""
+def check_formats(names: str | Sequence[str]) -> tuple[str, ...]:
+    """The formats by those names (or the one), each once. Raises UsageError for one that cannot be written."""
+    names = (names,) if isinstance(names, str) else names
     for name in names:
         if name not in FORMATS:
             trouble = "is not supported by this version" if name in _LATER else "is no format of a report"

@@ -1,0 +1,68 @@
+"""What the doors take: an experiment by value or by where it is, one text where several may stand."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crucible_ray import Experiment, Model, api
+from crucible_ray.errors import UsageError
+
+FILE = """
+from crucible_ray import Experiment, Model
+
+experiment = Experiment(name="One", dataset="demo", sample_size=3, conditions=[Model("openai_gpt4o_mini")], max_tokens=9)
+other = Experiment(name="Two", dataset="demo", sample_size=4, conditions=[Model("openai_gpt4o_mini")], max_tokens=9)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_run_takes_a_file_as_text_as_a_path_and_by_name(file: Path) -> None:
+    quiet: dict[str, Any] = {
+        "simulate": True,
+        "runtime": "in-process",
+        "progress": False,
+        "output_dir": file.parent / "out",
+    }
+    assert api.run(str(file), **quiet).planned == 3
+    assert api.run(f"{file}:other", **quiet).planned == 4
+    assert asyncio.run(api.arun(file, **quiet)).analysis.name == "One"
+
+
+def test_estimate_and_prepare_take_a_file(file: Path) -> None:
+    assert api.estimate(f"{file}:other", simulate=True).calls == 4
+    assert api.prepare(file, simulate=True).plan.name == "One"
+
+
+@pytest.mark.parametrize("given", [None, 3, {"name": "One"}, [Model("openai_gpt4o_mini")]])
+def test_what_is_no_experiment_is_refused_with_what_would_be_one(given: Any) -> None:
+    for door in (api.run, api.estimate, api.prepare):
+        with pytest.raises(UsageError, match=r"is no experiment: give an Experiment, or .*file\.py:name"):
+            door(given)
+
+
+def test_one_text_stands_for_a_list_of_one(file: Path) -> None:
+    result = api.run(
+        Experiment(
+            name="One", dataset="demo", sample_size=3, conditions=[Model("openai_gpt4o_mini")], max_tokens=9
+        ),
+        simulate=True,
+        runtime="in-process",
+        progress=False,
+        output_dir=file.parent / "out",
+        fail_if="accuracy[openai_gpt4o_mini] < 0",
+        conditions="openai_gpt4o_mini",
+        formats="markdown",
+    )
+    assert [gate.text for gate in result.gates] == ["accuracy[openai_gpt4o_mini] < 0"]
+    assert set(result.reports) == {"markdown"}
+    assert set(api.report(result.results_dir, formats="html")) == {"html"}
