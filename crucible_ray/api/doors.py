@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from crucible_ray.api.conducting import conduct
+from crucible_ray.api.failures import failure_of
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing
 from crucible_ray.api.observing import observe as observe_log
@@ -261,7 +262,10 @@ def show(
         trial = trial_number(plan, items, item=item, condition=condition, repeat=repeat)
     elif item is not None or condition is not None:
         raise UsageError("name the trial by its number, or by --item and --condition, not both.")
-    return shown_trial(load(folder), items, trial)
+    found = shown_trial(load(folder), items, trial)
+    if found.row is None or plan.conditions[trial % len(plan.conditions)].function is None:
+        return found
+    return replace(found, failure=failure_of(trial, store_of(plan, folder), status(folder)[1]))
 
 
 def status(where: str | Path) -> tuple[Plan, JournalState]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tempfile
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from crucible_ray.api.failures import first_exception
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.preparing import Prepared
@@ -154,7 +156,8 @@ async def finish(
     reports = write_reports(
         folder, plan=plan, items=items, analysis=decode(encoded), facts=told, formats=formats
     )
-    return _result(plan, analysis, facts, folder, state, session, reports)
+    result = _result(plan, analysis, facts, folder, state, session, reports)
+    return dataclasses.replace(result, exception=first_exception(plan, log, state))
 
 
 def _result(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from crucible_ray.api.failures import first_exception
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.observing import is_priced, observe
 from crucible_ray.api.own import Own, reload_own
@@ -64,6 +65,7 @@ async def read_result(
         analysis=analysis,
         plan=plan,
         tables=tables,
+        exception=first_exception(plan, log, state),
     )
     if tables is not None:
         weakref.finalize(result, shutil.rmtree, tables, ignore_errors=True)

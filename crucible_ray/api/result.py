@@ -101,6 +101,8 @@ class RunResult:
     """The folder of `results.parquet` and `calls.parquet`, where that is not `results_dir`."""
     gates: tuple[GateResult, ...] = ()
     """How what was asked by `fail_if` and `baseline` came out."""
+    exception: str | None = None
+    """The first failure of the author's own functions, their frames and what it says; None: there is none."""
 
     @property
     def facts(self) -> RunFacts:
@@ -119,6 +121,7 @@ class RunResult:
     def summary(self) -> Mapping[str, Any]:
         """What `run --json` prints."""
         gates = {"gates": [to_builtins(gate) for gate in self.gates]} if self.gates else {}
+        failure = {"exception": self.exception} if self.exception is not None else {}
         return {
             "experiment_id": self.experiment_id,
             "results_dir": str(self.results_dir),
@@ -132,6 +135,7 @@ class RunResult:
             "duration_s": self.duration_s,
             "reports": {name: str(path) for name, path in self.reports.items()},
             **gates,
+            **failure,
         }
 
     @property

@@ -38,6 +38,8 @@ class ShownTrial(Struct, frozen=True, kw_only=True):
     row: dict[str, Any] | None
     """Its row of `results.parquet`; None: it is pending."""
     attempts: tuple[ShownAttempt, ...]
+    failure: str | None = None
+    """Of a function that gave no answer: what its author's code raised, with their own frames, or what cut it."""
 
 
 def trial_number(

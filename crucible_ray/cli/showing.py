@@ -62,6 +62,8 @@ def _lines(found: ShownTrial) -> list[str]:
         lines += _attempt(attempt)
     if found.row is None:
         return [*lines, "  pending: it has no row"]
+    if found.failure is not None:
+        lines += _said("  failed | ", found.failure)
     lines.append(f"  prediction {_text(found.row['prediction'])}, expected {_text(found.row['expected'])}")
     told = {
         name: value for name, value in found.row.items() if name not in _SAID_ELSEWHERE and value is not None

@@ -26,6 +26,9 @@ def result_lines(summary: Mapping[str, Any], analysis: Analysis) -> list[str]:
         if not each.exploratory or not analysis.hypotheses
     ]
     lines += [f'  "{each.text}": {words.VERDICTS[each.verdict]}' for each in analysis.hypotheses]
+    if summary.get("exception") is not None:
+        lines.append("  the experiment's own code failed; the first time, here:")
+        lines += [f"  {line}" for line in summary["exception"].splitlines()]
     lines.append(f"  {summary['results_dir']}")
     return [words.printable(line) for line in lines]
 

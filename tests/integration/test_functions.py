@@ -15,6 +15,7 @@ import pytest
 
 from crucible_ray import api
 from crucible_ray.api import Note, RunResult, prepare
+from crucible_ray.cli.main import main
 from crucible_ray.errors import MissingKey, SpecError, UsageError
 from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.spec import Budget, Experiment, Function, Model
@@ -231,6 +232,37 @@ def test_the_first_exception_is_shown_with_the_authors_own_frames(tmp_path: Path
         "exception"
     }
     assert api.reproduce(result.results_dir).same
+
+
+def test_a_result_and_a_trial_say_what_a_function_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(item: Any, call: Any) -> Any:
+        raise LookupError(f"no row for <b>{item.id}</b> \x1b[31m")
+
+    result = run_here(tmp_path, "http://127.0.0.1:9", failing, sample_size=3, repeat=1)
+    assert result.exception is not None
+    assert "LookupError: no row for <b>" in result.exception
+    assert "in failing" in result.exception
+    assert result.summary["exception"] == result.exception == api.load(result.results_dir).exception
+    assert "LookupError: no row for" in repr(result)
+    assert "\x1b" not in repr(result) + result._repr_html_()
+    assert "&lt;b&gt;" in result._repr_html_()
+    for trial in range(3):
+        shown = api.show(result.results_dir, trial)
+        assert shown.failure is not None
+        assert f"LookupError: no row for <b>{shown.item.id}</b>" in shown.failure
+    assert main(["show", str(result.results_dir), "2"]) == 0
+    said = capsys.readouterr().out
+    assert f"LookupError: no row for <b>{shown.item.id}</b>" in said
+    assert "\x1b" not in said
+
+
+def test_a_result_without_a_failed_function_has_no_exception(tmp_path: Path) -> None:
+    result = run_here(tmp_path, "http://127.0.0.1:9", lambda item, call: "A", sample_size=2, repeat=1)
+    assert result.exception is None
+    assert "exception" not in result.summary
+    assert api.show(result.results_dir, 0).failure is None
 
 
 BROKEN = """
