@@ -112,6 +112,8 @@ class Estimate(Struct, frozen=True, kw_only=True):
     """In words."""
     budget: float | None
     warn_threshold: float
+    notes: tuple[str, ...] = ()
+    """What else should be known beforehand, in words."""
 
 
 class _CallCost(Struct, frozen=True, kw_only=True):
