@@ -36,9 +36,11 @@ def init(
     made = files()
     there = [name for name in made if (folder / name).exists()]
     if there:
+        paths = [str(folder / name) for name in there]
+        named = " and ".join([*([", ".join(paths[:-1])] if paths[1:] else []), paths[-1]])
+        verb, away = ("are", "them") if paths[1:] else ("is", "it")
         raise UsageError(
-            f"{', '.join(str(folder / name) for name in there)} is there already, and nothing is overwritten: "
-            "name another folder, or move it away."
+            f"{named} {verb} there already, and nothing is overwritten: name another folder, or move {away} away."
         )
     try:
         for name in FOLDERS:

@@ -73,6 +73,10 @@ def test_init_overwrites_nothing(here: Path, capsys: Capture) -> None:
     (here / "crucible.toml").write_text("[run]\nclients = 2\n")
     assert main(["init"]) == 2
     assert "crucible.toml is there already, and nothing is overwritten" in capsys.readouterr().err
+    (here / ".env.example").write_text("")
+    assert main(["init"]) == 2
+    assert "crucible.toml and .env.example are there already, and nothing" in capsys.readouterr().err
+    (here / ".env.example").unlink()
     assert (here / "crucible.toml").read_text() == "[run]\nclients = 2\n"
     assert not (here / ".gitignore").exists()
 
