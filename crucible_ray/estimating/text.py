@@ -25,12 +25,11 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     ]
     if len(found.per_condition) > 1 and found.total_cost is not None:
         lines += [f"  {name}: {dollars(cost)}" for name, cost in found.per_condition.items()]
-    lines += [
-        f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})",
-        f"  {found.per_query_avg_ms:,.0f} ms a query, {found.parallel_speedup:,.3g} times faster than one by one",
-        f"Tokens: {found.tokens.input:,} in, {found.tokens.output:,} out",
-    ]
+    lines.append(f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})")
+    lines += _speed(found)
+    lines.append(f"Tokens: {found.tokens.input:,} in, {found.tokens.output:,} out")
     lines += _budget(found)
+    lines += [f"Note: {note}" for note in found.notes]
     lines += [line for forecast in found.power for line in _power(forecast)]
     lines += ["Assumed: " + "; ".join(found.assumptions)]
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines]
@@ -56,6 +55,17 @@ def _cost(plan: Plan, found: Estimate) -> str:
         return "unknown: not every model has a price"
     upper = "unbounded" if found.total_cost_upper is None else f"at most {dollars(found.total_cost_upper)}"
     return f"{dollars(found.total_cost)} ({upper} without retries, {dollars(found.per_query_cost)} a query)"
+
+
+def _speed(found: Estimate) -> list[str]:
+    """How long a query takes and what running several at once gains, as far as either says something."""
+    parts = []
+    if round(found.per_query_avg_ms):
+        parts.append(f"{found.per_query_avg_ms:,.0f} ms a query")
+    gain = f"{found.parallel_speedup:,.3g}"
+    if gain != "1":
+        parts.append(f"{gain} times faster than one by one")
+    return [f"  {', '.join(parts)}"] if parts else []
 
 
 def _budget(found: Estimate) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from crucible_ray.estimating import Assumptions, Estimate, Measured, estimate, estimate_lines
 from crucible_ray.estimating.forecast import clock
@@ -160,3 +161,20 @@ def test_names_cannot_move_the_cursor() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(0.2, "1s"), (42, "42s"), (180, "3m 0s"), (7500, "2h 5m")])
 def test_clock_reads_as_in_the_guide(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_a_speed_that_says_nothing_is_left_out_of_the_banner() -> None:
+    asked = _plan()
+    for latency_ms, speedup, line in (
+        (0.0, 1.0, None),
+        (0.3, 4.0, "  4 times faster than one by one"),
+        (20.0, 1.0, "  20 ms a query"),
+    ):
+        found = replace(_estimate(asked), per_query_avg_ms=latency_ms, parallel_speedup=speedup)
+        shown = [each for each in estimate_lines(asked, found) if "a query" in each or "faster" in each]
+        assert shown[1:] == ([] if line is None else [line])  # the first is the cost
+
+
+def test_notes_stand_in_the_banner_without_control_characters() -> None:
+    asked = _plan()
+    assert "Note: 9 items\ufffd" in estimate_lines(asked, replace(_estimate(asked), notes=("9 items\x1b",)))
