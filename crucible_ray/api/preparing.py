@@ -32,6 +32,7 @@ from crucible_ray.models.catalogue import (
     resolve_simulated,
 )
 from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.models.temperatures import temperature_notes
 from crucible_ray.models.tokens import tokenizer
 from crucible_ray.prompts import Renderer, answer_key, example_answer, parser
 from crucible_ray.records import Item, Message
@@ -60,6 +61,8 @@ class Prepared:
     """The author's functions that read results."""
     code: Code = field(default_factory=lambda: Code({}))
     """The author's functions."""
+    notes: tuple[str, ...] = ()
+    """What should be known before a run, in words."""
 
     def directory(self) -> Directory:
         """Where the models are that functions name."""
@@ -144,9 +147,10 @@ class Prepared:
         def prompt_bytes(prompt: int, item: int) -> int:
             return _weight(renderers[prompt].render(self.items[item]))
 
-        return forecast(
+        found = forecast(
             self.plan, prompt_bytes, assume=self._assumptions(), with_power=self.settings.stats.power.enable
         )
+        return msgspec.structs.replace(found, notes=self.notes)
 
     def _assumptions(self) -> Assumptions:
         concurrency = self.plan.max_concurrent_queries or DEFAULT_CONCURRENCY
@@ -251,7 +255,8 @@ def prepare(
     )
     code = code_of(spec, base)
     _check_examples(plan, code.load())
-    return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code)
+    notes = _shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)
+    return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code, notes)
 
 
 def _found(experiment: object) -> Experiment | Loaded:
@@ -307,6 +312,16 @@ def _items(
     ]
     items = tuple(item for each in loaded for item in each.items)
     return items, tuple(item for each in loaded for item in each.examples), tuple(plans)
+
+
+def _shortfalls(asked: Sequence[Mapping[str, Any]], datasets: Sequence[DatasetPlan]) -> tuple[str, ...]:
+    """Samples that are larger than what they are drawn from: all of it is asked then."""
+    return tuple(
+        f"{wanted['sample_size']:,} items are asked for; the dataset {dataset.name} holds {dataset.items:,}"
+        + (" that its filter leaves." if wanted["filter"] is not None else ".")
+        for wanted, dataset in zip(asked, datasets, strict=True)
+        if wanted["source"] is not None and (wanted["sample_size"] or 0) > dataset.items
+    )
 
 
 def _check_examples(plan: Plan, functions: Functions) -> None:

@@ -77,6 +77,8 @@ def note_line(note: Note) -> str:
             )
         case "reused":
             return _reused(facts)
+        case "prepared":
+            return printable(f"note: {facts['told']}")
         case "silent_zeros":
             return printable(f"Warning: {facts['told']}")
         case "exception":

@@ -118,6 +118,9 @@ class _Run:
         self, state: JournalState, fleet: Fleet, keys: dict[str, str], bounds: tuple[float, ...]
     ) -> None:
         """Take what is paid for already, then ask for the rest."""
+        if self.options.on_note is not None:
+            for told in self.prepared.notes:
+                self.options.on_note(Note(name="prepared", facts={"told": told}))
         plan = self.prepared.plan
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=SCRATCH) as scratch:
             state, known = await self._paid_for(state, Path(scratch))

@@ -66,8 +66,9 @@ def check(
 
     part = narrowed(prepared, item or (), condition or ())
     keys, shown = keys_needed(prepared), shown_items(part, show)
-    terminal.show(*plan_lines(prepared.plan), *key_lines(keys), *_shown_lines(shown))
-    facts = {"plan": prepared.plan, "keys": keys, "shown": shown}
+    notes = [f"  note: {note}" for note in prepared.notes]
+    terminal.show(*plan_lines(prepared.plan), *notes, *key_lines(keys), *_shown_lines(shown))
+    facts = {"plan": prepared.plan, "notes": prepared.notes, "keys": keys, "shown": shown}
     if not live:
         terminal.facts(facts)
         return 0

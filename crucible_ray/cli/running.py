@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -124,10 +125,11 @@ def _run(
     part = narrowed(prepared, options.items, options.conditions)
     there = standing_of(folder)
     confirm(terminal, part, there, yes=yes, force=options.force, reuse=options.reuse is not None)
+    said = dataclasses.replace(prepared, notes=())  # the estimate has shown them
     with written_junit(junit) as leave:
         result = attend(
             terminal,
-            lambda heard: api.run(prepared, options=heard),
+            lambda heard: api.run(said, options=heard),
             options,
             prepared.settings.run,
             folder,

@@ -52,6 +52,8 @@ def load_experiment(ref: str, params: Mapping[str, str] | None = None) -> Loaded
             raise SpecError((f"{ref}: a TOML file holds one experiment; leave out :{name}.",))
         path = existing_file(place)
         return Loaded(set_fields(read_toml(path), params), path, None, params)
+    if not place.endswith(".py") and Path(place).expanduser().is_file():
+        raise SpecError((f"{place} is no experiment: one is a .py or a .toml file.",))
     module = file_module(existing_file(place)) if place.endswith(".py") else named_module(place, ref)
     found, name = _find(module, name, place)
     path = Path(module.__file__ or place).resolve()

@@ -66,3 +66,19 @@ def test_one_text_stands_for_a_list_of_one(file: Path) -> None:
     assert [gate.text for gate in result.gates] == ["accuracy[openai_gpt4o_mini] < 0"]
     assert set(result.reports) == {"markdown"}
     assert set(api.report(result.results_dir, formats="html")) == {"html"}
+
+
+def test_a_run_from_python_notes_a_sample_larger_than_the_dataset(tmp_path: Path) -> None:
+    heard: list[api.Note] = []
+    asked = Experiment(
+        name="One",
+        dataset=[{"input": "2 + 2?", "expected": "4"}],
+        sample_size=9,
+        conditions=[Model("openai_gpt4o_mini")],
+        max_tokens=9,
+    )
+    api.run(asked, simulate=True, runtime="in-process", output_dir=tmp_path, on_note=heard.append)
+    assert [note.facts["told"] for note in heard if note.name == "prepared"] == [
+        "9 items are asked for; the dataset inline holds 1."
+    ]
+    assert api.estimate(asked, simulate=True).notes == ("9 items are asked for; the dataset inline holds 1.",)

@@ -190,3 +190,50 @@ def test_check_says_of_a_function_what_it_is_and_how_its_answer_is_read(
     assert "condition twice: function twice, max_calls not declared, 60 s, parse choice" in out
     assert "its function decides what is sent" in out
     assert "would be read as " in out
+
+
+def test_a_sample_larger_than_the_dataset_is_a_note_everywhere_before_a_run(capsys: Capture) -> None:
+    said = "1,000 items are asked for; the dataset demo holds 100."
+    assert main(["check", "exp.py:priced", "--limit", "1000"]) == 0
+    assert f"  note: {said}" in capsys.readouterr().out.splitlines()
+    assert _json(capsys, "check", "exp.py:priced", "--limit", "1000")["notes"] == [said]
+    assert main(["estimate", "exp.py:priced", "--limit", "1000"]) == 0
+    assert f"Note: {said}" in capsys.readouterr().out.splitlines()
+    assert main(["check", "exp.py:priced", "--limit", "100"]) == 0
+    assert "note" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("simulate", [(), ("--simulate",)])
+def test_a_temperature_that_no_provider_takes_is_refused_and_one_that_its_own_refuses_is_noted(
+    tmp_path: Path, capsys: Capture, simulate: tuple[str, ...]
+) -> None:
+    (tmp_path / "hot.py").write_text(
+        "from crucible_ray import Experiment, Model\n"
+        "def experiment(model: str, heat: float) -> Experiment:\n"
+        '    return Experiment(name="Hot", dataset="demo", sample_size=2, max_tokens=9, '
+        "conditions=[Model(model, name='a', temperature=heat)])\n"
+    )
+
+    def check(model: str, heat: float) -> tuple[int, str]:
+        code = main(["check", "hot.py", "-P", f"model={model}", "-P", f"heat={heat}", *simulate])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    for model, most in (("openai_gpt4o_mini", 2), ("gemini_flash", 2), ("anthropic_haiku", 1)):
+        code, said = check(model, 7.0)
+        assert code == 2
+        assert f"Condition 'a': temperature = 7: {model} takes at most {most}." in said
+    assert "note" not in check("openai_gpt4o_mini", 2.0)[1]
+    code, said = check("anthropic_haiku", 1.5)
+    assert code == 0
+    assert (
+        "  note: Condition 'a': temperature = 1.5: anthropic_haiku takes 0 to 1 and will refuse it." in said
+    )
+    assert "note" not in check("anthropic_haiku", 1.0)[1]
+    assert check("vllm/own", 7.0)[0] == 0
+
+
+def test_a_file_of_another_kind_is_told_what_an_experiment_is(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "README.md").write_text("# Mine")
+    assert main(["check", "README.md"]) == 2
+    assert "README.md is no experiment: one is a .py or a .toml file." in capsys.readouterr().err
