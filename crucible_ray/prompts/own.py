@@ -52,8 +52,9 @@ class Reading(Struct, frozen=True):
 class OwnReader:
     """An author's `f(text)` or `f(text, item)`, which reads replies word for word."""
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
-        self._function, self._name = function, name
+    def __init__(self, function: Callable[..., Any], name: str, conceal: Callable[[str], str] = str) -> None:
+        """conceal: takes secrets out of what the function's failure says."""
+        self._function, self._name, self._conceal = function, name, conceal
         self._with_item = _wants_item(function)
 
     def read(self, text: str, item: Item) -> Reading:
@@ -61,7 +62,7 @@ class OwnReader:
         try:
             return Reading(self.answer(text, item))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an author's code raises is the trial's outcome
-            return Reading(None, _whole(shown(error)))
+            return Reading(None, _whole(self._conceal(shown(error))))
 
     def answer(self, text: str, item: Item) -> str | None:
         """The answer as text; None: nothing. Raises what the function raises; TypeError for what is no answer."""

@@ -106,7 +106,7 @@ class LiveCaller:
         return None
 
     def without_keys(self, text: str) -> str:
-        """See FunctionCaller. What is too short to be a secret is left: `x` stands in many words."""
+        """See Caller. What is too short to be a secret is left: `x` stands in many words."""
         for key in self._keys.values():
             if len(key) >= _SHORTEST_KEY:
                 text = text.replace(key, "[key]")

@@ -46,10 +46,6 @@ class FunctionCaller(Protocol):
         """What the trial's function returned, and its calls, where this is a replay."""
         ...
 
-    def without_keys(self, text: str) -> str:
-        """A text of the author's own without the keys that this caller holds."""
-        ...
-
     async def ask(
         self,
         clock: FunctionClock,

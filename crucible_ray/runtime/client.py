@@ -97,11 +97,13 @@ class LoopClock:
         self._timer.cancel()
 
 
-def _condition(index: int, plan: ConditionPlan, functions: Functions) -> Condition | FunctionCondition:
+def _condition(
+    index: int, plan: ConditionPlan, functions: Functions, caller: Caller
+) -> Condition | FunctionCondition:
     """The condition ready to run. Its author's functions are there unless this is a replay."""
     if plan.function is None:
-        return Condition(index, plan, functions)
-    return FunctionCondition(index, plan, functions)
+        return Condition(index, plan, functions, caller.without_keys)
+    return FunctionCondition(index, plan, functions, caller.without_keys)
 
 
 class _Place:
@@ -124,7 +126,7 @@ class ClientCore:
         self._loop = asyncio.get_running_loop()
         self._order = order_of(plan)
         functions = setup.code.load() if setup.code is not None else {}
-        self._conditions = [_condition(k, c, functions) for k, c in enumerate(plan.conditions)]
+        self._conditions = [_condition(k, c, functions, caller) for k, c in enumerate(plan.conditions)]
         asked = plan.prompts
         self._renderers = [Renderer(prompt) for prompt in asked]
         self._variants = [tuple(asked.index(p) for p in c.prompts) for c in plan.conditions]

@@ -73,11 +73,18 @@ class Outcome(msgspec.Struct, frozen=True):
 class FunctionCondition:
     """A function condition ready to run; without the function itself it replays."""
 
-    def __init__(self, index: int, plan: ConditionPlan, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        index: int,
+        plan: ConditionPlan,
+        functions: Mapping[str, Callable[..., Any]],
+        conceal: Callable[[str], str] = str,
+    ) -> None:
+        """conceal: takes secrets out of what the author's code says when it fails."""
         assert plan.function is not None
-        self.index, self.plan = index, plan
+        self.index, self.plan, self._conceal = index, plan, conceal
         self._function, self._defaults = functions.get(f"function {plan.name}"), plan.function
-        self._reader = own_reader(plan.parse, functions)
+        self._reader = own_reader(plan.parse, functions, conceal)
         self._parse = None if own_parser(plan.parse) is not None else parser(plan.parse)
         self._normalize = normalizer(plan.normalize)
         self._threads = asyncio.Semaphore(_THREADS)
@@ -104,7 +111,7 @@ class FunctionCondition:
         if calling.handed_back is not None:
             raise calling.handed_back
         if said.detail is not None:
-            said = msgspec.structs.replace(said, detail=makes_calls.without_keys(said.detail))
+            said = msgspec.structs.replace(said, detail=self._conceal(said.detail))
         said, returned = _recordable(said, self._defaults.name)
         return self._outcome(said, returned, calling.recorded(), calling.prompts, item)
 

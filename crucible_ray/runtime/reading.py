@@ -15,10 +15,12 @@ from crucible_ray.prompts.own import OwnReader, Reading
 from crucible_ray.records import Call
 
 
-def own_reader(parse: str, functions: Mapping[str, Callable[..., Any]]) -> OwnReader | None:
+def own_reader(
+    parse: str, functions: Mapping[str, Callable[..., Any]], conceal: Callable[[str], str] = str
+) -> OwnReader | None:
     """The author's parser behind a plan's `parse`; None: it is another kind, or this is a replay."""
     function = functions.get(f"parse {parse}")
-    return None if function is None else OwnReader(function, own_parser(parse) or parse)
+    return None if function is None else OwnReader(function, own_parser(parse) or parse, conceal)
 
 
 def noted(calls: Sequence[Call], reading: Reading) -> list[Call]:

@@ -99,6 +99,10 @@ class Caller(Protocol):
         """Call number `index` of the condition, with its retries. Raises HandedBack."""
         ...
 
+    def without_keys(self, text: str) -> str:
+        """A text of an author's own without the keys that this caller holds."""
+        ...
+
     def close(self) -> None:
         """Nothing will be called any more."""
         ...
@@ -142,12 +146,19 @@ class Condition:
     """A condition ready to run: its parsers chosen."""
 
     def __init__(
-        self, index: int, plan: ConditionPlan, functions: Mapping[str, Callable[..., Any]] | None = None
+        self,
+        index: int,
+        plan: ConditionPlan,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        conceal: Callable[[str], str] = str,
     ) -> None:
-        """functions: the author's own parsers; without one its readings come out of the record."""
+        """functions: the author's own parsers; without one its readings come out of the record.
+
+        conceal: takes secrets out of what a failing parser says.
+        """
         self.index, self.plan = index, plan
         self._parse = [None if own_parser(parse) else parser(parse) for parse in plan.parses]
-        self._readers = [own_reader(parse, functions or {}) for parse in plan.parses]
+        self._readers = [own_reader(parse, functions or {}, conceal) for parse in plan.parses]
         self._is_read = any(self._readers)
         self._normalize = normalizer(plan.normalize)
         self._spared = any(call.fallback for call in plan.calls)

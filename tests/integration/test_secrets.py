@@ -160,3 +160,19 @@ def test_a_functions_exception_shows_no_key(
     assert "refused with [key]" in said.out + said.err
     assert canary not in said.out + said.err
     assert files_with(canary, tmp_path) == []
+
+
+def test_a_parsers_exception_shows_no_key(
+    tmp_path: Path, simulate: Simulate, canary: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def leaks(text: str) -> str:
+        raise RuntimeError(f"refused with {os.environ[KEY]}")
+
+    url = simulate(models=POPULATION).url
+    ready = prepared(tmp_path, url, parse=leaks, sample_size=2, hypotheses=[], api_key_env=KEY)
+    result = api.run(ready, runtime="in-process", output_dir=tmp_path / "out", on_note=print)
+    assert {row["error"] for row in rows_of(result.results_dir)} == {"exception"}
+    said = capfd.readouterr()
+    assert "refused with [key]" in said.out + said.err
+    assert canary not in said.out + said.err
+    assert files_with(canary, tmp_path) == []
