@@ -111,9 +111,9 @@ _SIZES = (
     ),
     _r(
         "rank_biserial",
-        "R: effectsize::rank_biserial(b, a, paired = TRUE)",
-        lambda: effect(stats.rank_biserial(A, B, paired=True)),
-        (0.9285714285714286, 0.67489701925447532, 0.98596503840033511),
+        "R: effectsize::rank_biserial(b, a, paired = TRUE), the value",
+        lambda: (stats.rank_biserial(A, B, paired=True).value,),
+        (0.9285714285714286,),
     ),
     _r(
         "rank_biserial",

@@ -246,3 +246,15 @@ def test_samples_however_far_apart_have_an_interval(gap: float) -> None:
     for size in (cohens_d, hedges_g, glass_delta, eta_squared, omega_squared):
         value, low, high = limits(size(before, after))
         assert 0 < low < value <= high * (1 + 1e-9)
+
+
+def test_the_interval_of_the_paired_rank_biserial_correlation_covers_away_from_zero() -> None:
+    rng = np.random.default_rng(6)
+    many = rng.normal(0.5, 1, 100_000)
+    ranks = scipy_stats.rankdata(np.abs(many))
+    truth = float(np.sum(np.sign(many) * ranks) / ranks.sum())
+    covered = 0
+    for _ in range(300):
+        _, low, high = limits(rank_biserial(np.zeros(40), rng.normal(0.5, 1, 40), paired=True))
+        covered += low <= truth <= high
+    assert 0.92 < covered / 300 < 0.99
