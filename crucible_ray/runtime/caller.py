@@ -172,7 +172,12 @@ class LiveCaller:
         """See Caller."""
         self._count(clock, opened=1)
         try:
-            result = await self._call(self.lines[condition][index], clock, condition, index, prompt, [])
+            line = self.lines[condition][index]
+            if clock.known is None and self._shares is None:
+                # Nothing to look up: one coroutine less on the way of most calls.
+                result = await self._make(line, clock, condition, index, prompt, [], None)
+            else:
+                result = await self._call(line, clock, condition, index, prompt, [])
             if result.reply is None and (condition, index) in self._spares:
                 return await self._stand_in(result, clock, condition, index, prompt)
             return result

@@ -129,7 +129,8 @@ class ClientCore:
         self._conditions = [_condition(k, c, functions, caller) for k, c in enumerate(plan.conditions)]
         asked = plan.prompts
         self._renderers = [Renderer(prompt) for prompt in asked]
-        self._variants = [tuple(asked.index(p) for p in c.prompts) for c in plan.conditions]
+        varies = [renderer.varies for renderer in self._renderers]
+        self._variants = [tuple((k, varies[k]) for k in map(asked.index, c.prompts)) for c in plan.conditions]
         self._rendered: list[dict[_PromptKey, Prompt]] = [{} for _ in setup.lanes]
         self._known_prompts: set[str] = set()
         count = len(plan.conditions)
@@ -326,17 +327,16 @@ class ClientCore:
     def _prompts(self, trial: int, lane: int) -> list[Prompt]:
         """The prompt of each call. Calls of a block that ask the same share one, and the next trials' are made with it."""
         rendered, keys = self._rendered[lane], self._prompt_keys(trial)
-        if not all(key in rendered for key in keys):
+        try:
+            return [rendered[key] for key in keys]
+        except KeyError:
             rendered = self._rendered[lane] = self._render((trial, *islice(self._queues[lane], _TOGETHER)))
-        return [rendered[key] for key in keys]
+            return [rendered[key] for key in keys]
 
     def _prompt_keys(self, trial: int) -> list[_PromptKey]:
         block, condition = divmod(trial, len(self._conditions))
         item, repeat = divmod(block, self._setup.plan.repeats)
-        return [
-            (item, repeat if self._renderers[variant].varies else 0, variant)
-            for variant in self._variants[condition]
-        ]
+        return [(item, repeat if varies else 0, variant) for variant, varies in self._variants[condition]]
 
     def _render(self, trials: Iterable[int]) -> dict[_PromptKey, Prompt]:
         rendered: dict[_PromptKey, Prompt] = {}
