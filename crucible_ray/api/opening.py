@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from crucible_ray.api.options import Options
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.log import Journal
-from crucible_ray.journal.state import JournalState, read_state
+from crucible_ray.journal.state import Checkpoint, JournalState, read_state
 
 
 async def open_state(journal: Journal, plan: Plan, options: Options, part: Part) -> JournalState:
@@ -26,9 +26,7 @@ async def open_state(journal: Journal, plan: Plan, options: Options, part: Part)
     if options.force and state.last:
         await journal.append_reset(0)
     elif options.checkpoint is not None:
-        marked = [checkpoint.number for checkpoint in state.checkpoints]
-        if options.checkpoint not in marked:
-            raise UsageError(f"There is no checkpoint {options.checkpoint}; marked are: {marked or 'none'}.")
+        check_checkpoint(options.checkpoint, state.checkpoints)
         await journal.append_reset(options.checkpoint)
     elif options.retry and state.failed.count:
         failed = [
@@ -39,6 +37,13 @@ async def open_state(journal: Journal, plan: Plan, options: Options, part: Part)
     else:
         return state
     return await read_state(journal.store, conditions=count)
+
+
+def check_checkpoint(number: int, marked: Iterable[Checkpoint]) -> None:
+    """Refuse to go back to what is no checkpoint. Raises UsageError with those that there are."""
+    numbers = [each.number for each in marked]
+    if number not in numbers:
+        raise UsageError(f"There is no checkpoint {number}; marked are: {numbers or 'none'}.")
 
 
 def _all_trials(total: int) -> Iterator[np.ndarray]:

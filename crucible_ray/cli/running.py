@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -214,12 +214,14 @@ def _again(
     **choices: Any,
 ) -> int:
     """Go on with what is recorded; `choices` are further fields of Options."""
+    from crucible_ray import api
+    from crucible_ray.settings import load_settings
+
+    folder = api.find_results(where, output_dir)
+    # Only what has something to run waits for Ray.
+    in_process = in_process or _nothing_to_run(folder, choices)
     address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray:
-        from crucible_ray import api
-        from crucible_ray.settings import load_settings
-
-        folder = api.find_results(where, output_dir)
         runtime = "in-process" if in_process else "ray"
         result = attend(
             terminal,
@@ -229,6 +231,19 @@ def _again(
             folder,
         )
         return report(terminal, result)
+
+
+def _nothing_to_run(folder: Path, choices: Mapping[str, Any]) -> bool:
+    """Whether the record says that no trial would be run. Raises UsageError for a checkpoint that is none."""
+    from crucible_ray.api.opening import check_checkpoint
+
+    there = standing_of(folder)
+    if there is None:
+        return False
+    if choices.get("checkpoint") is not None:
+        check_checkpoint(choices["checkpoint"], there.checkpoints)
+        return False
+    return not there.pending and not (choices.get("retry") and there.failed)
 
 
 def check_gates(prepared: Prepared, options: Options) -> None:

@@ -372,3 +372,27 @@ def test_one_condition_of_an_experiment_is_run_alone(here: Path, capsys: Capture
     assert "did you mean 'quick'?" in capsys.readouterr().err
     shown = _facts(capsys, 0, "check", "exp.py", "--show", "1", "--condition", "other")["shown"]
     assert [each["condition"] for each in shown] == ["other"]
+
+
+def test_a_record_with_nothing_to_run_is_answered_without_ray(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = _facts(capsys, 0, "run", "exp.py", "--in-process", "-P", "n=3")
+
+    def never(*given: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("crucible_ray.actors.cluster.RayThread", never)
+    for verb in ("resume", "retry"):
+        again = _facts(capsys, 0, verb, facts["results_dir"])
+        assert (again["status"], again["completed"], again["calls"]) == ("complete", 12, 0)
+    for verb, where, said in (
+        (
+            "resume",
+            [facts["results_dir"], "--checkpoint", "9999"],
+            "There is no checkpoint 9999; marked are:",
+        ),
+        ("resume", ["nowhere"], "neither a results folder nor an experiment"),
+    ):
+        assert main([verb, *where]) == 2
+        assert said in capsys.readouterr().err
