@@ -22,9 +22,8 @@ _REPLY_CHARS = 200
 
 def register(app: typer.Typer) -> None:
     """Add this file's verbs."""
-    models = typer.Typer(
-        help="The catalogue: ids, aliases, prices with their date, limits.", no_args_is_help=True
-    )
+    models = typer.Typer(help="The catalogue: ids, aliases, prices with their date, limits.")
+    models.callback(invoke_without_command=True)(_models)
     models.command(
         "list", short_help="aliases, ids, prices, limits", epilog="Example: crucible-ray models list --json"
     )(list_models)
@@ -34,6 +33,11 @@ def register(app: typer.Typer) -> None:
         epilog="Example: crucible-ray models test gemini_flash openai_gpt4o_mini",
     )(ask_models)
     app.add_typer(models, name="models", short_help="the catalogue: ids, aliases, prices, limits")
+
+
+def _models(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def list_models(

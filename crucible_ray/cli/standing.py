@@ -9,6 +9,7 @@ import typer
 
 from crucible_ray.cli import words
 from crucible_ray.cli.terminal import Terminal, complain
+from crucible_ray.errors import CrucibleError
 
 if TYPE_CHECKING:
     from crucible_ray.api import Standing
@@ -22,7 +23,7 @@ _SHOWN_CHECKPOINTS = 10
 def register(app: typer.Typer) -> None:
     """Add this file's verbs."""
     app.command(
-        short_help="how a run stands, from another shell",
+        short_help="how runs stand, from another shell",
         epilog="Example: crucible-ray status results/exp_0123456789ab",
     )(status)
     app.command(
@@ -31,15 +32,26 @@ def register(app: typer.Typer) -> None:
     )(reproduce)
 
 
-def status(where: words.IdOrDir, as_json: words.AsJson = False, quiet: words.Quiet = False) -> int:
-    """How a run stands, also while it is going in another shell."""
+def status(where: words.IdsOrDirs, as_json: words.AsJson = False, quiet: words.Quiet = False) -> int:
+    """How runs stand, also while they are going in another shell: a block each; --json lists several."""
     from crucible_ray import api
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
-    found = api.observe(where)
-    terminal.show(*standing_lines(found))
-    terminal.facts(found)
-    return 0
+    if len(where) == 1:
+        found = api.observe(where[0])
+        terminal.show(*standing_lines(found))
+        terminal.facts(found)
+        return 0
+    several, codes = [], [0]
+    for each in where:
+        try:
+            several.append(api.observe(each))
+            terminal.show(*standing_lines(several[-1]))
+        except CrucibleError as error:  # the others are shown all the same
+            complain(str(error))
+            codes.append(error.exit_code)
+    terminal.facts(several)
+    return max(codes)
 
 
 def reproduce(

@@ -71,6 +71,12 @@ IdOrDir = Annotated[
     str,
     typer.Argument(metavar="ID_OR_DIR", help="An experiment's id or its results folder.", show_default=False),
 ]
+IdsOrDirs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID_OR_DIR...", help="Experiments' ids or their results folders.", show_default=False
+    ),
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout, all else on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors, and what --json prints.")]

@@ -158,3 +158,11 @@ def test_check_live_sends_one_request_to_each_model_of_an_experiment(
     assert provider.stats().requests == 2
     assert main(["check", "exp.toml"]) == 0
     assert provider.stats().requests == 2
+
+
+def test_models_alone_prints_how_it_is_used(capsys: Capture) -> None:
+    assert main(["models"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Usage: crucible-ray models")
+    assert "list" in out
+    assert err == ""

@@ -396,3 +396,21 @@ def test_a_record_with_nothing_to_run_is_answered_without_ray(
     ):
         assert main([verb, *where]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_status_shows_several_runs_and_what_is_none(here: Path, capsys: Capture) -> None:
+    runs = [
+        _facts(capsys, 0, "run", "exp.py", "--in-process", "-P", f"n={count}")["results_dir"]
+        for count in (2, 3)
+    ]
+    assert main(["status", *runs]) == 0
+    out = capsys.readouterr().out
+    assert out.count("Two models (exp_") == 2
+    assert "(8/8 trials)" in out
+    assert "(12/12 trials)" in out
+    capsys.readouterr()
+    assert main(["status", *runs, "nowhere", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert [each["done"] for each in json.loads(out)] == [8, 12]
+    assert "nowhere is neither a results folder" in err
+    assert _facts(capsys, 0, "status", runs[0])["done"] == 8
