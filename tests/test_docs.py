@@ -141,6 +141,16 @@ def test_the_reference_names_every_option_and_every_word_that_may_be_written() -
     assert {each for each in options | words if not re.search(rf"(?<!\w){re.escape(each)}", text)} == set()
 
 
+@pytest.mark.parametrize("kind", [Experiment, Model, Ensemble, Dataset, Budget, Analysis])
+def test_every_option_stands_in_a_table_of_its_value(kind: type) -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text()
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    own = r"\| field \| default" if kind is Experiment else rf"\| of .*`{kind.__name__}`"
+    rows = "".join(each for each in tables if re.match(own, each)).splitlines()
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert {each.name for each in fields(kind)} - named == set()
+
+
 def test_the_reference_names_every_field_of_an_estimate() -> None:
     text = (ROOT / "docs" / "experiments.md").read_text().partition("## Before money is spent")[2]
     assert {each for each in Estimate.__struct_fields__ if f"`{each}`" not in text} == set()
