@@ -17,7 +17,9 @@ def at_breakpoints(tell: Callable[[], object]) -> Iterator[None]:
 
     def enter(*args: Any, **options: Any) -> Any:
         tell()
-        if hook is not sys.__breakpointhook__ or os.environ.get("PYTHONBREAKPOINT"):
+        chosen = os.environ.get("PYTHONBREAKPOINT", "")
+        # Ray leaves its own choice in the environment of whatever is started beside it; it works in Ray's workers alone.
+        if hook is not sys.__breakpointhook__ or (chosen and not chosen.startswith("ray.")):
             return hook(*args, **options)
         # The plain hook would stop in here: what is meant is the first frame that is none of these blocks'.
         frame = sys._getframe(1)

@@ -302,7 +302,11 @@ def test_a_run_is_held_against_an_earlier_one(here: Path, capsys: Capture) -> No
     assert "40 items in both" in quick["detail"]
 
 
-def test_breakpoint_in_a_function_condition_has_the_terminal_to_itself(here: Path) -> None:
+@pytest.mark.parametrize("chosen", ["", "ray.util.rpdb._driver_set_trace"])
+def test_breakpoint_in_a_function_condition_has_the_terminal_to_itself(
+    here: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setenv("PYTHONBREAKPOINT", chosen)
     (here / "own.py").write_text(
         "from crucible_ray import Experiment\n"
         "async def ask(item, call):\n"
