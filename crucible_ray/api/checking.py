@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from crucible_ray.api.preparing import Prepared
+from crucible_ray.api.preparing import Prepared, keyed_models
 from crucible_ray.ensemble import normalizer
 from crucible_ray.experiment.defaults import BY_ITEM, JSON_FIELD, own_parser, parse_of
 from crucible_ray.experiment.plan import CallPlan, ConditionPlan
@@ -20,10 +20,10 @@ from crucible_ray.models.tokens import BYTES_PER_TOKEN, Tokenizer, tokenizer
 from crucible_ray.prompts import Renderer, answer_key, parser
 from crucible_ray.prompts.numerals import read_number
 from crucible_ray.prompts.own import Reading
-from crucible_ray.records import Item, Message, ModelRef
+from crucible_ray.records import Item, Message
 from crucible_ray.runtime.code import Functions
 from crucible_ray.runtime.reading import own_reader
-from crucible_ray.settings import find_key, is_loopback
+from crucible_ray.settings import is_loopback
 
 _SIMULATED_URL = "http://simulator/v1"
 
@@ -103,14 +103,11 @@ def show(prepared: Prepared, count: int) -> list[ShownItem]:
 
 def keys_needed(prepared: Prepared) -> list[KeyFact]:
     """Every key that a run would look for, and whether it is there."""
-    models: dict[str, ModelRef] = {}
-    for condition in prepared.plan.conditions:
-        for call in condition.calls:
-            if call.model.api_key_env is not None and not is_loopback(call.model.base_url):
-                models.setdefault(call.model.api_key_env, call.model)
+    there = prepared.keys_there()
     return [
-        KeyFact(variable=name, present=find_key(model, prepared.settings.env) is not None)
-        for name, model in models.items()
+        KeyFact(variable=name, present=name in there)
+        for name, model in keyed_models(prepared.plan).items()
+        if not is_loopback(model.base_url)
     ]
 
 

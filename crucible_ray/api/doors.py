@@ -16,10 +16,9 @@ from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress, options_of
-from crucible_ray.api.own import Own, Recorded, reload_own
+from crucible_ray.api.own import Own, Recorded, reload_code, reload_own
 from crucible_ray.api.places import experiment_folder, find_results, read_config, revisions, run_of, store_of
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again
-from crucible_ray.api.reloading import reload_code
 from crucible_ray.api.replaying import Reproduction, replay
 from crucible_ray.api.reporting import rebuild
 from crucible_ray.api.rescoring import own_reading, parsers_to_run, read_revised, revise, revised_plan

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from crucible_ray.api.own import Own, own_of
-from crucible_ray.api.reloading import code_of
+from crucible_ray.api.own import Own, code_of, own_of
 from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimating import Assumptions, Estimate, Measured
@@ -35,7 +34,7 @@ from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.temperatures import temperature_notes
 from crucible_ray.models.tokens import tokenizer
 from crucible_ray.prompts import Renderer, answer_key, example_answer, parser
-from crucible_ray.records import Item, Message
+from crucible_ray.records import Item, Message, ModelRef
 from crucible_ray.runtime.code import Code, Functions
 from crucible_ray.runtime.reading import own_reader
 from crucible_ray.settings import Settings, find_key, find_variable, is_loopback, load_settings
@@ -79,18 +78,16 @@ class Prepared:
             for variable in key_variables(self.settings):
                 if (value := find_variable(variable, self.settings.env)) is not None:
                     found[variable] = value
-        for condition in self.plan.conditions:
-            for call in condition.everybody:
-                name = call.model.api_key_env
-                if name is None or name in found:
-                    continue
-                key = find_key(call.model, self.settings.env)
-                if key is None:
-                    if is_loopback(call.model.base_url):
-                        continue
-                    raise MissingKey(call.model.name, name)
-                found[name] = key
+        found |= self.keys_there()
+        for name, model in keyed_models(self.plan).items():
+            if name not in found and not is_loopback(model.base_url):
+                raise MissingKey(model.name, name)
         return found
+
+    def keys_there(self) -> dict[str, str]:
+        """The keys of the plan's models that are there."""
+        keys = {name: find_key(model, self.settings.env) for name, model in keyed_models(self.plan).items()}
+        return {name: key for name, key in keys.items() if key is not None}
 
     def bounds_usd(self) -> tuple[float, ...]:
         """By condition, what one trial's first attempts cost at most; empty where a price is unknown.
@@ -219,6 +216,16 @@ def _mean_latency_s(model: SimulatedModel) -> float:
 def simulator_config(plan: Plan) -> SimulatorConfig:
     """The simulator that a plan starts by itself."""
     return msgspec.convert(plan.simulated or {}, SimulatorConfig)
+
+
+def keyed_models(plan: Plan) -> dict[str, ModelRef]:
+    """By variable: a model with that key, fallbacks included; where there is one, a model that cannot do without."""
+    found: dict[str, ModelRef] = {}
+    for model in (call.model for condition in plan.conditions for call in condition.everybody):
+        name = model.api_key_env
+        if name is not None and (name not in found or is_loopback(found[name].base_url)):
+            found[name] = model
+    return found
 
 
 def prepare(

@@ -72,7 +72,7 @@ def check(
     if not live:
         terminal.facts(facts)
         return 0
-    from crucible_ray.api.living import live as asked
+    from crucible_ray.api.probing import probe as asked
 
     models.announce(terminal, prepared)
     found = asked(prepared)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crucible_ray.api.listing import ModelFact
-    from crucible_ray.api.living import LiveFact
+    from crucible_ray.api.probing import LiveFact
 
 _REPLY_CHARS = 200
 
@@ -66,14 +66,14 @@ def ask_models(
     quiet: words.Quiet = False,
 ) -> int:
     """Ask each model one short question, and say what it answered: a fraction of a cent."""
-    from crucible_ray.api.living import live, prepare_models
+    from crucible_ray.api.probing import prepare_models, probe
     from crucible_ray.settings import load_settings
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
     settings = load_settings(Path.cwd(), os.environ, profile)
     prepared = prepare_models(names, settings, simulate=simulate)
     announce(terminal, prepared)
-    found = live(prepared)
+    found = probe(prepared)
     terminal.show(*live_lines(found))
     terminal.facts(found)
     return worst(found)
@@ -81,8 +81,8 @@ def ask_models(
 
 def announce(terminal: Terminal, prepared: object) -> None:
     """Say what asking every model once costs at most."""
-    from crucible_ray.api.living import cost_bound_usd
     from crucible_ray.api.preparing import Prepared
+    from crucible_ray.api.probing import cost_bound_usd
     from crucible_ray.estimating.text import dollars
 
     assert isinstance(prepared, Prepared)

@@ -172,19 +172,14 @@ class LiveCaller:
         """See Caller."""
         self._count(clock, opened=1)
         try:
-            line = self.lines[condition][index]
-            if clock.known is None and self._shares is None:
-                # Nothing to look up: one coroutine less on the way of most calls.
-                result = await self._make(line, clock, condition, index, prompt, [], None)
-            else:
-                result = await self._call(line, clock, condition, index, prompt, [])
+            result = await self._call(self.lines[condition][index], clock, condition, index, prompt, [])
             if result.reply is None and (condition, index) in self._spares:
                 return await self._stand_in(result, clock, condition, index, prompt)
             return result
         finally:
             self._count(clock, opened=-1)
 
-    async def _call(
+    def _call(
         self,
         line: Line,
         clock: TrialClock,
@@ -192,20 +187,30 @@ class LiveCaller:
         index: int,
         prompt: Prompt,
         calls: list[Call],
-        kind: type[Attempt] | None = None,
+        kind: type[Attempt] = Attempt,
+    ) -> Awaitable[CallResult]:
+        """One call with its retries; its attempts are added to `calls` as they end. Most have nothing to look up."""
+        way = self._make if clock.known is None and self._shares is None else self._look_up
+        return way(line, clock, condition, index, prompt, calls, kind)
+
+    async def _look_up(
+        self,
+        line: Line,
+        clock: TrialClock,
+        condition: int,
+        index: int,
+        prompt: Prompt,
+        calls: list[Call],
+        kind: type[Attempt],
     ) -> CallResult:
-        """One call with its retries; its attempts are added to `calls` as they end."""
-        if clock.known is not None or self._shares is not None:
-            line.prepare(prompt)
-            request = line.request
-            if clock.known is not None and (
-                paid := take_known(clock.known, index, line.plan.model.name, request)
-            ):
-                calls.extend(labelled(paid, index, line.plan.model.name, prompt.key))
-                return recorded_result(calls)
-            if self._shares is not None:
-                return await self._share(line, clock, condition, index, prompt, calls, kind)
-        return await self._make(line, clock, condition, index, prompt, calls, kind)
+        """The call out of what is paid for already, or shared, or else made."""
+        line.prepare(prompt)
+        model, request = line.plan.model.name, line.request
+        if clock.known is not None and (paid := take_known(clock.known, index, model, request)):
+            calls.extend(labelled(paid, index, model, prompt.key))
+            return recorded_result(calls)
+        way = self._make if self._shares is None else self._share
+        return await way(line, clock, condition, index, prompt, calls, kind)
 
     async def _share(
         self,
@@ -215,7 +220,7 @@ class LiveCaller:
         index: int,
         prompt: Prompt,
         calls: list[Call],
-        kind: type[Attempt] | None,
+        kind: type[Attempt],
     ) -> CallResult:
         """The call, unless another condition of the block makes it: then what that one comes to."""
         assert self._shares is not None
@@ -246,11 +251,10 @@ class LiveCaller:
         index: int,
         prompt: Prompt,
         calls: list[Call],
-        kind: type[Attempt] | None,
+        kind: type[Attempt],
     ) -> CallResult:
         """The call itself, over the network."""
         patience = Patience(self._policy)
-        kind = kind or Attempt
         active_s = 0.0
         backoff_s = 0.0
         while True:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p, two_sided_p
 from crucible_ray.stats.inputs import BINARY, as_floats, direction, is_binary, pairs
-from crucible_ray.stats.result import Floats, Interval, TestResult
+from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
 
 Variant = Literal["score", "exact", "mid_p", "corrected"]
 
@@ -213,18 +213,8 @@ def clustered_difference(diff_IR: ArrayLike, *, alpha: float = 0.05) -> TestResu
 
 
 def _without_spread(mean: float, n: int, alpha: float) -> TestResult:
-    return TestResult(
-        test="clustered_t",
-        statistic=None,
-        df=n - 1,
-        p_value=None,
-        estimate=mean,
-        ci_low=None,
-        ci_high=None,
-        n=n,
-        notes=("every item has the same difference: there is no spread to judge it by",),
-        alpha=alpha,
-    )
+    note = "every item has the same difference: there is no spread to judge it by"
+    return replace(undefined("clustered_t", estimate=mean, n=n, note=note, alpha=alpha), df=n - 1)
 
 
 def item_means(values_IR: Floats) -> Floats:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import chi_square_p, critical, two_sided_p
-from crucible_ray.stats.result import Floats, TestResult, format_p
+from crucible_ray.stats.result import Floats, TestResult, format_p, undefined
 
 Labels = NDArray[np.int64]
 
@@ -39,19 +40,9 @@ def stratified_difference(diff_I: Floats, strata_I: Labels, *, alpha: float = 0.
     )
     # Rounding leaves a spread of the order of one unit in the last place where every item of a stratum is alike.
     if math.sqrt(max(squares)) <= 1e-14 * float(np.abs(diff_I).max()) or variance == 0.0:
-        return TestResult(
-            test="stratified_t",
-            statistic=None,
-            df=None,
-            p_value=None,
-            estimate=estimate,
-            ci_low=None,
-            ci_high=None,
-            n=n,
-            assumptions=assumptions,
-            notes=("every item of a stratum has the same difference: nothing to estimate a spread from",),
-            alpha=alpha,
-        )
+        note = "every item of a stratum has the same difference: nothing to estimate a spread from"
+        result = undefined("stratified_t", estimate=estimate, n=n, note=note, alpha=alpha)
+        return replace(result, assumptions=assumptions)
     shares = [term / variance for term in terms]
     df = 1 / math.fsum(share**2 / (len(part) - 1) for share, part in zip(shares, parts, strict=True))
     half = critical(alpha, df) * math.sqrt(variance)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from crucible_ray import Experiment, Model, api
-from crucible_ray.errors import UsageError
+from crucible_ray.api.checking import keys_needed
+from crucible_ray.errors import MissingKey, UsageError
 
 FILE = """
 from crucible_ray import Experiment, Model
@@ -82,3 +83,17 @@ def test_a_run_from_python_notes_a_sample_larger_than_the_dataset(tmp_path: Path
         "9 items are asked for; the dataset inline holds 1."
     ]
     assert api.estimate(asked, simulate=True).notes == ("9 items are asked for; the dataset inline holds 1.",)
+
+
+def test_the_key_of_a_fallback_is_needed_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    spare = Model("openai_gpt4o_mini", fallback="anthropic_haiku", max_tokens=9)
+    prepared = api.prepare(Experiment(name="x", dataset="demo", conditions=[spare]))
+    assert {key.variable: key.present for key in keys_needed(prepared)} == {
+        "OPENAI_API_KEY": True,
+        "ANTHROPIC_API_KEY": False,
+    }
+    with pytest.raises(MissingKey):
+        prepared.keys()

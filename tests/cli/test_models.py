@@ -117,7 +117,7 @@ def test_a_missing_key_is_said_and_nothing_is_sent(here: Path, capsys: Capture) 
 
 
 def test_a_reply_cannot_move_the_cursor(here: Path, capsys: Capture, simulate: Simulate) -> None:
-    from crucible_ray.api.living import LiveFact
+    from crucible_ray.api.probing import LiveFact
     from crucible_ray.cli.models import live_lines
     from crucible_ray.cli.terminal import printable
 

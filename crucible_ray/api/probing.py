@@ -15,13 +15,14 @@ from crucible_ray.api.waiting import wait
 from crucible_ray.errors import ParameterRefused, RefusedKey
 from crucible_ray.experiment.plan import CallPlan
 from crucible_ray.experiment.spec import Experiment, Model
+from crucible_ray.models.catalogue import addressed
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.prompts import Renderer
 from crucible_ray.records import Item, Message
 from crucible_ray.runtime.answers import mend, reply_of
 from crucible_ray.runtime.caller import LiveCaller
 from crucible_ray.runtime.trial import CallResult, HandedBack, Prompt, TrialClock
-from crucible_ray.settings import Settings, find_key, is_loopback
+from crucible_ray.settings import Settings, is_loopback
 
 QUESTION = "What is 2+2? Answer with the number only."
 _TEST_TOKENS = 256
@@ -70,14 +71,14 @@ class _Aim(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
-def live(prepared: Prepared) -> list[LiveFact]:
+def probe(prepared: Prepared) -> list[LiveFact]:
     """One request to every model of a plan, in the order of the plan. Nothing of it raises but UsageError."""
-    return wait(alive(prepared))
+    return wait(aprobe(prepared))
 
 
-async def alive(prepared: Prepared) -> list[LiveFact]:
-    """See `live`."""
-    keys = _keys(prepared)
+async def aprobe(prepared: Prepared) -> list[LiveFact]:
+    """See `probe`."""
+    keys = prepared.keys_there()
     # A single attempt: what is wrong should show, not be waited out.
     once = dataclasses.replace(prepared, plan=replace(prepared.plan, max_retries=0))
     found = []
@@ -96,8 +97,8 @@ async def alive(prepared: Prepared) -> list[LiveFact]:
 
 
 def cost_bound_usd(prepared: Prepared) -> float | None:
-    """What `live` costs at most, US dollars; None: a price or a largest output is unknown."""
-    bounds = [_bound(aim.call, aim.messages) for aim in _aims(prepared)]
+    """What `probe` costs at most, US dollars; None: a price or a largest output is unknown."""
+    bounds = [Endpoint(aim.call, None).cost_bound_usd(aim.messages) for aim in _aims(prepared)]
     known = [bound for bound in bounds if bound is not None]
     return sum(known) if len(known) == len(bounds) else None
 
@@ -114,19 +115,9 @@ def prepare_models(names: Sequence[str], settings: Settings, *, simulate: bool =
     return prepare(experiment, settings=settings, simulate=simulate)
 
 
-def _keys(prepared: Prepared) -> dict[str, str]:
-    found = {}
-    for condition in prepared.plan.conditions:
-        for call in condition.calls:
-            key = find_key(call.model, prepared.settings.env)
-            if key is not None and call.model.api_key_env is not None:
-                found[call.model.api_key_env] = key
-    return found
-
-
 def _aims(prepared: Prepared) -> Iterator[_Aim]:
     seen = set()
-    for k, condition in enumerate(prepared.plan.conditions):
+    for k, condition in enumerate(addressed(prepared.plan).conditions):
         for index, (call, prompt) in enumerate(zip(condition.calls, condition.prompts, strict=True)):
             if call.model.name not in seen:
                 seen.add(call.model.name)
@@ -134,17 +125,12 @@ def _aims(prepared: Prepared) -> Iterator[_Aim]:
                 yield _Aim(k, index, call, messages)
 
 
-def _bound(call: CallPlan, messages: tuple[Message, ...]) -> float | None:
-    url = call.model.base_url or "http://simulator/v1"
-    return Endpoint(replace(call, model=replace(call.model, base_url=url)), None).cost_bound_usd(messages)
-
-
 def _expected(aim: _Aim, url: str) -> LiveFact:
     return LiveFact(
         model=aim.call.model.name,
         id=aim.call.model.model,
         url=url,
-        cost_bound_usd=_bound(aim.call, aim.messages),
+        cost_bound_usd=Endpoint(aim.call, None).cost_bound_usd(aim.messages),
         ok=False,
     )
 
