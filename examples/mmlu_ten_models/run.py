@@ -104,8 +104,8 @@ def all_pairs(recorded: Recorded) -> list[Pair]:
     strata, strata_p = _family([partial(_compared, recorded, pair, "strata") for pair in places])
     clusters, clusters_p = _family([partial(_compared, recorded, pair, "clusters") for pair in places])
     return [
-        Pair(recorded.models[a], recorded.models[b], *results)
-        for (a, b), *results in zip(places, strata, clusters, strata_p, clusters_p, strict=True)
+        Pair(recorded.models[a], recorded.models[b], fixed, drawn, p, q)
+        for (a, b), fixed, drawn, p, q in zip(places, strata, clusters, strata_p, clusters_p, strict=True)
     ]
 
 
