@@ -159,11 +159,13 @@ class Comparison(Struct, frozen=True, kw_only=True):
     decidable: bool = False
     notes: tuple[str, ...] = ()
     worst: float | None = None
-    """The estimate if every failed trial had gone against a (accuracy only)."""
+    """The estimate if every lost trial had gone against a (metrics between 0 and 1)."""
     best: float | None = None
-    """The estimate if every failed trial had gone for a (accuracy only)."""
+    """The estimate if every lost trial had gone for a (metrics between 0 and 1)."""
     missing_p: float | None = None
     """p of a test that a and b fail equally often; None where nothing failed or it is undefined."""
+    withheld: bool = False
+    """The interval excludes zero, and what the lost trials could have said does not: no direction is told."""
     exploratory: bool = True
     """No declared hypothesis asks for it."""
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult, Naive
+from crucible_ray.reduction.missing import bounds, could_flip, missing_p, sign_could_flip
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.decision import PairedDecision, paired_difference
-from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.result import TestResult
 from crucible_ray.stats.verdicts import Verdict, family_levels, interval_alpha, verdict
 
@@ -129,7 +127,7 @@ def _comparison(plan: Plan, table: Table, pair: _Pair, alpha: float, *, explorat
             naive=None,
             exploratory=exploratory,
         )
-    worst, best = _bounds(table, pair) if pair.metric == "accuracy" else (None, None)
+    worst, best = bounds(plan, table, pair.metric, pair.a, pair.b)
     result = decision.result
     return Comparison(
         metric=pair.metric,
@@ -150,7 +148,8 @@ def _comparison(plan: Plan, table: Table, pair: _Pair, alpha: float, *, explorat
         notes=(*result.notes, *_sharing(plan, pair)),
         worst=worst,
         best=best,
-        missing_p=_missing_p(table, pair),
+        missing_p=missing_p(table, pair.a, pair.b),
+        withheld=sign_could_flip(result.ci_low, result.ci_high, worst, best),
         exploratory=exploratory,
     )
 
@@ -166,31 +165,6 @@ def _naive(result: TestResult | None) -> Naive | None:
         p_value=result.p_value,
         n=result.n,
     )
-
-
-def _bounds(table: Table, pair: _Pair) -> tuple[float, float]:
-    """The accuracy difference if every lost trial had gone against a, and for it."""
-    ends = []
-    for fill_a, fill_b in ((0.0, 1.0), (1.0, 0.0)):
-        filled = [
-            np.where(table.lost(condition), fill, table.values("correct", condition))
-            for condition, fill in ((pair.a, fill_a), (pair.b, fill_b))
-        ]
-        ends.append(float(np.nanmean(item_means(filled[0]) - item_means(filled[1]))))
-    return ends[0], ends[1]
-
-
-def _missing_p(table: Table, pair: _Pair) -> float | None:
-    """p of the paired test that both conditions fail equally often."""
-    failed = [table.failed(condition).astype(np.float64) for condition in (pair.b, pair.a)]
-    if not (failed[0].any() or failed[1].any()):
-        return None
-    for column, condition in zip(failed, (pair.b, pair.a), strict=True):
-        column[~table.failed(condition) & ~table.answered(condition)] = np.nan
-    try:
-        return paired_difference(*failed).result.p_value
-    except StatsError:  # fewer than two items have both: nothing to test
-        return None
 
 
 def _verdicts(
@@ -270,18 +244,3 @@ def _why(decision: PairedDecision, outcome: Verdict) -> str:
         "reversed": "the whole interval lies on the other side of zero",
         "not_decided": "the interval holds values for and against the hypothesis",
     }[outcome]
-
-
-def could_flip(outcome: Verdict, hypothesis: HypothesisPlan, worst: float | None, best: float | None) -> bool:
-    """Whether some outcome of the lost trials puts the estimate where the verdict says it is not."""
-    if outcome == "not_decided" or worst is None or best is None:
-        return False
-    margin = hypothesis.margin
-    if hypothesis.relation == "equivalence":
-        inside = worst > -margin and best < margin
-        outside = worst > margin or best < -margin
-        return not inside if outcome == "supported" else not outside
-    edge = -margin if hypothesis.relation == "non_inferiority" else margin
-    if outcome == "supported":
-        return worst <= edge
-    return best >= (min(0.0, edge) if outcome == "reversed" else edge)

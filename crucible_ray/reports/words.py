@@ -129,7 +129,8 @@ def compared(comparison: Comparison) -> str:
     if comparison.ci_low is not None and comparison.ci_high is not None:
         low, high = difference_ends(metric, comparison.ci_low, comparison.ci_high, signed=False)
         text += f" [{low}, {high}]"
-    return f"{text}, {p_text(comparison.p_value)}"
+    told = f"{text}, {p_text(comparison.p_value)}"
+    return f"{told}, withheld: the lost trials could turn it" if comparison.withheld else told
 
 
 def test_name(comparison: Comparison) -> str:
@@ -266,6 +267,12 @@ def apa(c: Comparison) -> str | None:
 
 
 def _direction(found: Comparison) -> str:
+    if found.withheld:
+        return (
+            f"Which of {found.a} and {found.b} has the higher {found.metric} is withheld: with what the lost trials could "
+            f"have said, the difference lies between {difference(found.metric, found.worst)} and "
+            f"{difference(found.metric, found.best)}{unit(found.metric)}."
+        )
     size = difference(found.metric, abs(found.estimate or 0.0), signed=False) + unit(found.metric)
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
     span = ""

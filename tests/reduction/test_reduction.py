@@ -13,7 +13,8 @@ import pytest
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.plan import AnalysisPlan, Plan
 from crucible_ray.reduction import Analysis, encode, reduce
-from crucible_ray.reduction.comparisons import could_flip
+from crucible_ray.reduction.missing import could_flip
+from crucible_ray.reports import words
 from crucible_ray.stats import tango, wilson
 from tests.reduction.rows import batches, hypothesis, plan, row
 
@@ -130,6 +131,30 @@ def test_a_headline_that_failed_trials_could_turn_is_withheld() -> None:
     assert result.verdict == "not_decided"
     assert "failed trials could turn it" in result.reason
     assert "supported" in result.reason
+
+
+def test_an_undeclared_difference_that_failed_trials_could_turn_has_no_direction() -> None:
+    rows = _one_repeat(30, 12, 58)
+    assert not _analyse(rows, 100).comparisons[0].withheld
+    for item in range(70, 95):
+        rows[2 * item + 1] = row(2 * item + 1, error="timeout")
+    analysis = _analyse(rows, 100)
+    comparison = analysis.comparisons[0]
+    assert comparison.ci_low is not None
+    assert comparison.ci_low > 0.0
+    assert comparison.withheld
+    assert "withheld" in words.finding(analysis)
+    assert "higher than" not in words.finding(analysis)
+
+
+def test_bounds_hold_for_every_metric_between_0_and_1_and_for_no_other() -> None:
+    rows = _one_repeat(30, 12, 58)
+    rows[1] = row(1, error="timeout")
+    found = {
+        each.metric: each for each in _analyse(rows, 100, metrics=("accuracy", "cost_per_query")).comparisons
+    }
+    assert (found["accuracy"].worst, found["accuracy"].best) == pytest.approx((0.17, 0.18))
+    assert found["cost_per_query"].worst is None
 
 
 def test_trials_that_never_began_are_left_out_of_the_bounds() -> None:
