@@ -35,6 +35,7 @@ from crucible_ray.stats.margins import MarginResult, non_inferiority, superiorit
 from crucible_ray.stats.paired import bonett_price, clustered_difference, mcnemar, paired_t, tango
 from crucible_ray.stats.planning import detectable_effect, power, sample_size
 from crucible_ray.stats.posthoc import dunn, games_howell, nemenyi, pairwise, tukey_hsd
+from crucible_ray.stats.prospects import exact_support, items_for_support, support_power
 from crucible_ray.stats.quantiles import quantile_difference
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
 from crucible_ray.stats.ratios import cohens_h, odds_ratio, ratio_ci, risk_ratio
@@ -84,6 +85,7 @@ __all__ = [
     "dunnett",
     "epsilon_squared",
     "eta_squared",
+    "exact_support",
     "f_test",
     "fisher_exact",
     "fligner",
@@ -92,6 +94,7 @@ __all__ = [
     "glass_delta",
     "group_sequential",
     "hedges_g",
+    "items_for_support",
     "jarque_bera",
     "kendalls_w",
     "kruskal_wallis",
@@ -122,6 +125,7 @@ __all__ = [
     "sign_test",
     "student_t",
     "superiority",
+    "support_power",
     "tango",
     "test_normality",
     "tost",

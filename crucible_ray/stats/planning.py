@@ -101,7 +101,7 @@ def sample_size(
     _variance(planned, effect)
     if effect <= margin:
         raise StatsError(f"a true difference of {effect:g} never clears a margin of {margin:g}")
-    return _fewest(lambda n: _power(planned, n, effect) >= power, 1 if planned.binary else 2)
+    return fewest(lambda n: _power(planned, n, effect) >= power, 1 if planned.binary else 2)
 
 
 def detectable_effect(
@@ -221,7 +221,8 @@ def _reach(planned: _Design, n: int, start: float, power: float) -> float:
     return start + width
 
 
-def _fewest(enough: Callable[[int], bool], least: int) -> int:
+def fewest(enough: Callable[[int], bool], least: int) -> int:
+    """The smallest number from `least` on that is enough, where all larger ones are; StatsError from 1e9 on."""
     high = least
     while not enough(high):
         if high > _MOST:

@@ -57,7 +57,10 @@ HELD_OTHERWISE = {
     "cluster_bootstrap_ci": "the interval of Cochran's ratio of totals, in `tests/stats/test_intervals.py`",
     "compare": "chooses among the functions here; CR2 against its matrix formulas, in `tests/stats/test_comparing.py`",
     "compare_groups": "chooses among the functions here, in `tests/stats/test_comparing.py`",
+    "exact_support": "simulated runs through the default rule, in `tests/stats/test_prospects.py`",
+    "items_for_support": "`exact_support` at its answer, in `tests/stats/test_prospects.py`",
     "quantile_difference": "coverage by simulation, in `tests/stats/test_intervals.py`",
+    "support_power": "`power`, and simulated two one-sided tests, in `tests/stats/test_prospects.py`",
 }
 """What no single number of others can hold, and what does instead."""
 
