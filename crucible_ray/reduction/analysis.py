@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from crucible_ray.metrics.silence import Silence
+from crucible_ray.reduction.parts import Missing
 
 _DIGITS = 12
 """Significant digits written: enough for every use, few enough to be the same on every machine."""
@@ -235,6 +236,8 @@ class Analysis(Struct, frozen=True, kw_only=True):
     """What each condition's extra right answers cost."""
     warnings: tuple[Silence, ...] = ()
     """What makes scores say less than they seem to."""
+    missing: Missing | None = None
+    """None: every trial that began has an answer."""
     custom: dict[str, Any] = {}
 
 

@@ -2,7 +2,7 @@
 
 | question | answer |
 | --- | --- |
-| does loss depend on the condition? | sign-flip test on items (exact McNemar at one repeat); of several: Cochran's Q |
+| does loss depend on the condition? | sign-flip test on items (exact McNemar at one repeat); several: `mean_scores` |
 | does loss depend on the item's difficulty? | Spearman's rank correlation over items, as a permutation test |
 | what could the lost trials have said? | the difference if all of them had gone against a, and for it |
 | may the headline stand? | not where those bounds hold a value that it excludes |
@@ -10,18 +10,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
+from crucible_ray.reduction.parts import Missing, MissingDifficulty, MissingPair
 from crucible_ray.reduction.table import Table
+from crucible_ray.stats.association import mean_scores, spearman
 from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.resampling import paired_permutation
+from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:
     from crucible_ray.experiment.plan import HypothesisPlan, Plan
+    from crucible_ray.records import Item
+    from crucible_ray.reduction.analysis import Comparison
 
 
 BOUNDED = ("binary", "proportion")
@@ -85,3 +92,101 @@ def could_flip(outcome: str, hypothesis: HypothesisPlan, worst: float | None, be
     if outcome == "supported":
         return worst <= edge
     return best >= (min(0.0, edge) if outcome == "reversed" else edge)
+
+
+def missing_data(
+    plan: Plan, table: Table, items: Sequence[Item], comparisons: Sequence[Comparison]
+) -> Missing | None:
+    """What is missing of a run and whether that is by chance; None where every trial that began has an answer.
+
+    items: the plan's, for their own difficulty; without them others' answers tell it.
+    """
+    lost = {each.name: int(table.lost(k).sum()) for k, each in enumerate(plan.conditions)}
+    if not any(lost.values()):
+        return None
+    p_value, test = _over_conditions(table, len(plan.conditions))
+    failing = [k for k in range(len(plan.conditions)) if table.failed(k).any()]
+    found = [_by_difficulty(plan, table, items, k) for k in failing]
+    return Missing(
+        lost=lost,
+        p_value=p_value,
+        test=test,
+        pairs=tuple(_pair(plan, table, each) for each in comparisons if each.worst is not None),
+        difficulty=tuple(each for each in found if each is not None),
+    )
+
+
+def _over_conditions(table: Table, conditions: int) -> tuple[float | None, str | None]:
+    """p of the test that all conditions fail equally often, and its name."""
+    if conditions < 2:
+        return None, None
+    if conditions == 2:
+        return missing_p(table, 1, 0), "paired_permutation"
+    shares = [_failed_share(table, k) for k in range(conditions)]
+    try:
+        return mean_scores(*shares).p_value, "mean_scores"
+    except StatsError:  # no two items were begun under all conditions
+        return None, None
+
+
+def _failed_share(table: Table, condition: int) -> Floats:
+    """By item: failed trials over those that have a row; NaN where none has."""
+    failed, answered = table.failed(condition), table.answered(condition)
+    return item_means(np.where(failed | answered, failed, np.nan))
+
+
+def _pair(plan: Plan, table: Table, found: Comparison) -> MissingPair:
+    place = {each.name: k for k, each in enumerate(plan.conditions)}
+    column = metric_of(plan, found.metric).column
+    a, b = place[found.a], place[found.b]
+    diff = item_means(table.values(column, a)) - item_means(table.values(column, b))
+    whole = ~(table.lost(a) | table.lost(b)).any(axis=1) & ~np.isnan(diff)
+    assert found.worst is not None
+    assert found.best is not None
+    return MissingPair(
+        metric=found.metric,
+        a=found.a,
+        b=found.b,
+        estimate=found.estimate,
+        complete_case=math.fsum(diff[whole]) / int(whole.sum()) if whole.any() else None,
+        complete_items=int(whole.sum()),
+        worst=found.worst,
+        best=found.best,
+        p_value=found.missing_p,
+        withheld=found.withheld,
+    )
+
+
+def _by_difficulty(
+    plan: Plan, table: Table, items: Sequence[Item], condition: int
+) -> MissingDifficulty | None:
+    """The test of one condition's failures; None where no item that it began has a difficulty."""
+    source, difficulty = _difficulty(table, items, condition, len(plan.conditions))
+    share = _failed_share(table, condition)
+    known = ~np.isnan(difficulty) & ~np.isnan(share)
+    failed = table.failed(condition).sum(axis=1)[known]
+    answered = table.answered(condition).sum(axis=1)[known]
+    if not failed.any() or not answered.any():
+        return None
+    result = spearman(difficulty[known], share[known], seed=plan.seed) if known.sum() > 1 else None
+    return MissingDifficulty(
+        condition=plan.conditions[condition].name,
+        source=source,
+        items=int(known.sum()),
+        failing=int((failed > 0).sum()),
+        difficulty_failed=math.fsum(difficulty[known] * failed) / int(failed.sum()),
+        difficulty_answered=math.fsum(difficulty[known] * answered) / int(answered.sum()),
+        rho=None if result is None else result.estimate,
+        p_value=None if result is None else result.p_value,
+    )
+
+
+def _difficulty(table: Table, items: Sequence[Item], condition: int, conditions: int) -> tuple[str, Floats]:
+    """Where the difficulty of items is from, and it, shape [items]; NaN where it is not known."""
+    own = np.array([np.nan if each.difficulty is None else each.difficulty for each in items])
+    if len(own) == len(table.failed(condition)) and len(own) and not np.isnan(own).any() and np.ptp(own) > 0:
+        return "difficulty", own
+    if conditions == 1:
+        return "other repeats", 1.0 - item_means(table.values("correct", condition))
+    others = [table.values("correct", k) for k in range(conditions) if k != condition]
+    return "other conditions", 1.0 - item_means(np.concatenate(others, axis=1))

@@ -13,6 +13,7 @@ from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
 from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
 from crucible_ray.reduction.detail import Topics, by_consensus, by_topic, spreads, values_of
+from crucible_ray.reduction.missing import missing_data
 from crucible_ray.reduction.table import Table
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def reduce(
         datasets=_datasets(plan, table, members, alpha, topics) if len(plan.datasets) > 1 else {},
         values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),
+        missing=missing_data(plan, table, items, comparisons),
     )
 
 

@@ -14,6 +14,7 @@ from crucible_ray.reports import detail, figures, words
 from crucible_ray.reports.answers import single_questions
 from crucible_ray.reports.datasets import by_dataset
 from crucible_ray.reports.facts import RunFacts
+from crucible_ray.reports.missing import missing_data
 from crucible_ray.reports.page import (
     Block,
     Bullets,
@@ -237,26 +238,7 @@ def _completeness(source: Source) -> list[Section]:
         if c.by_fallback
     )
     blocks = (told, shown, *((Bullets(fallen),) if fallen else ()))
-    return [Section("Completeness", blocks), *_failures(analysis), *detail.topics(analysis)]
-
-
-def _failures(analysis: Analysis) -> list[Section]:
-    rows = [
-        (name, kind, f"{count:,}")
-        for name, condition in analysis.conditions.items()
-        for kind, count in condition.completeness.errors.items()
-    ]
-    if not rows:
-        return []
-    lost = tuple(
-        f"{c.a} and {c.b} fail equally often: {words.p_text(c.missing_p)}; with every failed trial the difference in "
-        f"accuracy lies between {words.difference('accuracy', c.worst)} and "
-        f"{words.difference('accuracy', c.best)} points."
-        for c in analysis.comparisons
-        if c.missing_p is not None and c.metric == "accuracy"
-    )
-    shown = table("Failed trials by class", ("condition", "class", "#trials"), rows)
-    return [Section("Failures by class", (shown, *((Bullets(lost),) if lost else ())), level=3)]
+    return [Section("Completeness", blocks), *detail.topics(analysis), *missing_data(analysis)]
 
 
 def _cost(source: Source) -> list[Section]:
