@@ -13,6 +13,7 @@ from crucible_ray.stats.assumptions import (
     shapiro_wilk,
     test_normality,
 )
+from crucible_ray.stats.assurances import assurance, items_for_assurance, normal_prior
 from crucible_ray.stats.bootstrap import bootstrap_ci, cluster_bootstrap_ci
 from crucible_ray.stats.comparing import Comparison, compare
 from crucible_ray.stats.comparing_groups import GroupComparison, compare_groups
@@ -42,7 +43,9 @@ from crucible_ray.stats.ratios import cohens_h, odds_ratio, ratio_ci, risk_ratio
 from crucible_ray.stats.resampling import bootstrap_difference, paired_permutation, permutation_test
 from crucible_ray.stats.result import Interval, TestResult
 from crucible_ray.stats.sequential import BettingSequence, GroupSequential, betting_sequence, group_sequential
+from crucible_ray.stats.simulated import Simulated, simulated_quantile_power, simulated_support
 from crucible_ray.stats.single import wilson
+from crucible_ray.stats.splits import Split, best_split, least_cost
 from crucible_ray.stats.tables import chi_square, fisher_exact
 from crucible_ray.stats.twosample import student_t, two_proportion_z, welch_t
 
@@ -56,10 +59,14 @@ __all__ = [
     "Interval",
     "MarginResult",
     "Pair",
+    "Simulated",
+    "Split",
     "TestResult",
     "anderson_darling",
     "anova",
+    "assurance",
     "bartlett",
+    "best_split",
     "betting_sequence",
     "bonett_price",
     "bootstrap_ci",
@@ -94,10 +101,12 @@ __all__ = [
     "glass_delta",
     "group_sequential",
     "hedges_g",
+    "items_for_assurance",
     "items_for_support",
     "jarque_bera",
     "kendalls_w",
     "kruskal_wallis",
+    "least_cost",
     "levene",
     "lilliefors",
     "mann_whitney",
@@ -108,6 +117,7 @@ __all__ = [
     "newcombe",
     "newcombe_paired",
     "non_inferiority",
+    "normal_prior",
     "odds_ratio",
     "omega_squared",
     "paired_permutation",
@@ -123,6 +133,8 @@ __all__ = [
     "sample_size",
     "shapiro_wilk",
     "sign_test",
+    "simulated_quantile_power",
+    "simulated_support",
     "student_t",
     "superiority",
     "support_power",

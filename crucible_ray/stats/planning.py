@@ -30,7 +30,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile
 
 DESIGNS = ("paired_binary", "paired_continuous", "independent_binary", "independent_continuous")
-_MOST = 10**9
+MOST_ITEMS = 10**9
 """Items from which on a sample size is refused as out of reach."""
 
 
@@ -225,8 +225,8 @@ def fewest(enough: Callable[[int], bool], least: int) -> int:
     """The smallest number from `least` on that is enough, where all larger ones are; StatsError from 1e9 on."""
     high = least
     while not enough(high):
-        if high > _MOST:
-            raise StatsError(f"more than {_MOST:,} items would be needed")
+        if high > MOST_ITEMS:
+            raise StatsError(f"more than {MOST_ITEMS:,} items would be needed")
         high *= 2
     low = max(least - 1, high // 2) if high > least else least - 1
     while high - low > 1:

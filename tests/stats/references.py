@@ -53,13 +53,20 @@ def agreement(reference: Reference) -> Agreement:
 
 
 HELD_OTHERWISE = {
+    "assurance": "the mean of `power` over drawn effects, in `tests/stats/test_splits.py`",
+    "best_split": "its power against the other splits', in `tests/stats/test_splits.py`",
     "betting_sequence": "its level under a look after every item, by simulation, in `tests/stats/test_sequential.py`",
     "cluster_bootstrap_ci": "the interval of Cochran's ratio of totals, in `tests/stats/test_intervals.py`",
     "compare": "chooses among the functions here; CR2 against its matrix formulas, in `tests/stats/test_comparing.py`",
     "compare_groups": "chooses among the functions here, in `tests/stats/test_comparing.py`",
     "exact_support": "simulated runs through the default rule, in `tests/stats/test_prospects.py`",
+    "items_for_assurance": "`assurance` at its answer and below it, in `tests/stats/test_splits.py`",
     "items_for_support": "`exact_support` at its answer, in `tests/stats/test_prospects.py`",
+    "least_cost": "a search through every design, and Cochran's optimum, in `tests/stats/test_splits.py`",
+    "normal_prior": "drawn effects, in `tests/stats/test_splits.py`",
     "quantile_difference": "coverage by simulation, in `tests/stats/test_intervals.py`",
+    "simulated_quantile_power": "its level at no difference, in `tests/stats/test_splits.py`",
+    "simulated_support": "the default rule run by run, and `exact_support`, in `tests/stats/test_splits.py`",
     "support_power": "`power`, and simulated two one-sided tests, in `tests/stats/test_prospects.py`",
 }
 """What no single number of others can hold, and what does instead."""
