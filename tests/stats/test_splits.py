@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from crucible_ray.stats.decision import paired_difference
 from crucible_ray.stats.simulated import _supported
 from crucible_ray.stats.verdicts import interval_alpha, verdict
 
-NOISY = {"discordant": 0.2, "icc": 0.5, "rho": 0.8}
+NOISY: dict[str, Any] = {"discordant": 0.2, "icc": 0.5, "rho": 0.8}
 """At one repeat .833 of an item's variance lies within it: .5 / (1 - .4)."""
 
 
@@ -114,7 +115,7 @@ def test_simulation_agrees_with_counting_out_at_one_repeat_and_with_the_formula_
     None
 ):
     p, effect, icc, rho = 0.7, 0.1, 0.5, 0.8
-    how = {"effect": effect, "p": p, "icc": icc, "rho": rho}
+    how: dict[str, Any] = {"effect": effect, "p": p, "icc": icc, "rho": rho}
     both = p * (p + effect) + icc * rho * math.sqrt(p * (1 - p) * (p + effect) * (1 - p - effect))
     discordant = 2 * p + effect - 2 * both
     one = simulated_support("superiority", 0.0, n=80, repeats=1, **how)
@@ -127,7 +128,7 @@ def test_simulation_agrees_with_counting_out_at_one_repeat_and_with_the_formula_
 
 
 def test_with_few_differing_items_simulation_finds_far_less_than_the_formula() -> None:
-    how = {"effect": 0.03, "p": 0.95, "icc": 0.3, "rho": 0.5}
+    how: dict[str, Any] = {"effect": 0.03, "p": 0.95, "icc": 0.3, "rho": 0.5}
     found = simulated_support("superiority", 0.0, n=30, repeats=3, **how)
     assert found.power < 0.02
     assert 0 < found.error < 0.01
