@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from crucible_ray.api.earlier import look_up, room
 from crucible_ray.api.finishing import finish
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
 from crucible_ray.api.gating import Gates, gates_of
@@ -48,11 +49,14 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
     prepared.keys()
     if options.runtime == "ray" and prepared.code:
         prepared.code.pack()
-    estimate = _agreed(prepared, options)
     plan = prepared.plan
     folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     log = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
-    session = await _run(prepared, options, folder, log)
+    with room(options) as scratch:
+        earlier = await look_up(prepared, options, folder, scratch)
+        options = dataclasses.replace(options, earlier=earlier)
+        estimated_usd = _agreed(prepared, options)
+        session = await _run(prepared, options, folder, log)
     try:
         result = await finish(
             prepared,
@@ -60,7 +64,7 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
             log,
             session,
             formats=formats,
-            estimated_usd=estimate.total_cost,
+            estimated_usd=estimated_usd,
             runtime=options.runtime,
         )
     except SpecError as error:  # a function of the author's own failed
@@ -80,14 +84,17 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
     return result
 
 
-def _agreed(prepared: Prepared, options: Options) -> Estimate:
-    """The estimate of what is to run, once whoever is to be asked has said yes. Raises Declined."""
+def _agreed(prepared: Prepared, options: Options) -> float | None:
+    """What the run is estimated to cost, once whoever is to be asked has said yes; None: unknown. Raises Declined."""
     part = narrowed(prepared, options.items, options.conditions)
-    found = part.estimate()
+    earlier = options.earlier
+    found = part.estimate(None if earlier is None else earlier.left)
     ask = _ask if options.confirm is True else options.confirm
     if ask and not ask(part.plan, found):
         raise Declined("Not confirmed: nothing was run and nothing was spent.")
-    return found
+    if earlier is None or found.total_cost is None:
+        return found.total_cost
+    return found.total_cost + earlier.recorded_usd
 
 
 def _ask(plan: Plan, found: Estimate) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from crucible_ray.api.conducting import conduct
+from crucible_ray.api.earlier import estimated, remembered
 from crucible_ray.api.failures import failure_of
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing
@@ -36,10 +37,20 @@ from crucible_ray.settings import Settings, load_settings
 
 
 def estimate(
-    experiment: Experiment | Loaded | str | Path, *, simulate: bool = False, settings: Settings | None = None
+    experiment: Experiment | Loaded | Prepared | str | Path,
+    *,
+    simulate: bool = False,
+    settings: Settings | None = None,
+    reuse: str | Path | None = None,
+    output_dir: str | Path | None = None,
 ) -> Estimate:
-    """Cost, duration, calls, tokens and power, before anything is spent. Raises UsageError."""
-    return prepare(experiment, simulate=simulate, settings=settings).estimate()
+    """Cost, duration, calls, tokens and power, before anything is spent. Raises UsageError.
+
+    reuse, output_dir: as for `run`; what is recorded or paid for already is not counted then. Raises CannotContinue.
+    """
+    if not isinstance(experiment, Prepared):
+        experiment = prepare(experiment, simulate=simulate, settings=settings)
+    return estimated(experiment, Options(reuse=reuse, output_dir=output_dir))
 
 
 def run(
@@ -117,6 +128,8 @@ async def aresume(
     """See `resume`."""
     options = options or options_of(choices)
     folder = find_results(where, options.output_dir)
+    if options.reuse is None:
+        options = dataclasses.replace(options, reuse=remembered(folder))
     if (whole := run_of(folder)) is not None:
         raise UsageError(f"{where} is a revision: what runs is {whole}.")
     plan, items = read_config(folder)

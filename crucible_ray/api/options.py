@@ -14,6 +14,7 @@ from crucible_ray.settings import did_you_mean
 
 if TYPE_CHECKING:
     from crucible_ray.actors.cluster import RayThread
+    from crucible_ray.api.earlier import Earlier
     from crucible_ray.estimating import Estimate
     from crucible_ray.experiment.plan import Plan
 
@@ -74,7 +75,10 @@ class Options:
     """Run these conditions' trials alone; the others stay pending. None named: all."""
     reuse: str | Path | None = None
     """Take every reply already paid for whose request and repeat are the same: from a results folder, a folder of
-    them, or `auto` (all under the same output folder); None: none."""
+    them, or `auto` (all under the same output folder); `none`: none; None: none, or what the run that is gone on
+    with took."""
+    earlier: Earlier | None = None
+    """What `reuse` found, where that was looked up ahead; None: it is looked up."""
     confirm: Callable[[Plan, Estimate], bool] | bool = False
     """Asked before any money is spent; True: the terminal is asked; False: go on."""
     progress: Callable[[Progress], None] | bool | str = "auto"

@@ -91,6 +91,7 @@ class _Run(Struct, frozen=True):
 class _Settings(Struct, frozen=True):
     run: _Run = _Run()
     experiment_folder: str | None = None
+    reuse: str | None = None
 
 
 class _Config(Struct, frozen=True):
@@ -112,6 +113,12 @@ def recorded_checkpoint_dir(folder: Path, *, otherwise: str | None) -> str | Non
     """Where a results folder says that its journal is; `otherwise` where nothing ran yet."""
     found = _recorded(folder)
     return otherwise if found is None else found.run.checkpoint_dir
+
+
+def recorded_reuse(results: Path) -> str | None:
+    """From where a results folder's run took replies: a folder, or `auto`; None: from nowhere."""
+    found = _recorded(results)
+    return None if found is None else found.reuse
 
 
 def experiment_folder(results: Path) -> Path | None:

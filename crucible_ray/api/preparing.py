@@ -14,7 +14,7 @@ import msgspec
 from crucible_ray.api.own import Own, code_of, own_of
 from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
-from crucible_ray.estimating import Assumptions, Estimate, Measured
+from crucible_ray.estimating import Assumptions, Estimate, Left, Measured
 from crucible_ray.estimating import estimate as forecast
 from crucible_ray.experiment.defaults import default_parse, parse_words
 from crucible_ray.experiment.loading import Loaded, load_experiment
@@ -137,15 +137,19 @@ class Prepared:
             mend += ", or max_calls, which bounds what a function asks." if called else "."
             raise UsageError("\n".join([*problems, mend]))
 
-    def estimate(self) -> Estimate:
-        """Cost, duration, tokens and power, before anything is spent."""
+    def estimate(self, left: Left | None = None) -> Estimate:
+        """Cost, duration, tokens and power, before anything is spent. left: what is still to be sent; None: all."""
         renderers = [Renderer(prompt) for prompt in self.plan.prompts]
 
         def prompt_bytes(prompt: int, item: int) -> int:
             return _weight(renderers[prompt].render(self.items[item]))
 
         found = forecast(
-            self.plan, prompt_bytes, assume=self._assumptions(), with_power=self.settings.stats.power.enable
+            self.plan,
+            prompt_bytes,
+            assume=self._assumptions(),
+            with_power=self.settings.stats.power.enable,
+            left=left,
         )
         return msgspec.structs.replace(found, notes=self.notes)
 

@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from crucible_ray.api.earlier import Earlier, place, wanted
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
 from crucible_ray.api.narrowing import Part
@@ -26,7 +27,7 @@ from crucible_ray.api.opening import open_state
 from crucible_ray.api.options import Note, Options
 from crucible_ray.api.places import experiment_folder
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
-from crucible_ray.api.reusing import AUTO, reuse_replies, sources
+from crucible_ray.api.reusing import reuse_replies
 from crucible_ray.api.session import Session
 from crucible_ray.api.sharing import shared_before
 from crucible_ray.api.simulating import served
@@ -52,14 +53,16 @@ _UNPLANNED_USD = 1.0
 """What functions are taken to cost where nobody knows: it sizes the steps in which the log is told of money."""
 
 
-def _public(prepared: Prepared, folder: Path) -> dict[str, Any]:
-    """The settings for `config.json`: no secret, and the journal's place as it is from anywhere."""
+def _public(prepared: Prepared, options: Options, folder: Path) -> dict[str, Any]:
+    """The settings for `config.json`: no secret, and places as they are from anywhere."""
     public = prepared.settings.public()
-    place = public["run"]["checkpoint_dir"]
-    if place is not None and "://" not in place:
-        public["run"] = {**public["run"], "checkpoint_dir": str(Path(place).resolve())}
+    checkpoints = public["run"]["checkpoint_dir"]
+    if checkpoints is not None and "://" not in checkpoints:
+        public["run"] = {**public["run"], "checkpoint_dir": str(Path(checkpoints).resolve())}
     where = prepared.base or experiment_folder(folder)
     public["experiment_folder"] = None if where is None else str(where.resolve())
+    reuse = wanted(options)
+    public["reuse"] = None if reuse is None else place(reuse, folder.parent)
     return public
 
 
@@ -85,7 +88,7 @@ async def run_session(
             folder,
             plan=prepared.plan,
             items=prepared.items,
-            settings=_public(prepared, folder),
+            settings=_public(prepared, options, folder),
             experiment_folder=prepared.base,
         )
         logging = prepared.settings.logging
@@ -132,20 +135,17 @@ class _Run:
     async def _paid_for(self, state: JournalState, scratch: Path) -> tuple[JournalState, Known | None]:
         """What earlier runs and earlier sessions have paid for."""
         plan, known = self.prepared.plan, None
-        if self.options.reuse is not None and state.kept.count < plan.trials:
-            known = await self._reuse(state, scratch)
+        if self.options.earlier is not None and state.kept.count < plan.trials:
+            known = await self._reuse(self.options.earlier, state, scratch)
             state = await read_state(self.store, conditions=len(plan.conditions))
         if plan.share_replies and 0 < state.kept.count < plan.trials:
             before = await asyncio.to_thread(shared_before, plan, self.store, state, scratch)
             known = before if known is None else known + before
         return state, known
 
-    async def _reuse(self, state: JournalState, scratch: Path) -> Known:
-        assert self.options.reuse is not None
-        found = sources(self.options.reuse, self.folder.parent, self.folder)
-        strict = str(self.options.reuse) != AUTO
+    async def _reuse(self, earlier: Earlier, state: JournalState, scratch: Path) -> Known:
         wanted = dataclasses.replace(state, kept=self.part.without(state.kept))
-        facts, known = await reuse_replies(self.prepared, found, self.journal, wanted, scratch, strict=strict)
+        facts, known = await reuse_replies(self.prepared, earlier, self.journal, wanted, scratch)
         self.session.reused = facts.calls
         if self.options.on_note is not None:
             self.options.on_note(Note(name="reused", facts=to_builtins(facts)))

@@ -92,6 +92,8 @@ def estimate(
     params: words.Params = None,
     profile: words.Profile = None,
     simulate: words.Simulate = False,
+    reuse: words.Reuse = None,
+    output_dir: words.OutputDir = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -108,12 +110,16 @@ def estimate(
         profile=profile,
         simulate=simulate,
     )
+    from crucible_ray.api import Options
+    from crucible_ray.api.earlier import estimated
     from crucible_ray.api.narrowing import narrowed
     from crucible_ray.estimating import estimate_lines
 
-    part = narrowed(prepared, item or (), condition or ())
-    found = part.estimate()
-    terminal.show(*estimate_lines(part.plan, found))
+    options = Options(
+        items=tuple(item or ()), conditions=tuple(condition or ()), reuse=reuse, output_dir=output_dir
+    )
+    found = estimated(prepared, options)
+    terminal.show(*estimate_lines(narrowed(prepared, options.items, options.conditions).plan, found))
     terminal.facts(found)
     return 0
 

@@ -119,14 +119,16 @@ def _run(
 ) -> int:
     """Have it confirmed, run it, say how it came out."""
     from crucible_ray import api
+    from crucible_ray.api.earlier import looked_up
     from crucible_ray.api.narrowing import narrowed
 
     check_gates(prepared, options)
     part = narrowed(prepared, options.items, options.conditions)
     there = standing_of(folder)
-    confirm(terminal, part, there, yes=yes, force=options.force, reuse=options.reuse is not None)
     said = dataclasses.replace(prepared, notes=())  # the estimate has shown them
-    with written_junit(junit) as leave:
+    with looked_up(prepared, options, folder) as earlier, written_junit(junit) as leave:
+        options = dataclasses.replace(options, earlier=earlier)
+        confirm(terminal, part, there, yes=yes, options=options)
         result = attend(
             terminal,
             lambda heard: api.run(said, options=heard),

@@ -120,8 +120,7 @@ def confirm(
     there: Standing | None,
     *,
     yes: bool,
-    force: bool,
-    reuse: bool = False,
+    options: Options,
 ) -> None:
     """Show what the run will take and have it confirmed. Raises Declined, and UsageError where nobody can be asked.
 
@@ -133,12 +132,12 @@ def confirm(
     prepared.keys()
     prepared.bounds_usd()
     plan = prepared.plan
-    finished = there is not None and not there.pending and not force
-    if not finished and not reuse:
-        prepared.afford(range(len(plan.conditions)))
-    lines = [*estimate_lines(plan, prepared.estimate()), *_already(there, force=force)]
-    if reuse:
-        lines.append("What --reuse finds costs nothing again; the estimate counts it as new.")
+    finished = there is not None and not there.pending and not options.force
+    left = None if options.earlier is None else options.earlier.left
+    if not finished:
+        asked = range(len(plan.conditions))
+        prepared.afford(asked if left is None else [k for k in asked if left.trials[k]])
+    lines = [*estimate_lines(plan, prepared.estimate(left)), *_already(there, force=options.force)]
     simulated = plan.only_simulated
     if simulated:
         lines.append("Simulated: no money is spent, so nothing is asked.")

@@ -173,8 +173,8 @@ Reuse = Annotated[
     str | None,
     typer.Option(
         "--reuse",
-        metavar="DIR|auto",
-        help="Pay no reply twice: take those of a results folder, or of all under the output folder (auto).",
+        metavar="DIR|auto|none",
+        help="Pay no reply twice: take those of a results folder, or of all under the output folder (auto); none: of nowhere.",
         show_default=False,
     ),
 ]

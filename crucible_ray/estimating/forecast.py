@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -63,6 +64,17 @@ class Assumptions(Struct, frozen=True, kw_only=True):
     target_power: float = 0.8
 
 
+class Left(Struct, frozen=True, kw_only=True):
+    """What of a plan is still to be sent, where the rest is recorded or paid for; tuples by condition."""
+
+    trials: tuple[int, ...] = ()
+    """Trials with a call to make."""
+    calls: tuple[tuple[int, ...], ...] = ()
+    """By condition and call; nothing for a function's, which nobody knows beforehand."""
+    reused: dict[str, int] = {}
+    """By results folder: the calls that its replies take the place of."""
+
+
 class Tokens(Struct, frozen=True, kw_only=True):
     """Expected tokens over the whole run."""
 
@@ -112,6 +124,8 @@ class Estimate(Struct, frozen=True, kw_only=True):
     """In words."""
     budget: float | None
     warn_threshold: float
+    reused: dict[str, int] = {}
+    """By results folder: the calls that its replies take the place of; they are in no other number here."""
     notes: tuple[str, ...] = ()
     """What else should be known beforehand, in words."""
 
@@ -126,40 +140,51 @@ class _CallCost(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class _Work(NamedTuple):
+    """What is to be sent of one condition."""
+
+    name: str
+    trials: int
+    seconds: float
+    """Of one trial."""
+    calls: list[tuple[int, _CallCost]]
+    """(how many, what one takes)."""
+
+
 def estimate(
     plan: Plan,
     prompt_bytes: PromptBytes,
     *,
     assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
     with_power: bool = True,
+    left: Left | None = None,
 ) -> Estimate:
-    """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a prompt."""
-    costs = _costs(plan, prompt_bytes, assume)
-    blocks = plan.items * plan.repeats
-    per_condition = {
-        condition.name: _times(blocks, [cost.cost_usd for cost in calls])
-        for condition, calls in zip(plan.conditions, costs, strict=True)
-    }
-    total = _times(1, list(per_condition.values()))
-    everything = [cost for calls in costs for cost in calls]
-    # Members are asked side by side: a trial takes as long as its slowest.
-    trial_s = fmean(max(cost.seconds for cost in calls) for calls in costs)
-    duration, bound = _duration(plan, costs, trial_s, assume)
+    """Forecast cost, duration and power; asks `prompt_bytes` for at most 500 items a prompt.
+
+    left: what is still to be sent; None: everything. Power is that of the whole plan.
+    """
+    work = _work(plan, _costs(plan, prompt_bytes, assume), left)
+    trials = sum(each.trials for each in work)
+    per_condition = {each.name: _total([(n, cost.cost_usd) for n, cost in each.calls]) for each in work}
+    total = _total([(1, cost) for cost in per_condition.values()])
+    everything = [call for each in work for call in each.calls]
+    trial_s = math.fsum(each.trials * each.seconds for each in work) / trials if trials else 0.0
+    duration, bound = _duration(plan, work, trial_s, assume)
     return Estimate(
         total_cost=total,
-        total_cost_upper=_times(blocks, [cost.cost_upper_usd for cost in everything]),
+        total_cost_upper=_total([(n, cost.cost_upper_usd) for n, cost in everything]),
         per_condition=per_condition,
-        per_query_cost=total / plan.trials if total is not None and plan.trials else None,
+        per_query_cost=total / trials if total is not None and trials else None,
         estimated_duration_s=duration,
         per_query_avg_ms=trial_s * 1000,
-        parallel_speedup=max(1.0, plan.trials * trial_s / duration) if duration else 1.0,
+        parallel_speedup=max(1.0, trials * trial_s / duration) if duration else 1.0,
         wall_clock_time=clock(duration),
         bound_by=bound,
-        trials=plan.trials,
-        calls=blocks * len(everything),
+        trials=trials,
+        calls=sum(n for n, _ in everything),
         tokens=Tokens(
-            input=round(blocks * math.fsum(cost.input_tokens for cost in everything)),
-            output=round(blocks * math.fsum(cost.output_tokens for cost in everything)),
+            input=round(math.fsum(n * cost.input_tokens for n, cost in everything)),
+            output=round(math.fsum(n * cost.output_tokens for n, cost in everything)),
         ),
         power=tuple(
             _power(plan, asked, assume)
@@ -169,6 +194,7 @@ def estimate(
         assumptions=_in_words(plan, assume),
         budget=plan.budget.max_total,
         warn_threshold=plan.budget.warn_threshold,
+        reused=left.reused if left is not None else {},
     )
 
 
@@ -247,27 +273,43 @@ def _add_functions(plan: Plan, costs: list[list[_CallCost]], assume: Assumptions
             calls.extend([unknown] if declared is None else [dearest] * declared)
 
 
-def _times(count: int, parts: list[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return count * math.fsum(known) if len(known) == len(parts) else None
+def _work(plan: Plan, costs: list[list[_CallCost]], left: Left | None) -> list[_Work]:
+    """By condition, what is to be sent; a function's calls are as many as its trials."""
+    everything = plan.items * plan.repeats
+    found = []
+    for index, (condition, calls) in enumerate(zip(plan.conditions, costs, strict=True)):
+        trials = everything if left is None else left.trials[index]
+        counts = (trials,) * len(calls)
+        if left is not None and condition.function is None:
+            counts = left.calls[index]
+        # Members are asked side by side: a trial takes as long as its slowest.
+        seconds = max(cost.seconds for cost in calls)
+        found.append(_Work(condition.name, trials, seconds, list(zip(counts, calls, strict=True))))
+    return found
 
 
-def _duration(
-    plan: Plan, costs: list[list[_CallCost]], trial_s: float, assume: Assumptions
-) -> tuple[float, str]:
+def _total(parts: Sequence[tuple[int, float | None]]) -> float | None:
+    """The sum of (how many, of how much); what is not asked costs nothing, whatever its price."""
+    known = [(count, each) for count, each in parts if count]
+    if any(each is None for _, each in known):
+        return None
+    return math.fsum(count * each for count, each in known if each is not None)
+
+
+def _duration(plan: Plan, work: list[_Work], trial_s: float, assume: Assumptions) -> tuple[float, str]:
     """Seconds, and which part is the narrowest."""
-    blocks = plan.items * plan.repeats
+    trials = sum(each.trials for each in work)
     requests: dict[str, float] = defaultdict(float)
     tokens: dict[str, float] = defaultdict(float)
     limits = {}
-    for condition, calls in zip(plan.conditions, costs, strict=True):
-        for call, cost in zip(condition.calls, calls if condition.calls else (), strict=True):
+    for condition, each in zip(plan.conditions, work, strict=True):
+        for call, (count, cost) in zip(condition.calls, each.calls if condition.calls else (), strict=True):
             group = call.model.limit_group
             limits[group] = call.model.limits
-            requests[group] += blocks
-            tokens[group] += blocks * (cost.input_tokens + cost.output_tokens)
+            requests[group] += count
+            tokens[group] += count * (cost.input_tokens + cost.output_tokens)
     concurrency = plan.max_concurrent_queries or assume.concurrency
-    parts = [(plan.trials * trial_s / min(concurrency, max(plan.trials, 1)), "calls in flight")]
+    parts = [(trials * trial_s / min(concurrency, max(trials, 1)), "calls in flight")]
     if plan.rate_limit:
         parts.append((math.fsum(requests.values()) / plan.rate_limit, "the experiment's rate limit"))
     for group, limit in limits.items():

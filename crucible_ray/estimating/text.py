@@ -6,6 +6,8 @@ from crucible_ray.estimating.forecast import Estimate, PowerForecast
 from crucible_ray.experiment.plan import Plan
 
 _RULE = "=" * 40
+_NAMED = 3
+"""So many folders that replies are taken from are named."""
 
 
 def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
@@ -18,8 +20,8 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
         f"Dataset: {plan.dataset} ({plan.items:,} samples)",
         f"Conditions: {len(plan.conditions)} ({names})",
         f"Repetitions: {plan.repeats}",
-        f"Total queries: {found.trials:,}"
-        + (f" ({found.calls:,} calls)" if found.calls != found.trials else ""),
+        _queries(plan, found),
+        *_reused(found),
         "",
         f"Estimated cost: {_cost(plan, found)}" + (" (simulated)" if plan.simulated is not None else ""),
     ]
@@ -42,6 +44,23 @@ def dollars(amount: float | None) -> str:
     if amount == 0 or amount >= 0.1:
         return f"${amount:,.2f}"
     return f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
+
+
+def _queries(plan: Plan, found: Estimate) -> str:
+    of = f" of {plan.trials:,}" if found.trials != plan.trials else ""
+    calls = f" ({found.calls:,} calls)" if found.calls != found.trials else ""
+    return f"Total queries: {found.trials:,}{of}{calls}"
+
+
+def _reused(found: Estimate) -> list[str]:
+    """How many replies are taken from where."""
+    if not found.reused:
+        return []
+    most = sorted(found.reused.items(), key=lambda each: -each[1])
+    named = [f"{count:,} from {name}" for name, count in most[:_NAMED]]
+    if rest := most[_NAMED:]:
+        named.append(f"{sum(count for _, count in rest):,} from {len(rest):,} other folders")
+    return [f"Replies paid for already: {', '.join(named)}; they are in none of the numbers below"]
 
 
 def _cost(plan: Plan, found: Estimate) -> str:

@@ -63,27 +63,38 @@ class Paid:
         self._path = scratch / "paid.arrow"
         self._writer: pa.RecordBatchWriter | None = pa.ipc.new_file(str(self._path), _SCHEMA)
         self._parts: list[tuple[Words, Words, Words, Words]] = []
+        self._sources: list[str] = []
+        self._part_sources: list[int] = []
         self._keys = self._items = self._origins = np.zeros(0, np.uint64)
-        self._places = np.zeros(0, np.int64)
+        self._places = self._starts = np.zeros(0, np.int64)
         self._table = _SCHEMA.empty_table()
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, *_ in self._parts)
 
     def add(
-        self, plan: Plan, items: Sequence[Item], log: BlockingLog, state: JournalState, *, now_s: float
+        self,
+        plan: Plan,
+        items: Sequence[Item],
+        log: BlockingLog,
+        state: JournalState,
+        *,
+        now_s: float,
+        source: str = "",
     ) -> int:
         """Take the replies of one run's rows that count; returns how many. Raises DamagedEntry, StorageFailed.
 
-        now_s: seconds since 1970, from which the age of a reply is counted.
+        now_s: seconds since 1970, from which the age of a reply is counted. source: what the run is called here.
         """
         assert self._writer is not None
         design = _Design(plan, items)
         before = len(self)
+        self._sources.append(source)
         for head, table in kept_entries(log, state, ["trial", "calls"]):
             age_s = None if head.written_s is None else max(0.0, now_s - head.written_s)
             part, calls = design.chains(table, age_s)
             self._parts.append(part)
+            self._part_sources.append(len(self._sources) - 1)
             self._writer.write_table(pa.table([calls], schema=_SCHEMA))
         return len(self) - before
 
@@ -94,6 +105,7 @@ class Paid:
         self._writer = None
         if not self._parts:
             return
+        self._starts = np.cumsum([0, *(len(part[0]) for part in self._parts)])
         keys, items, origins, made = (np.concatenate(column) for column in zip(*self._parts, strict=True))
         # A run that reused a reply holds it as well: it stays one reply, and never stands for two.
         _, once = np.unique(np.stack((keys, items, made), axis=1), axis=0, return_index=True)
@@ -125,6 +137,11 @@ class Paid:
     def origin(self, rank: int) -> np.uint64:
         """For which condition and call a chain was made."""
         return np.uint64(self._origins[rank])
+
+    def source(self, rank: int) -> str:
+        """From which run a chain was taken."""
+        part = int(np.searchsorted(self._starts, self._places[rank], side="right")) - 1
+        return self._sources[self._part_sources[part]]
 
     def calls(self, rank: int) -> tuple[Call, ...]:
         """The attempts of a chain, in order."""

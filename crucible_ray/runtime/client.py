@@ -27,26 +27,23 @@ from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.journal.rows import RowBuffer
 from crucible_ray.models.catalogue import Directory
-from crucible_ray.prompts import Renderer, prompt_text
+from crucible_ray.prompts import prompt_text
 from crucible_ray.records import Call, Exchange, Grant, Item, Report
 from crucible_ray.runtime.code import Code, Functions
 from crucible_ray.runtime.frontier import expand
 from crucible_ray.runtime.functions import FunctionCondition
 from crucible_ray.runtime.known import read_known
 from crucible_ray.runtime.lanes import Lanes
+from crucible_ray.runtime.lateness import LoopClock
+from crucible_ray.runtime.prompting import PromptKey, Prompts
 from crucible_ray.runtime.trial import Caller, Condition, HandedBack, Prompt, TrialClock
 
 _IDLE_S = 1.0
 """An exchange is answered after this long whatever happens, so that a stop is heard."""
-_TICK_S = 0.05
 _KNOWN_PROMPTS = 1 << 16
 _TOGETHER = 64
 """So many prompts are rendered, and so many replies read and scored, in one go: code that stays in the processor's
 caches takes half the time. Few enough for no call to wait for it."""
-
-
-_PromptKey = tuple[int, int, int]
-"""(item, repeat, which prompt); the repeat is 0 where it changes nothing."""
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -66,35 +63,6 @@ class Setup(Struct, frozen=True, kw_only=True):
     """The author's functions; None: the plan has none, or this is a replay."""
     directory: Directory | None = None
     """Where the models are that functions name."""
-
-
-class LoopClock:
-    """Ticks on the event loop, so that its delays can be read, also from another thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._longest_s = 0.0
-        self._ticked_s = self._loop.time()
-        self._timer = self._loop.call_later(_TICK_S, self._tick)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        self._longest_s = max(self._longest_s, now - self._ticked_s - _TICK_S)
-        self._ticked_s = now
-        self._timer = self._loop.call_later(_TICK_S, self._tick)
-
-    def now_s(self) -> float:
-        """How late the loop is now, seconds."""
-        return max(0.0, self._loop.time() - self._ticked_s - _TICK_S)
-
-    def take(self) -> float:
-        """The longest delay since the last call, seconds."""
-        longest, self._longest_s = self._longest_s, 0.0
-        return longest
-
-    def close(self) -> None:
-        """Stop ticking."""
-        self._timer.cancel()
 
 
 def _condition(
@@ -127,11 +95,8 @@ class ClientCore:
         self._order = order_of(plan)
         functions = setup.code.load() if setup.code is not None else {}
         self._conditions = [_condition(k, c, functions, caller) for k, c in enumerate(plan.conditions)]
-        asked = plan.prompts
-        self._renderers = [Renderer(prompt) for prompt in asked]
-        varies = [renderer.varies for renderer in self._renderers]
-        self._variants = [tuple((k, varies[k]) for k in map(asked.index, c.prompts)) for c in plan.conditions]
-        self._rendered: list[dict[_PromptKey, Prompt]] = [{} for _ in setup.lanes]
+        self._prompts = Prompts(plan, setup.items)
+        self._rendered: list[dict[PromptKey, Prompt]] = [{} for _ in setup.lanes]
         self._known_prompts: set[str] = set()
         count = len(plan.conditions)
         self._lane_of = [next(k for k, lane in enumerate(setup.lanes) if c in lane) for c in range(count)]
@@ -249,7 +214,7 @@ class ClientCore:
 
     def _take(self, lane: int) -> tuple[TrialClock, list[Prompt]]:
         trial = self._queues[lane].popleft()
-        prompts = self._prompts(trial, lane)
+        prompts = self._prompts_of(trial, lane)
         return self._clock_of(trial), prompts
 
     def _clock_of(self, trial: int) -> TrialClock:
@@ -324,29 +289,15 @@ class ClientCore:
     def _item(self, trial: int) -> Item:
         return self._setup.items[trial // (len(self._conditions) * self._setup.plan.repeats)]
 
-    def _prompts(self, trial: int, lane: int) -> list[Prompt]:
+    def _prompts_of(self, trial: int, lane: int) -> list[Prompt]:
         """The prompt of each call. Calls of a block that ask the same share one, and the next trials' are made with it."""
-        rendered, keys = self._rendered[lane], self._prompt_keys(trial)
+        rendered, keys = self._rendered[lane], self._prompts.keys(trial)
         try:
             return [rendered[key] for key in keys]
         except KeyError:
-            rendered = self._rendered[lane] = self._render((trial, *islice(self._queues[lane], _TOGETHER)))
+            near = (trial, *islice(self._queues[lane], _TOGETHER))
+            rendered = self._rendered[lane] = self._prompts.render(near)
             return [rendered[key] for key in keys]
-
-    def _prompt_keys(self, trial: int) -> list[_PromptKey]:
-        block, condition = divmod(trial, len(self._conditions))
-        item, repeat = divmod(block, self._setup.plan.repeats)
-        return [(item, repeat if varies else 0, variant) for variant, varies in self._variants[condition]]
-
-    def _render(self, trials: Iterable[int]) -> dict[_PromptKey, Prompt]:
-        rendered: dict[_PromptKey, Prompt] = {}
-        for trial in trials:
-            for key in self._prompt_keys(trial):
-                if key not in rendered:
-                    item, repeat, variant = key
-                    messages = self._renderers[variant].render(self._setup.items[item], repeat)
-                    rendered[key] = Prompt(messages)
-        return rendered
 
     def _new_prompts(self, prompts: Sequence[Prompt]) -> list[tuple[str, str]]:
         """A prompt's text travels with the first row that uses it."""

@@ -348,7 +348,8 @@ def test_reuse_says_what_it_found_and_makes_no_call_twice(here: Path, capsys: Ca
     first = _facts(capsys, 0, "run", "exp.py", "--in-process")
     assert main(["run", "exp.py", "--in-process", "-P", "n=15", "--reuse", "auto", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert "the estimate counts it as new" in err
+    assert "Total queries: 20 of 60" in err
+    assert f"Replies paid for already: 40 from {first['experiment_id']};" in err
     assert "reused: 40 calls that are paid for, 40 trials whole (looked at 1 results folders" in err
     facts = json.loads(out)
     assert (facts["trials"], facts["completed"], facts["calls"]) == (60, 60, 20)

@@ -12,7 +12,9 @@ import pytest
 from crucible_ray import api
 from crucible_ray.api import Note, RunResult
 from crucible_ray.errors import UsageError
+from crucible_ray.estimating import estimate_lines
 from crucible_ray.experiment.spec import Budget, Ensemble, FewShot, Model
+from crucible_ray.journal.paid import Paid
 from tests.conftest import Simulate
 from tests.integration.lab import AT_ONCE, POPULATION, prepared, rows_of
 
@@ -222,3 +224,95 @@ def test_functions_beside_what_is_reused_make_their_own_calls(tmp_path: Path, si
     rescored = api.rescore(second.results_dir, parse="text")
     assert provider.stats().requests == 60
     assert rescored.completed == 40
+
+
+def test_an_estimate_counts_only_what_will_be_sent_and_says_how_many_replies_are_from_where(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=POPULATION)
+    conditions: dict[str, Any] = {"conditions": [SMALL, TRIO, MEDIUM], "hypotheses": [], "max_tokens": 16}
+    first = run(tmp_path, provider.url, **(conditions | {"conditions": [SMALL, TRIO]}))
+    asked = provider.stats().requests
+    ready = prepared(tmp_path, provider.url, **(conditions | {"sample_size": 60}))
+    seen: list[Any] = []
+
+    def agree(plan: Any, found: Any) -> bool:
+        seen.append((plan, found))
+        return True
+
+    result = api.run(ready, runtime="in-process", output_dir=tmp_path / "out", reuse="auto", confirm=agree)
+    ((plan, found),) = seen
+    whole = ready.estimate()
+    assert (whole.trials, whole.calls) == (180, 300)
+    assert found.calls == provider.stats().requests - asked == result.calls_made == 200
+    # The new condition's first 20 trials are answered by what the ensemble's member was told.
+    assert found.trials == 120
+    assert found.reused == {first.results_dir.name: 100}
+    assert found.total_cost == pytest.approx(whole.total_cost * 200 / 300)
+    assert found.tokens.output == pytest.approx(whole.tokens.output * 200 / 300, abs=1)
+    assert result.facts.estimated_usd == pytest.approx(found.total_cost)
+    text = "\n".join(estimate_lines(plan, found))
+    assert "Total queries: 120 of 180 (200 calls)" in text
+    assert f"Replies paid for already: 100 from {first.results_dir.name};" in text
+
+
+def test_an_estimate_ahead_of_a_run_counts_neither_what_is_recorded_nor_what_is_paid_for(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    provider = simulate(models=POPULATION)
+    first = run(tmp_path, provider.url)
+    changes: dict[str, Any] = {"conditions": [SMALL, MEDIUM], "hypotheses": [], "sample_size": 30}
+    ready = prepared(tmp_path, provider.url, **changes)
+    options = {"output_dir": tmp_path / "out", "reuse": "auto"}
+    assert api.estimate(ready, **options).calls == 60 - 20
+    api.run(ready, runtime="in-process", conditions="other", **options)
+    found = api.estimate(ready, **options)
+    assert (found.calls, found.trials, found.reused) == (10, 10, {first.results_dir.name: 20})
+    api.run(ready, runtime="in-process", **options)
+    assert (api.estimate(ready, **options).calls, api.estimate(ready, **options).total_cost) == (0, 0.0)
+    assert provider.stats().requests == 20 + 40
+
+
+def test_the_record_of_earlier_runs_is_read_once_for_the_estimate_and_the_run(
+    tmp_path: Path, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = simulate(models=AT_ONCE)
+    run(tmp_path, provider.url)
+    read: list[int] = []
+    add = Paid.add
+
+    def counted(self: Paid, *args: Any, **kwargs: Any) -> int:
+        read.append(1)
+        return add(self, *args, **kwargs)
+
+    monkeypatch.setattr(Paid, "add", counted)
+    run(tmp_path, provider.url, name="Another", options={"reuse": "auto", "confirm": lambda *_: True})
+    assert (len(read), provider.stats().requests) == (1, 20)
+
+
+_ASKED = [{"id": f"q{k}", "input": f"{k} or {k + 1}?", "expected": str(k)} for k in range(5)]
+
+
+def test_resume_remembers_what_was_reused_and_none_forgets_it(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=POPULATION)
+    run(tmp_path, provider.url, sample_size=None, dataset=_ASKED, name="paid")
+    trio: dict[str, Any] = {"sample_size": None, "dataset": _ASKED, "conditions": [TRIO]}
+    part = run(tmp_path, provider.url, options={"reuse": "auto", "items": "q0"}, **trio)
+    assert (provider.stats().requests, part.pending) == (5 + 2, 4)
+    one = api.resume(part.results_dir, runtime="in-process", items="q1")
+    assert (provider.stats().requests, one.pending) == (5 + 2 + 2, 3)
+    done = api.resume(part.results_dir, runtime="in-process", reuse="none")
+    assert (provider.stats().requests, done.pending) == (5 + 4 + 3 * 3, 0)
+
+
+def test_resume_says_when_what_it_took_replies_of_is_gone(tmp_path: Path, simulate: Simulate) -> None:
+    provider = simulate(models=AT_ONCE)
+    first = run(tmp_path, provider.url, sample_size=None, dataset=_ASKED, name="paid")
+    both: dict[str, Any] = {"sample_size": None, "dataset": _ASKED, "conditions": [SMALL, MEDIUM]}
+    part = run(tmp_path, provider.url, options={"reuse": first.results_dir.name, "items": "q0"}, **both)
+    first.results_dir.rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is gone: say where it is now"):
+        api.resume(part.results_dir, runtime="in-process")
+    asked = provider.stats().requests
+    api.resume(part.results_dir, runtime="in-process", reuse=tmp_path / "elsewhere")
+    assert provider.stats().requests - asked == 4
