@@ -263,7 +263,7 @@ def test_an_estimate_ahead_of_a_run_counts_neither_what_is_recorded_nor_what_is_
     first = run(tmp_path, provider.url)
     changes: dict[str, Any] = {"conditions": [SMALL, MEDIUM], "hypotheses": [], "sample_size": 30}
     ready = prepared(tmp_path, provider.url, **changes)
-    options = {"output_dir": tmp_path / "out", "reuse": "auto"}
+    options: dict[str, Any] = {"output_dir": tmp_path / "out", "reuse": "auto"}
     assert api.estimate(ready, **options).calls == 60 - 20
     api.run(ready, runtime="in-process", conditions="other", **options)
     found = api.estimate(ready, **options)
