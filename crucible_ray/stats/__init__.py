@@ -32,6 +32,7 @@ from crucible_ray.stats.groups import (
 )
 from crucible_ray.stats.intervals import clopper_pearson, mean_ci, newcombe, newcombe_paired
 from crucible_ray.stats.joint import dunnett, max_t
+from crucible_ray.stats.judging import JudgeAccuracy, judge_accuracy, judged_difference, ordered_logit
 from crucible_ray.stats.margins import MarginResult, non_inferiority, superiority, tost
 from crucible_ray.stats.paired import bonett_price, clustered_difference, mcnemar, paired_t, tango
 from crucible_ray.stats.planning import detectable_effect, power, sample_size
@@ -57,6 +58,7 @@ __all__ = [
     "GroupComparison",
     "GroupSequential",
     "Interval",
+    "JudgeAccuracy",
     "MarginResult",
     "Pair",
     "Simulated",
@@ -104,6 +106,8 @@ __all__ = [
     "items_for_assurance",
     "items_for_support",
     "jarque_bera",
+    "judge_accuracy",
+    "judged_difference",
     "kendalls_w",
     "kruskal_wallis",
     "least_cost",
@@ -120,6 +124,7 @@ __all__ = [
     "normal_prior",
     "odds_ratio",
     "omega_squared",
+    "ordered_logit",
     "paired_permutation",
     "paired_t",
     "pairwise",
