@@ -248,6 +248,7 @@ def test_an_estimate_counts_only_what_will_be_sent_and_says_how_many_replies_are
     # The new condition's first 20 trials are answered by what the ensemble's member was told.
     assert found.trials == 120
     assert found.reused == {first.results_dir.name: 100}
+    assert whole.total_cost is not None
     assert found.total_cost == pytest.approx(whole.total_cost * 200 / 300)
     assert found.tokens.output == pytest.approx(whole.tokens.output * 200 / 300, abs=1)
     assert result.facts.estimated_usd == pytest.approx(found.total_cost)
