@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from crucible_ray.api.failures import first_exception
+from crucible_ray.api.next_steps import next_steps
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.preparing import Prepared
@@ -145,7 +146,7 @@ async def finish(
         experiment_folder=prepared.base,
     )
     finishing_s = time.monotonic() - began_s
-    facts = _facts(prepared, folder, state, session, estimated_usd, runtime, finishing_s)
+    facts = _facts(prepared, folder, state, session, estimated_usd, runtime, finishing_s, analysis)
     facts = replace(facts, failures=_failures(folder, analysis))
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
@@ -196,6 +197,7 @@ def _facts(
     estimated_usd: float | None,
     runtime: str,
     finishing_s: float,
+    analysis: Analysis,
 ) -> RunFacts:
     plan = prepared.plan
     priced = bool(prepared.bounds_usd()) or is_priced(plan)
@@ -221,7 +223,7 @@ def _facts(
         model_versions=_model_versions(folder),
         versions=_versions(),
         reproduce=_recipe(plan, folder),
-        next_steps=_next_steps(session, state, folder),
+        next_steps=next_steps(plan, analysis, session.status, state.failed.count, folder),
     )
 
 
@@ -287,14 +289,6 @@ def _first_failure(folder: Path, condition: str) -> str | None:
                 if name == condition and detail:
                     return str(detail)
     return None
-
-
-def _next_steps(session: Session, state: JournalState, folder: Path) -> tuple[str, ...]:
-    if session.status in ("interrupted", "budget", "refused", "stopped"):
-        return (f"crucible-ray resume {folder}",)
-    if state.failed.count:
-        return (f"crucible-ray retry {folder}", f"crucible-ray reproduce {folder}")
-    return (f"crucible-ray reproduce {folder}",)
 
 
 def _model_versions(folder: Path) -> dict[str, str]:

@@ -52,10 +52,12 @@ class Own:
         if not isinstance(found, Mapping):
             raise SpecError((f"analysis {name!r}: it returned {type(found).__name__}, no dict.",))
         try:
-            return msgspec.convert(
-                msgspec.to_builtins(dict(found), enc_hook=_plain, str_keys=True), dict[str, Any]
-            )
-        except (TypeError, msgspec.ValidationError) as error:
+            plain = msgspec.to_builtins(dict(found), enc_hook=_plain, str_keys=True)
+            msgspec.json.decode(
+                msgspec.json.encode(plain)
+            )  # a number of 400 digits can be written, and not read
+            return msgspec.convert(plain, dict[str, Any])
+        except (TypeError, ValueError) as error:  # msgspec's own errors among them
             raise SpecError((f"analysis {name!r}: {error}; return what JSON can hold.",)) from error
 
 

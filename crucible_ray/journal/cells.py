@@ -1,8 +1,10 @@
 """Cells of `results.csv`: RFC 4180, the same bytes everywhere, and nothing that a spreadsheet would run.
 
 Numbers have one form each: milliseconds with three decimals from whole microseconds, other floats by their
-shortest repr. Text keeps line breaks and tabs; other control characters are shown as `\\xNN`; text that a
-spreadsheet would take for a formula gets an apostrophe in front, unless it is a number.
+shortest repr. Text keeps line breaks and tabs; other control characters are shown as `\\xNN`, also those above 127,
+which terminals obey; marks that turn the direction of writing around, so that a cell reads as what it is not, are shown
+as `\\uNNNN` (those that belong to right-to-left text, U+200E, U+200F and U+061C, stay). Text that a spreadsheet would
+take for a formula gets an apostrophe in front, unless it is a number. The tables in Parquet hold every text as it came.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_UNUSUAL = r"[\x00-\x08\x0b-\x1f\x7f]|^[=+\-@\t\r]"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNUSUAL = r"[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{202a}-\x{202e}\x{2066}-\x{2069}]|^[=+\-@\t\r]"
 _QUOTED = r"[\",\n]"
 
 
@@ -50,8 +52,13 @@ def lines(cells: list[pa.Array]) -> bytes:
 
 
 def _harmless(text: str) -> str:
-    shown = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    shown = _CONTROL.sub(_escaped, text)
     return f"'{shown}" if text[0] in "=+-@\t\r" and not _NUMBER.fullmatch(text) else shown
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _mended(column: pa.Array, pattern: str, mend: Callable[[str], str]) -> pa.Array:

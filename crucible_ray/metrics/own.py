@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -102,7 +103,7 @@ class OwnScores:
             return 0.0 if metric.missing == "zero" else None
         wrong = _wrong(metric.kind, value)
         if wrong is not None:
-            raise SpecError((f"{where}: it returned {value!r}, which is {wrong}.",))
+            raise SpecError((f"{where}: it returned {_shown(value)}, which is {wrong}.",))
         return float(value)
 
 
@@ -111,12 +112,22 @@ def theirs(error: BaseException) -> str:
     return f"{''.join(traceback.format_list(own_frames(error)))}{type(error).__name__}: {error}"
 
 
+def _shown(value: Any) -> str:
+    """A value in some words: it may be long, and its own repr may fail."""
+    try:
+        return reprlib.repr(value)
+    except Exception:  # noqa: BLE001 - whatever an author's class raises, and an integer of too many digits
+        return f"a {type(value).__name__}"
+
+
 def _wrong(kind: str, value: Any) -> str | None:
     """Why a value is none of its kind."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         return "no number"
+    except OverflowError:
+        return "more than a number can be here"
     if not math.isfinite(number):
         return "not finite"
     if kind == "binary" and number not in (0.0, 1.0):

@@ -12,6 +12,8 @@ from crucible_ray.experiment.modules import shown
 from crucible_ray.records import Item
 from crucible_ray.settings import did_you_mean
 
+LONGEST_ANSWER: Final = 65_536
+"""Characters of an answer: it stands in every row, vote and table."""
 _PLAIN: Final = (str, int, float, bool)
 
 
@@ -65,7 +67,7 @@ class OwnReader:
             return Reading(None, _whole(self._conceal(shown(error))))
 
     def answer(self, text: str, item: Item) -> str | None:
-        """The answer as text; None: nothing. Raises what the function raises; TypeError for what is no answer."""
+        """The answer as text; None: nothing. Raises what the function raises; TypeError, ValueError for no answer."""
         found = self._function(text, ItemView(item)) if self._with_item else self._function(text)
         if found is None:
             return None
@@ -73,7 +75,12 @@ class OwnReader:
             raise TypeError(
                 f"{self._name} returned a {type(found).__name__}: return a str, or None for no answer."
             )
-        return _whole(str(found)).strip() or None
+        text = _whole(str(found)).strip()
+        if len(text) > LONGEST_ANSWER:
+            raise ValueError(
+                f"{self._name} returned {len(text):,} characters: an answer has {LONGEST_ANSWER:,} at most."
+            )
+        return text or None
 
 
 def _whole(text: str) -> str:

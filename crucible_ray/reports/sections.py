@@ -13,6 +13,7 @@ from crucible_ray.reduction.analysis import Analysis, Comparison
 from crucible_ray.reports import detail, figures, words
 from crucible_ray.reports.answers import single_questions
 from crucible_ray.reports.datasets import by_dataset
+from crucible_ray.reports.draws import separate_draws
 from crucible_ray.reports.facts import RunFacts
 from crucible_ray.reports.missing import missing_data
 from crucible_ray.reports.page import (
@@ -133,12 +134,12 @@ def _conditions(source: Source) -> list[Section]:
     return [
         Section("Conditions", (table("Each condition's metrics", columns, rows), note, *charts)),
         *detail.spread(analysis),
-        *_members(analysis),
+        *_members(plan, analysis),
         *detail.consensus(analysis),
     ]
 
 
-def _members(analysis: Analysis) -> list[Section]:
+def _members(plan: Plan, analysis: Analysis) -> list[Section]:
     rows = [
         (
             name,
@@ -153,14 +154,11 @@ def _members(analysis: Analysis) -> list[Section]:
     if not rows:
         return []
     columns = ("ensemble", "member", "model", "#accuracy", "#answers")
-    note = Text("The best single member is chosen after seeing the results: exploratory.")
-    return [
-        Section(
-            "Members of the ensembles",
-            (table("Each member by its own answers", columns, rows), note),
-            level=3,
-        )
-    ]
+    notes = [Text("The best single member is chosen after seeing the results: exploratory.")]
+    if (apart := separate_draws(plan, analysis)) is not None:
+        notes.append(Text(apart))
+    shown = table("Each member by its own answers", columns, rows)
+    return [Section("Members of the ensembles", (shown, *notes), level=3)]
 
 
 def _comparisons(source: Source) -> list[Section]:

@@ -15,6 +15,10 @@ from crucible_ray.api import RunResult
 from crucible_ray.cli.main import main
 from crucible_ray.errors import SpecError, UsageError
 from crucible_ray.experiment.loading import load_experiment
+from crucible_ray.experiment.plan import OwnMetricPlan
+from crucible_ray.metrics.own import COLUMNS, OwnScores
+from crucible_ray.records import Item
+from tests.reduction.rows import condition, model, plan
 
 FILE = """
 from crucible_ray import Ensemble, Experiment, Model, metric
@@ -162,6 +166,30 @@ def test_what_a_metric_may_not_return_is_refused_by_name(tmp_path: Path) -> None
         )
         with pytest.raises(SpecError, match=said):
             run(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("10**400", r"it returned 1000.*0000, which is more than a number can be here"),
+        ("10**5000", "it returned a int, which is more than a number can be here"),
+        ("float('nan')", "it returned nan, which is not finite"),
+        ("-float('inf')", "it returned -inf, which is not finite"),
+        ("'x' * 2**20", r"it returned 'x+\.\.\.x+', which is no number"),
+    ],
+    ids=["large", "too large to print", "nan", "infinite", "a megabyte"],
+)
+def test_a_metric_that_returns_what_no_number_is_gets_one_short_answer(value: str, told: str) -> None:
+    item = Item(id="q", input="?", expected="A")
+    asked = plan(
+        1,
+        conditions=(condition("single", [model("m1")]),),
+        own_metrics=(OwnMetricPlan(name="odd", kind="continuous", better="higher", missing="drop"),),
+    )
+    scores = OwnScores(asked, [item], {"odd": lambda _reply, _item: eval(value)})
+    with pytest.raises(SpecError, match=told) as raised:
+        scores.columns([{**dict.fromkeys(COLUMNS), "trial": 0, "calls": []}])
+    assert len(str(raised.value)) < 300
 
 
 def test_an_analysis_that_fails_or_returns_no_dict_is_told(tmp_path: Path) -> None:

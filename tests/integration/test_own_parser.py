@@ -23,6 +23,7 @@ from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.spec import Ensemble, Experiment, FewShot, Model
 from crucible_ray.experiment.validation import problems_of
 from crucible_ray.metrics import evaluate
+from crucible_ray.prompts.own import OwnReader
 from crucible_ray.records import Item
 from tests.conftest import Simulate
 from tests.integration.lab import AT_ONCE, prepared, rows_of
@@ -306,3 +307,22 @@ def test_it_reaches_ray_workers_by_value(tmp_path: Path, ray_session: Any) -> No
     assert runs_of(tmp_path) == _CALLS
     assert api.reproduce(result.results_dir).same
     assert runs_of(tmp_path) == _CALLS
+
+
+@pytest.mark.parametrize(
+    ("returned", "answer", "failure"),
+    [
+        ("x" * 2**20, None, "returned 1,048,576 characters: an answer has 65,536 at most"),
+        ("x" * 65_536, "x" * 65_536, None),
+        (10**5000, None, "4300 digits"),
+        (float("nan"), "nan", None),
+        ([1], None, "returned a list: return a str, or None for no answer"),
+    ],
+    ids=["a megabyte", "the longest", "too many digits", "not a number", "a list"],
+)
+def test_what_it_returns_is_an_answer_or_one_clear_failure(
+    returned: Any, answer: str | None, failure: str | None
+) -> None:
+    found = OwnReader(lambda text: returned, "read").read("?", Item(id="q", input="?", expected="A"))
+    assert found.answer == answer
+    assert (found.failure is None) if failure is None else (failure in str(found.failure))

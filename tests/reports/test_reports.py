@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.reduction import Analysis, reduce
@@ -228,3 +229,26 @@ def test_where_everything_failed_the_screen_says_what_the_first_call_was_told_an
     (told,) = [k for k, line in enumerate(lines) if "the first was told: refused" in line]
     assert lines[told - 1] == "    4 of 4 failed: 4 x connection"
     assert "\x1b" not in lines[told]
+
+
+def test_a_model_alone_and_as_a_member_is_said_to_be_drawn_apart_where_it_is() -> None:
+    told = (
+        "single and the member m1 of ensemble: the same request, asked anew for each, so these are separate"
+    )
+    asked, analysis = _run()
+    for write in (write_markdown, write_html):
+        assert told in write(page(Source(plan=asked, analysis=analysis, facts=_facts())))
+    assert "share_replies=true would ask once for both" in _markdown(asked, analysis)
+    assert told not in _markdown(replace(asked, share_replies=True), analysis)
+    colder = replace(asked.conditions[0].calls[0], temperature=0.0)
+    other = replace(asked, conditions=(replace(asked.conditions[0], calls=(colder,)), asked.conditions[1]))
+    assert told not in _markdown(other, analysis)
+
+
+def test_replies_that_may_be_the_same_reused_ones_are_not_called_separate_draws() -> None:
+    asked, analysis = _run()
+    reused = {
+        name: replace(each, completeness=replace(each.completeness, unsent=5))
+        for name, each in analysis.conditions.items()
+    }
+    assert "separate draws" not in _markdown(asked, replace(analysis, conditions=reused))

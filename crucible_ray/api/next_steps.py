@@ -1,0 +1,35 @@
+"""What to do with a run that has ended, as commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.metrics.silence import SHARE
+from crucible_ray.reduction import Analysis
+from crucible_ray.reduction.analysis import Completeness
+from crucible_ray.runtime.trial import EXCEPTION
+
+
+def next_steps(plan: Plan, analysis: Analysis, status: str, failed: int, folder: Path) -> tuple[str, ...]:
+    """The first is the one to take. failed: trials that `retry` would run again.
+
+    Where answers could not be read, or an own parser raised on them, the replies are there: they can be read in
+    another way, without a call. A condition's function that raised has to run again.
+    """
+    if status in ("interrupted", "budget", "refused", "stopped"):
+        return (f"crucible-ray resume {folder}",)
+    functions = {each.name for each in plan.conditions if each.function is not None}
+    found = {name: each.completeness for name, each in analysis.conditions.items()}
+    raised = sum(each.errors.get(EXCEPTION, 0) for name, each in found.items() if name not in functions)
+    steps = []
+    if raised or any(map(_unreadable, found.values())):
+        steps.append(f"crucible-ray rescore {folder} --parse NAME")
+    if failed > raised:
+        steps.append(f"crucible-ray retry {folder}")
+    return (*steps, f"crucible-ray reproduce {folder}")
+
+
+def _unreadable(found: Completeness) -> bool:
+    """Whether so many answers could not be read that the reading is amiss."""
+    return found.parse_failed > SHARE * found.answered
