@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from crucible_ray.reduction import reduce
 from tests.reduction.rows import batches, condition, model, plan, row
 
 
-def _steps(asked: Plan, errors: list[str | None], status: str = "complete") -> list[str]:
+def _steps(asked: Plan, errors: Sequence[str | None], status: str = "complete") -> list[str]:
     rows = [row(trial, 0, error) for trial, error in enumerate(errors)]
     analysis = reduce(asked, batches(rows))
     failed = sum(error not in (None, "parse_failed") for error in errors)
