@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from crucible_ray.metrics.silence import Silence
-from crucible_ray.reduction.parts import Missing
+from crucible_ray.reduction.parts import MetricVariance, Missing
 
 _DIGITS = 12
 """Significant digits written: enough for every use, few enough to be the same on every machine."""
@@ -238,6 +238,8 @@ class Analysis(Struct, frozen=True, kw_only=True):
     """What makes scores say less than they seem to."""
     missing: Missing | None = None
     """None: every trial that began has an answer."""
+    variance: dict[str, MetricVariance] = {}
+    """By metric: where its variance comes from."""
     custom: dict[str, Any] = {}
 
 

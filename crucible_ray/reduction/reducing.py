@@ -15,6 +15,7 @@ from crucible_ray.reduction.conditions import condition
 from crucible_ray.reduction.detail import Topics, by_consensus, by_topic, spreads, values_of
 from crucible_ray.reduction.missing import missing_data
 from crucible_ray.reduction.table import Table
+from crucible_ray.reduction.variance import variances
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,6 +77,7 @@ def reduce(
         values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),
         missing=missing_data(plan, table, items, comparisons),
+        variance=variances(plan, table, comparisons),
     )
 
 

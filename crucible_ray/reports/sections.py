@@ -29,6 +29,7 @@ from crucible_ray.reports.page import (
 )
 from crucible_ray.reports.provenance import described, how_it_ran, reproducing
 from crucible_ray.reports.questions import Questions
+from crucible_ray.reports.variance import variance
 
 _CUSTOM = 2000
 
@@ -285,6 +286,7 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _comparisons,
     _custom,
     _completeness,
+    lambda source: variance(source.plan, source.analysis),
     _cost,
     lambda source: single_questions(source.plan, source.items, source.questions),
     lambda source: how_it_ran(source.plan, source.facts),
