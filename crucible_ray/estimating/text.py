@@ -63,6 +63,12 @@ def _reused(found: Estimate) -> list[str]:
     return [f"Replies paid for already: {', '.join(named)}; they are in none of the numbers below"]
 
 
+def power_lines(found: Estimate) -> list[str]:
+    """What the design can find, hypothesis by hypothesis, and what that rests on."""
+    lines = [line for forecast in found.power for line in _power(forecast)]
+    return [*lines, "Assumed: " + "; ".join(found.assumptions)]
+
+
 def _cost(plan: Plan, found: Estimate) -> str:
     if found.total_cost is None:
         if functions := [

@@ -137,6 +137,17 @@ def detectable_effect(
     return float(brentq(excess, start, ceiling, xtol=1e-13, rtol=1e-13))
 
 
+def discordant_share(
+    effect: float,
+    discordant: float | None = None,
+    p: float | None = None,
+    icc: float | None = None,
+    rho: float | None = None,
+) -> float:
+    """The share of pairs that differ at one repeat: `discordant`, or what follows from p. Raises StatsError."""
+    return _discordant(_design("paired_binary", 0.05, 0.0, 1, None, icc, rho, p, discordant), effect)
+
+
 def _power(planned: _Design, n: int, effect: float) -> float:
     variance = _variance(planned, effect) / n
     if variance <= 0:

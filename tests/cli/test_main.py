@@ -15,7 +15,7 @@ from tests.cli.console import COMMAND, crucible, workplace
 
 VERBS = [
     "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "show", "reproduce", "report",
-    "init", "doctor", "simulate",
+    "init", "doctor", "simulate", "power",
 ]  # fmt: skip
 GROUPS = ["models"]
 
