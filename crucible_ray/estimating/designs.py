@@ -171,7 +171,7 @@ def _how(question: Question, share: float | None) -> dict[str, Any]:
 
 def _items(question: Question, effect: float, how: dict[str, Any]) -> int:
     assert question.power is not None
-    options = {
+    options: dict[str, Any] = {
         "relation": question.relation,
         "margin": question.margin,
         "power": question.power,
@@ -216,7 +216,7 @@ def _effect(question: Question, n: int, how: dict[str, Any]) -> float:
 
 
 def _power(question: Question, n: int, effect: float, how: dict[str, Any]) -> float:
-    options = {"design": question.design, "alpha": question.alpha}
+    options: dict[str, Any] = {"design": question.design, "alpha": question.alpha}
     if question.effect_sd is not None:
         prior = normal_prior(effect, question.effect_sd)
         return assurance(prior, n=n, relation=question.relation, margin=question.margin, **options, **how)

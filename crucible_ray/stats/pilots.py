@@ -96,10 +96,10 @@ def _components(
 ) -> tuple[float, float | None, float | None, float | None]:
     """Between and within variance of the difference; icc and rho that stand for them."""
     whole = float(np.var(means[1] - means[0], ddof=1))
-    parts = [_within(table) for table in (control, treatment)]
-    if parts[0] is None or parts[1] is None:
+    of_control, of_treatment = _within(control), _within(treatment)
+    if of_control is None or of_treatment is None:
         return whole, None, None, None
-    (within_c, noise_c), (within_t, noise_t) = parts
+    (within_c, noise_c), (within_t, noise_t) = of_control, of_treatment
     within, between = within_c + within_t, max(0.0, whole - noise_c - noise_t)
     items = [
         max(0.0, float(np.var(mean, ddof=1)) - noise)

@@ -39,7 +39,8 @@ def test_each_of_the_three_follows_from_the_other_two() -> None:
 
 def test_one_given_alone_is_taken_with_a_power_of_080() -> None:
     assert answer(Question(n=300, p=0.8)).question.power == 0.8
-    for wrong in ({}, {"power": 0.8}, {"n": 10, "effect": 0.1, "power": 0.8}):
+    wrongs: list[dict[str, Any]] = [{}, {"power": 0.8}, {"n": 10, "effect": 0.1, "power": 0.8}]
+    for wrong in wrongs:
         with pytest.raises(StatsError, match="give two of --n, --effect and --power"):
             answer(Question(discordant=(0.1,), **wrong))
 
@@ -64,7 +65,7 @@ def test_with_prices_the_cheapest_items_and_repeats_are_said_or_why_there_are_no
     assert row.items is not None
     assert row.item_repeats is not None
     assert row.cost_usd == pytest.approx(row.items * (0.5 + 0.01 * row.item_repeats))
-    assert row.cost_usd < row.n * 0.51
+    assert row.items * (0.5 + 0.01 * row.item_repeats) < row.n * 0.51
     found = answer(Question(**noisy, repeat_cost=0.01, max_items=80))
     assert any("80 items reach a power of" in line for line in answer_lines(found))
 
