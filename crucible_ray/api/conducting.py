@@ -13,12 +13,12 @@ from pathlib import Path
 from crucible_ray.api.earlier import look_up, room
 from crucible_ray.api.finishing import finish
 from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
-from crucible_ray.api.gating import Gates, gates_of
+from crucible_ray.api.gating import asked_gates
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.narrowing import narrowed
 from crucible_ray.api.options import Options
 from crucible_ray.api.own import without_own
-from crucible_ray.api.places import find_results, journal_store, read_config, store_of
+from crucible_ray.api.places import journal_store
 from crucible_ray.api.preparing import Prepared
 from crucible_ray.api.progress import showing
 from crucible_ray.api.result import RunResult
@@ -44,12 +44,14 @@ class Declined(UsageError):
 
 async def conduct(prepared: Prepared, options: Options, folder: Path | None = None) -> RunResult:
     """Run what is prepared, or go on with it. folder: its results folder, where it has one. Raises as `run`."""
-    prepared, gates = await _gated(prepared, options)
+    plan, gates = await asked_gates(
+        prepared.plan, prepared.items, options.fail_if, options.baseline, options.output_dir
+    )
+    prepared = dataclasses.replace(prepared, plan=plan)
     formats = check_formats(options.formats or prepared.settings.run.report_formats)
     prepared.keys()
     if options.runtime == "ray" and prepared.code:
         prepared.code.pack()
-    plan = prepared.plan
     folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     log = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
     with room(options) as scratch:
@@ -72,7 +74,7 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
         bare = dataclasses.replace(prepared, plan=without_own(plan))
         await _leave(error, bare, folder, log, session.status, session.duration_s, session.calls)
         raise
-    result = gates.judged(result, [item.id for item in prepared.items])
+    result = gates.judged(result, prepared.items)
     if session.cancelled:
         raise asyncio.CancelledError
     if session.status != "interrupted":
@@ -102,16 +104,6 @@ def _ask(plan: Plan, found: Estimate) -> bool:
     sys.stderr.write("\n".join(estimate_lines(plan, found)) + "\nContinue? [y/N]: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-async def _gated(prepared: Prepared, options: Options) -> tuple[Prepared, Gates]:
-    """What the run is judged by, checked before it costs anything. Raises UsageError."""
-    if options.baseline is None:
-        return gates_of(prepared, options.fail_if, None)
-    folder = find_results(options.baseline, options.output_dir)
-    plan, items = read_config(folder)
-    earlier = await read_result(plan, items, folder, store_of(plan, folder))
-    return gates_of(prepared, options.fail_if, (folder.name, earlier, tuple(item.id for item in items)))
 
 
 async def _run(prepared: Prepared, options: Options, folder: Path, log: BlockingLog) -> Session:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from crucible_ray.api.conducting import conduct
 from crucible_ray.api.earlier import estimated, remembered
 from crucible_ray.api.failures import failure_of
+from crucible_ray.api.gating import asked_gates
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.observing import Standing
 from crucible_ray.api.observing import observe as observe_log
@@ -182,16 +183,26 @@ def rescore(
     normalize: str | None = None,
     experiment: Experiment | Loaded | Prepared | str | Path | None = None,
     formats: str | Sequence[str] | None = None,
+    fail_if: str | Sequence[str] = (),
+    baseline: str | Path | None = None,
 ) -> RunResult:
     """Read, score and analyse a run's stored replies in another way, without one call: `revisions/NNN/` in its folder.
 
     parse, normalize: of every condition; parse may be a function of your own. metric: one name or several.
     experiment: a changed version of the experiment, or its file: readings, votes, metrics, hypotheses and analysis
-    are taken from it. Raises UsageError, JournalError, StorageFailed. The run's own numbers stay.
+    are taken from it. fail_if, baseline: as for `run`. The run's own numbers stay.
+    Raises UsageError, JournalError, StorageFailed.
     """
     return wait(
         arescore(
-            where, parse=parse, metric=metric, normalize=normalize, experiment=experiment, formats=formats
+            where,
+            parse=parse,
+            metric=metric,
+            normalize=normalize,
+            experiment=experiment,
+            formats=formats,
+            fail_if=fail_if,
+            baseline=baseline,
         )
     )
 
@@ -204,6 +215,8 @@ async def arescore(
     normalize: str | None = None,
     experiment: Experiment | Loaded | Prepared | str | Path | None = None,
     formats: str | Sequence[str] | None = None,
+    fail_if: str | Sequence[str] = (),
+    baseline: str | Path | None = None,
 ) -> RunResult:
     """See `rescore`."""
     folder = find_results(where)
@@ -215,12 +228,14 @@ async def arescore(
     version = _version(experiment, simulated=plan.simulated is not None)
     text, parsers = own_reading(parse, version)
     revised = revised_plan(plan, items, parse=text, normalize=normalize, metrics=metrics, experiment=version)
+    revised, gates = await asked_gates(revised, items, fail_if, baseline)
     own = version.own if version is not None else reload_own(revised, folder)[1]
     chosen = check_formats(formats if formats is not None else settings.run.report_formats)
     run = parsers_to_run(plan, revised, parsers)
-    return await revise(
+    result = await revise(
         plan, revised, items, store_of(plan, folder), folder, own=own, formats=chosen, parsers=run
     )
+    return gates.judged(result, items)
 
 
 def _version(
@@ -232,15 +247,28 @@ def _version(
     return prepare(experiment, simulate=simulated)
 
 
-def load(where: str | Path, *, revision: int | None = None) -> RunResult:
+def load(
+    where: str | Path,
+    *,
+    revision: int | None = None,
+    fail_if: str | Sequence[str] = (),
+    baseline: str | Path | None = None,
+) -> RunResult:
     """What a results folder holds, by its path or its id, whether its run has ended or not.
 
-    revision: one of a rescore, by its number; None: the run's own numbers. Raises UsageError, JournalError.
+    revision: one of a rescore, by its number; None: the run's own numbers. fail_if, baseline: as for
+    `run`; `result.gates` says how they came out. Raises UsageError, JournalError.
     """
-    return wait(aload(where, revision=revision))
+    return wait(aload(where, revision=revision, fail_if=fail_if, baseline=baseline))
 
 
-async def aload(where: str | Path, *, revision: int | None = None) -> RunResult:
+async def aload(
+    where: str | Path,
+    *,
+    revision: int | None = None,
+    fail_if: str | Sequence[str] = (),
+    baseline: str | Path | None = None,
+) -> RunResult:
     """See `load`."""
     folder = find_results(where)
     if revision is not None:
@@ -249,9 +277,10 @@ async def aload(where: str | Path, *, revision: int | None = None) -> RunResult:
             raise UsageError(f"{folder} has no revision {revision}; there are: {sorted(there) or 'none'}.")
         folder = there[revision]
     plan, items = read_config(folder)
-    if run_of(folder) is not None:
-        return await read_revised(plan, folder, store_of(plan, folder))
-    return await read_result(plan, items, folder, store_of(plan, folder))
+    plan, gates = await asked_gates(plan, items, fail_if, baseline)
+    read = read_revised(plan, folder, store_of(plan, folder)) if run_of(folder) is not None else None
+    result = await (read or read_result(plan, items, folder, store_of(plan, folder)))
+    return gates.judged(result, items)
 
 
 def report(where: str | Path, *, formats: str | Sequence[str] | None = None) -> dict[str, Path]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from crucible_ray.api.preparing import Prepared
+from crucible_ray.api.loading import read_result
+from crucible_ray.api.places import find_results, read_config, store_of
 from crucible_ray.api.result import RunResult
+from crucible_ray.errors import UsageError
+from crucible_ray.experiment.plan import Plan
+from crucible_ray.metrics import METRICS
+from crucible_ray.records import Item
 from crucible_ray.reduction.gates import (
     Earlier,
     Gate,
@@ -26,29 +32,39 @@ class Gates:
     asked: tuple[Gate, ...] = ()
     earlier: Earlier | None = None
 
-    def judged(self, result: RunResult, ids: Sequence[str]) -> RunResult:
-        """The result with how each gate came out."""
+    def judged(self, result: RunResult, items: Sequence[Item]) -> RunResult:
+        """The result with how each gate came out. Raises UsageError where it lacks a metric that one asks about."""
+        there = {name for each in result.analysis.conditions.values() for name in each.metrics}
+        if lacking := [gate.text for gate in self.asked if gate.what in METRICS and gate.what not in there]:
+            raise UsageError(f"{result.results_dir} does not report what is asked: {', '.join(lacking)}.")
         found = judge(self.asked, result.analysis, result.cost_usd)
         if self.earlier is not None:
             table = stored_table(result.plan, result.table("results.parquet"))
             alpha = round(1 - result.plan.analysis.confidence, 12)
-            found += judge_against(self.earlier, result.plan, table, ids, alpha=alpha)
+            found += judge_against(self.earlier, result.plan, table, [item.id for item in items], alpha=alpha)
         return replace(result, gates=found)
 
 
-def gates_of(
-    prepared: Prepared, fail_if: Sequence[str], baseline: tuple[str, RunResult, tuple[str, ...]] | None
-) -> tuple[Prepared, Gates]:
-    """The gates, and the experiment with the metrics that they ask about.
+async def asked_gates(
+    plan: Plan,
+    items: Sequence[Item],
+    fail_if: str | Sequence[str],
+    baseline: str | Path | None,
+    output_dir: str | Path | None = None,
+) -> tuple[Plan, Gates]:
+    """The gates, checked, and the plan with the metrics that they ask about.
 
-    baseline: how it was named, what it holds, its items' ids; it is read whole here, since a run of the same
-    experiment writes over it. Raises UsageError.
+    baseline: a results folder or an id in `output_dir`; it is read whole here, since a run of the same experiment
+    writes over it. Raises UsageError, JournalError.
     """
-    asked = parse_gates(fail_if, prepared.plan)
-    prepared = replace(prepared, plan=with_gates(prepared.plan, asked))
+    asked = parse_gates((fail_if,) if isinstance(fail_if, str) else fail_if, plan)
+    plan = with_gates(plan, asked)
     if baseline is None:
-        return prepared, Gates(asked)
-    name, result, ids = baseline
-    earlier = Earlier(name, result.plan, stored_table(result.plan, result.table("results.parquet")), ids)
-    check_earlier(earlier, prepared.plan, [item.id for item in prepared.items])
-    return prepared, Gates(asked, earlier)
+        return plan, Gates(asked)
+    folder = find_results(baseline, output_dir)
+    then, of_then = read_config(folder)
+    result = await read_result(then, of_then, folder, store_of(then, folder))
+    table = stored_table(result.plan, result.table("results.parquet"))
+    earlier = Earlier(folder.name, result.plan, table, tuple(item.id for item in of_then))
+    check_earlier(earlier, plan, [item.id for item in items])
+    return plan, Gates(asked, earlier)

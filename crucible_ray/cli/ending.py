@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crucible_ray.cli.terminal import Terminal, complain
-from crucible_ray.errors import BudgetSpent
+from crucible_ray.errors import BudgetSpent, CrucibleError, UsageError
 
 if TYPE_CHECKING:
     from crucible_ray.api import RunResult
@@ -32,11 +34,39 @@ def report(terminal: Terminal, result: RunResult) -> int:
     return conclude(terminal, result)
 
 
+def gate_code(result: RunResult) -> int:
+    """Say which gates failed; 1 where one did, else 0."""
+    failed = [gate for gate in result.gates if not gate.passed]
+    for gate in failed:
+        complain(f"a gate failed: {gate.text}: {gate.detail}")
+    return 1 if failed else 0
+
+
+def check_junit(path: Path | None) -> None:
+    """Find out before anything is done that the file could not be written. Raises UsageError."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"--junit {path}: there is no folder {path.parent}.")
+
+
+@contextmanager
+def written_junit(path: Path | None) -> Iterator[Callable[[RunResult], None]]:
+    """Write the file (if any) of the result that is left here, or of what a run left that ended in an error."""
+
+    def leave(result: RunResult) -> None:
+        if path is not None:
+            result.write_junit(path)
+
+    try:
+        yield leave
+    except CrucibleError as error:
+        if error.result is not None:
+            leave(error.result)
+        raise
+
+
 def conclude(terminal: Terminal, result: RunResult) -> int:
     """Say what is amiss with a result, where anything is; returns its exit code."""
-    for gate in result.gates:
-        if not gate.passed:
-            complain(f"a gate failed: {gate.text}: {gate.detail}")
+    gated = gate_code(result)
     if result.session is not None and result.session.exception is not None:
         from crucible_ray.reports.words import printable
 
@@ -58,7 +88,7 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
             f"Run them again with: crucible-ray retry {result.results_dir}"
         )
         return 1
-    return 0 if all(gate.passed for gate in result.gates) else 1
+    return gated
 
 
 def _no_room(result: RunResult) -> str:

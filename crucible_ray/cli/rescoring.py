@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crucible_ray.cli import words
+from crucible_ray.cli.ending import check_junit, gate_code
 from crucible_ray.cli.experiments import asked_formats
 from crucible_ray.cli.terminal import Terminal
 
@@ -55,6 +56,9 @@ def rescore(
         ),
     ] = None,
     formats: words.Formats = None,
+    fail_if: words.FailIf = None,
+    baseline: words.Baseline = None,
+    junit: words.Junit = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -62,16 +66,26 @@ def rescore(
     terminal = Terminal(as_json=as_json, quiet=quiet)
     terminal.say(f"Rescoring {where} from its own record, without one request ...")
     wanted = asked_formats(formats)
+    check_junit(junit)
     from crucible_ray import api
     from crucible_ray.api.rescoring import read_revision
 
     result = api.rescore(
-        where, parse=parse, normalize=normalize, metric=metric or (), experiment=experiment, formats=wanted
+        where,
+        parse=parse,
+        normalize=normalize,
+        metric=metric or (),
+        experiment=experiment,
+        formats=wanted,
+        fail_if=fail_if or (),
+        baseline=baseline,
     )
+    if junit is not None:
+        result.write_junit(junit)
     revision = read_revision(result.results_dir)
     terminal.show(*revision_lines(revision, str(result.results_dir)))
     terminal.facts({**result.summary, "revision": revision})
-    return 0
+    return gate_code(result)
 
 
 def revision_lines(revision: Revision, folder: str) -> list[str]:

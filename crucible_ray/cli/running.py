@@ -5,22 +5,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crucible_ray.cli import words
-from crucible_ray.cli.ending import report
+from crucible_ray.cli.ending import check_junit, report, written_junit
 from crucible_ray.cli.experiments import asked, asked_formats, load
 from crucible_ray.cli.session import attend, cluster, confirm, ray_ahead, standing_of
 from crucible_ray.cli.terminal import Terminal
-from crucible_ray.errors import CrucibleError, UsageError
+from crucible_ray.errors import UsageError
 
 if TYPE_CHECKING:
-    from crucible_ray.api import Options, Prepared, RunResult
+    from crucible_ray.api import Options, Prepared
 
 
 def register(app: typer.Typer) -> None:
@@ -155,6 +154,9 @@ def resume(
     take_over: words.TakeOver = False,
     clients: words.Clients = None,
     reuse: words.Reuse = None,
+    fail_if: words.FailIf = None,
+    baseline: words.Baseline = None,
+    junit: words.Junit = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -174,6 +176,9 @@ def resume(
         take_over=take_over,
         clients=clients,
         reuse=reuse,
+        fail_if=tuple(fail_if or ()),
+        baseline=baseline,
+        junit=junit,
         checkpoint=number,
     )
 
@@ -186,6 +191,9 @@ def retry(
     take_over: words.TakeOver = False,
     clients: words.Clients = None,
     reuse: words.Reuse = None,
+    fail_if: words.FailIf = None,
+    baseline: words.Baseline = None,
+    junit: words.Junit = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -201,6 +209,9 @@ def retry(
         take_over=take_over,
         clients=clients,
         reuse=reuse,
+        fail_if=tuple(fail_if or ()),
+        baseline=baseline,
+        junit=junit,
         retry=True,
     )
 
@@ -213,17 +224,19 @@ def _again(
     address: str | None,
     in_process: bool,
     max_cost: float | None = None,
+    junit: Path | None = None,
     **choices: Any,
 ) -> int:
     """Go on with what is recorded; `choices` are further fields of Options."""
     from crucible_ray import api
     from crucible_ray.settings import load_settings
 
+    check_junit(junit)
     folder = api.find_results(where, output_dir)
     # Only what has something to run waits for Ray.
     in_process = in_process or _nothing_to_run(folder, choices)
     address = cluster(address)
-    with ray_ahead(address, in_process=in_process) as ray:
+    with ray_ahead(address, in_process=in_process) as ray, written_junit(junit) as leave:
         runtime = "in-process" if in_process else "ray"
         result = attend(
             terminal,
@@ -232,6 +245,7 @@ def _again(
             load_settings(Path.cwd(), os.environ).run,
             folder,
         )
+        leave(result)
         return report(terminal, result)
 
 
@@ -256,28 +270,6 @@ def check_gates(prepared: Prepared, options: Options) -> None:
     parse_gates(options.fail_if, prepared.plan)
     if options.baseline is not None:
         find_results(options.baseline, options.output_dir)
-
-
-def check_junit(path: Path | None) -> None:
-    """Find out before anything is loaded that the file could not be written. Raises UsageError."""
-    if path is not None and not path.parent.is_dir():
-        raise UsageError(f"--junit {path}: there is no folder {path.parent}.")
-
-
-@contextmanager
-def written_junit(path: Path | None) -> Iterator[Callable[[RunResult], None]]:
-    """Write the file (if any) of the result that is left here, or of what a run left that ended in an error."""
-
-    def leave(result: RunResult) -> None:
-        if path is not None:
-            result.write_junit(path)
-
-    try:
-        yield leave
-    except CrucibleError as error:
-        if error.result is not None:
-            leave(error.result)
-        raise
 
 
 def checkpoint_number(name: str) -> int:
