@@ -102,7 +102,10 @@ class MissingKey(CredentialError):
 
     def __str__(self) -> str:
         where = f"environment, .env, or a file named by {self.variable}_FILE"
-        return f"API key not found for model {self.model}: set {self.variable} ({where})."
+        return (
+            f"API key not found for model {self.model}: set {self.variable} ({where}). "
+            "Without a key: --simulate, in Python simulate=True."
+        )
 
 
 class RefusedKey(CredentialError):

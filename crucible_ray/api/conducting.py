@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from crucible_ray.api.earlier import look_up, room
@@ -16,6 +17,7 @@ from crucible_ray.api.fleet import Fleet, LocalFleet, RayFleet, state_dir
 from crucible_ray.api.gating import asked_gates
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.narrowing import narrowed
+from crucible_ray.api.observing import observe
 from crucible_ray.api.options import Options
 from crucible_ray.api.own import without_own
 from crucible_ray.api.places import journal_store
@@ -32,7 +34,7 @@ from crucible_ray.errors import (
     SpecError,
     UsageError,
 )
-from crucible_ray.estimating import Estimate, estimate_lines
+from crucible_ray.estimating import Estimate, estimate_lines, recorded_lines
 from crucible_ray.experiment.formats import check_formats
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.store import BlockingLog
@@ -57,7 +59,7 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
     with room(options) as scratch:
         earlier = await look_up(prepared, options, folder, scratch)
         options = dataclasses.replace(options, earlier=earlier)
-        estimated_usd = _agreed(prepared, options)
+        estimated_usd = await _agreed(prepared, options, folder, log)
         session = await _run(prepared, options, folder, log)
     try:
         result = await finish(
@@ -86,12 +88,16 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
     return result
 
 
-def _agreed(prepared: Prepared, options: Options) -> float | None:
+async def _agreed(prepared: Prepared, options: Options, folder: Path, log: BlockingLog) -> float | None:
     """What the run is estimated to cost, once whoever is to be asked has said yes; None: unknown. Raises Declined."""
     part = narrowed(prepared, options.items, options.conditions)
     earlier = options.earlier
     found = part.estimate(None if earlier is None else earlier.left)
-    ask = _ask if options.confirm is True else options.confirm
+    ask = options.confirm
+    if ask is True:
+        there = await observe(prepared.plan, folder, log) if (folder / "config.json").is_file() else None
+        recorded = recorded_lines(there.done, there.trials, force=options.force) if there is not None else []
+        ask = partial(_ask, recorded=recorded)
     if ask and not ask(part.plan, found):
         raise Declined("Not confirmed: nothing was run and nothing was spent.")
     if earlier is None or found.total_cost is None:
@@ -99,9 +105,9 @@ def _agreed(prepared: Prepared, options: Options) -> float | None:
     return found.total_cost + earlier.recorded_usd
 
 
-def _ask(plan: Plan, found: Estimate) -> bool:
+def _ask(plan: Plan, found: Estimate, *, recorded: Sequence[str]) -> bool:
     """Show the estimate on the terminal and wait for a yes."""
-    sys.stderr.write("\n".join(estimate_lines(plan, found)) + "\nContinue? [y/N]: ")
+    sys.stderr.write("\n".join([*estimate_lines(plan, found), *recorded]) + "\nContinue? [y/N]: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -127,7 +127,7 @@ def confirm(
     Everything else that would stop the run before its first trial is found before the question.
     """
     from crucible_ray.api import Declined
-    from crucible_ray.estimating import estimate_lines
+    from crucible_ray.estimating import estimate_lines, recorded_lines
 
     prepared.keys()
     prepared.bounds_usd()
@@ -137,7 +137,9 @@ def confirm(
     if not finished:
         asked = range(len(plan.conditions))
         prepared.afford(asked if left is None else [k for k in asked if left.trials[k]])
-    lines = [*estimate_lines(plan, prepared.estimate(left)), *_already(there, force=options.force)]
+    lines = estimate_lines(plan, prepared.estimate(left))
+    if there is not None:
+        lines += recorded_lines(there.done, there.trials, force=options.force)
     simulated = plan.only_simulated
     if simulated:
         lines.append("Simulated: no money is spent, so nothing is asked.")
@@ -151,10 +153,3 @@ def confirm(
     terminal.show_before_asking(*lines)
     if not terminal.ask("Continue?"):
         raise Declined("not confirmed: nothing was run and nothing was spent.")
-
-
-def _already(there: Standing | None, *, force: bool) -> list[str]:
-    if there is None or not there.done:
-        return []
-    what = "void now (--force)" if force else "kept, and cost nothing again"
-    return [f"Recorded already: {there.done:,} of {there.trials:,} trials, {what}"]

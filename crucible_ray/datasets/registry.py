@@ -66,7 +66,8 @@ def read_published(name: str, folder: Path, split: str | None) -> list[Item]:
         raise DatasetError(
             f"{name} is not on this machine: there is no folder {folder}. Put {expected} there, as published at "
             f"{published}, or name the folder that holds them: Dataset({name!r}, path=FOLDER). "
-            "This version downloads nothing."
+            "This version downloads nothing. Shipped, and there at once: "
+            f"{', '.join(map(repr, _SHIPPED))}."
         )
     if name == "gsm8k":
         return gsm8k.read_gsm8k(folder, split)

@@ -9,7 +9,7 @@ from crucible_ray.estimating.forecast import (
     Tokens,
     estimate,
 )
-from crucible_ray.estimating.text import estimate_lines
+from crucible_ray.estimating.text import estimate_lines, recorded_lines
 
 __all__ = [
     "Assumptions",
@@ -20,4 +20,5 @@ __all__ = [
     "Tokens",
     "estimate",
     "estimate_lines",
+    "recorded_lines",
 ]

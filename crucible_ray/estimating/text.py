@@ -25,6 +25,7 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
         "",
         f"Estimated cost: {_cost(plan, found)}" + (" (simulated)" if plan.simulated is not None else ""),
     ]
+    lines += _unbounded(plan, found)
     if len(found.per_condition) > 1 and found.total_cost is not None:
         lines += [f"  {name}: {dollars(cost)}" for name, cost in found.per_condition.items()]
     lines.append(f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})")
@@ -35,6 +36,12 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     lines += [line for forecast in found.power for line in _power(forecast)]
     lines += ["Assumed: " + "; ".join(found.assumptions)]
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines]
+
+
+def recorded_lines(done: int, trials: int, *, force: bool) -> list[str]:
+    """What of a run is recorded already, and whether it stays."""
+    what = "void now (--force)" if force else "kept, and cost nothing again"
+    return [f"Recorded already: {done:,} of {trials:,} trials, {what}"] if done else []
 
 
 def dollars(amount: float | None) -> str:
@@ -80,6 +87,21 @@ def _cost(plan: Plan, found: Estimate) -> str:
         return "unknown: not every model has a price"
     upper = "unbounded" if found.total_cost_upper is None else f"at most {dollars(found.total_cost_upper)}"
     return f"{dollars(found.total_cost)} ({upper} without retries, {dollars(found.per_query_cost)} a query)"
+
+
+def _unbounded(plan: Plan, found: Estimate) -> list[str]:
+    """Why the upper bound is far above what is expected, and how to lower it."""
+    if (
+        not found.total_cost
+        or found.total_cost_upper is None
+        or found.total_cost_upper < 10 * found.total_cost
+    ):
+        return []
+    if all(call.max_tokens is not None for condition in plan.conditions for call in condition.calls):
+        return []
+    return [
+        "  without max_tokens a reply may be as long as its model allows, and the bound counts that: set it"
+    ]
 
 
 def _speed(found: Estimate) -> list[str]:

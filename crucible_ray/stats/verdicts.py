@@ -49,6 +49,8 @@ def family_levels(judges: Sequence[Callable[[float], Verdict]], alpha: float, co
     intervals of Benjamini and Yekutieli 2005, JASA 100). Raises StatsError on another correction.
     """
     m = len(judges)
+    if not m and correction in ("bonferroni", "fdr"):
+        return []
     if correction == "none":
         return [alpha] * m
     if correction == "bonferroni":

@@ -114,7 +114,7 @@ def test_wrong_usage_is_one_line_with_the_mend(
         (
             ["run", "exp.py:priced", "--in-process"],
             "Error: API key not found for model openai_gpt4o_mini: set OPENAI_API_KEY "
-            "(environment, .env, or a file named by OPENAI_API_KEY_FILE).",
+            "(environment, .env, or a file named by OPENAI_API_KEY_FILE). Without a key: --simulate, in Python simulate=True.",
         ),
     ],
 )

@@ -178,3 +178,14 @@ def test_a_speed_that_says_nothing_is_left_out_of_the_banner() -> None:
 def test_notes_stand_in_the_banner_without_control_characters() -> None:
     asked = _plan()
     assert "Note: 9 items\ufffd" in estimate_lines(asked, replace(_estimate(asked), notes=("9 items\x1b",)))
+
+
+def test_a_bound_that_is_far_off_for_want_of_max_tokens_says_so() -> None:
+    told = "without max_tokens a reply may be as long as its model allows"
+    bare = condition("single", [replace(model("m1"), max_output_tokens=100_000)], max_tokens=None)
+    short = condition("single", [model("m1")], max_tokens=20)
+    shown = [
+        "\n".join(estimate_lines(_plan(conditions=(each,)), _estimate(_plan(conditions=(each,)))))
+        for each in (bare, short)
+    ]
+    assert [told in text for text in shown] == [True, False]

@@ -66,3 +66,8 @@ def test_fdr_reads_all_at_the_level_of_the_last_step_that_holds() -> None:
 def test_an_unknown_correction_is_refused_by_name() -> None:
     with pytest.raises(StatsError, match="sidak"):
         family_levels([_judge(0.1)], 0.05, "sidak")
+
+
+@pytest.mark.parametrize("correction", ["holm", "bonferroni", "fdr", "none"])
+def test_a_family_without_hypotheses_has_no_levels(correction: str) -> None:
+    assert family_levels([], 0.05, correction) == []
