@@ -20,7 +20,7 @@ _GROUND = {"errors", "records", "ports", "settings"}
 _CALLING = {"datasets", "prompts", "models", "calls", "ensemble", "metrics"}
 _RECORDING = _GROUND | {"experiment"} | _CALLING | {"journal"}
 _RUNNING = _RECORDING | {"runtime"}
-_INFERRING = _RECORDING | {"stats", "reduction"}
+_INFERRING = _RECORDING | {"stats", "importing", "reduction"}
 _FRONT = _RUNNING | _INFERRING | {"reports", "estimating", "simulator", "actors"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -36,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "journal": _GROUND | {"experiment"} | _CALLING,
     "runtime": _RECORDING,
     "actors": _RUNNING,
-    "reduction": _RECORDING | {"stats"},
+    "importing": {"errors", "settings"},
+    "reduction": _RECORDING | {"stats", "importing"},
     "reports": _INFERRING,
     "estimating": _GROUND | {"experiment", "models", "calls", "stats"},
     "simulator": {"errors", "records", "datasets", "prompts"},

@@ -1,6 +1,7 @@
 """The front door: run, estimate, resume, retry, rescore, reproduce, load, observe; each waits, or has an `a`-twin to await."""
 
 from crucible_ray.api.asking import acall_model, apredict, call_model, predict
+from crucible_ray.api.comparing import acompare, compare
 from crucible_ray.api.conducting import Declined
 from crucible_ray.api.doors import (
     aload,
@@ -29,9 +30,11 @@ from crucible_ray.api.preparing import Prepared, prepare
 from crucible_ray.api.replaying import Reproduction
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.showing import ShownAttempt, ShownTrial
+from crucible_ray.reduction.logs import LogComparison
 
 __all__ = [
     "Declined",
+    "LogComparison",
     "Note",
     "Options",
     "Prepared",
@@ -42,6 +45,7 @@ __all__ = [
     "ShownTrial",
     "Standing",
     "acall_model",
+    "acompare",
     "aload",
     "aobserve",
     "apredict",
@@ -51,6 +55,7 @@ __all__ = [
     "arun",
     "astatus",
     "call_model",
+    "compare",
     "estimate",
     "find_results",
     "load",

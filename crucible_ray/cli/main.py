@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from crucible_ray.cli import (
     checking,
+    comparing,
     demo,
     models,
     planning,
@@ -66,6 +67,7 @@ for verbs in (
     showing,
     rescoring,
     reporting,
+    comparing,
     models,
     setting_up,
     simulating,

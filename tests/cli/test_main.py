@@ -15,7 +15,7 @@ from tests.cli.console import COMMAND, crucible, workplace
 
 VERBS = [
     "demo", "run", "resume", "retry", "rescore", "check", "estimate", "status", "show", "reproduce", "report",
-    "init", "doctor", "simulate", "power",
+    "init", "doctor", "simulate", "power", "compare",
 ]  # fmt: skip
 GROUPS = ["models"]
 

@@ -1,0 +1,102 @@
+"""Our own results folders: `results.parquet`, with what `config.json` and `dataset.jsonl` say of scores and items."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from crucible_ray.errors import UsageError
+from crucible_ray.importing.log import Asked, Labels, Log, known_of_item
+from crucible_ray.importing.table_file import column_names, read_columns
+
+_COLUMNS: Final = {
+    "accuracy": "correct",
+    "latency_mean": "latency_ms",
+    "cost_per_query": "cost_usd",
+    "consensus": "consensus",
+}
+_KINDS: Final = {
+    "accuracy": "binary",
+    "latency_mean": "continuous",
+    "cost_per_query": "continuous",
+    "consensus": "bounded",
+}
+_OWN_KINDS: Final = {
+    "proportion": "bounded",
+    "ordinal": "ordinal",
+    "count": "continuous",
+    "continuous": "continuous",
+    "cost": "continuous",
+}
+
+
+class _Metric(Struct):
+    name: str
+    kind: str = "continuous"
+
+
+class _Plan(Struct):
+    own_metrics: tuple[_Metric, ...] = ()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is the record of a run."""
+    return (path / "config.json").is_file()
+
+
+def read(folder: Path, asked: Asked) -> Log:
+    """All conditions of a run, or of a revision. Raises UsageError."""
+    results = folder / "results.parquet"
+    if not results.is_file():
+        raise UsageError(f"{folder} has no results.parquet yet: resume the run to get one.")
+    try:
+        plan = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Plan)
+        lines = (folder / "dataset.jsonl").read_bytes().splitlines()
+        items = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines if line]
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"{folder}: config.json or dataset.jsonl cannot be read: {error}.") from error
+    names = column_names(results)
+    own = {metric.name: metric for metric in plan.own_metrics}
+    metrics = {
+        metric: column
+        for metric, column in {**_COLUMNS, **{name: name for name in own}}.items()
+        if column in names
+    }
+    columns = Asked(by="condition", pair="item_id", repeat="repeat")
+    log = read_columns(results, names, columns, metrics, tool="crucible-ray")
+    kinds = {name: _OWN_KINDS[each.kind] for name, each in own.items() if each.kind in _OWN_KINDS}
+    return replace(
+        log,
+        name=folder.name,
+        labels={**log.labels, **_of_items(log, items, asked, folder.name)},
+        kinds=_KINDS | kinds,
+        same_content=True,
+        default="accuracy",
+    )
+
+
+def _of_items(log: Log, items: list[dict[str, Any]], asked: Asked, where: str) -> dict[str, Labels]:
+    """Stratum, cluster and content of each row, by its item."""
+    told: dict[str, tuple[str, str, str]] = {}
+    for item in items:
+        about = item | (item.get("metadata") or {})
+        stratum = known_of_item(about, asked.strata, where) or str(item.get("dataset") or "")
+        content = blake2b(
+            msgspec.json.encode([item.get("input"), item.get("choices")]), digest_size=8
+        ).hexdigest()
+        told[str(item["id"])] = stratum, known_of_item(about, asked.cluster, where), content
+    ids = log.labels["item"]
+    found = {}
+    for place, name in enumerate(("stratum", "cluster", "content")):
+        of_id = [told.get(item, ("", "", ""))[place] for item in ids.names]
+        unique = tuple(dict.fromkeys(of_id))
+        number = {each: code for code, each in enumerate(unique)}
+        codes = np.array([number[each] for each in of_id], np.int64)
+        found[name] = Labels(codes[ids.codes], unique)
+    return found

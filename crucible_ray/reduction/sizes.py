@@ -1,0 +1,73 @@
+"""Which effect sizes belong to a design and an outcome; of one that the data leave undefined it is said why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from crucible_ray.errors import StatsError
+from crucible_ray.stats.dominance import cliffs_delta, rank_biserial, vargha_delaney_a
+from crucible_ray.stats.effect import Effect
+from crucible_ray.stats.effects import cohens_dz, hedges_g
+from crucible_ray.stats.explained import cramers_v, eta_squared, kendalls_w
+from crucible_ray.stats.inputs import is_binary
+from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.ratios import cohens_h, odds_ratio, risk_ratio
+from crucible_ray.stats.result import Floats
+
+_Size = Callable[..., Effect]
+Sizes = tuple[tuple[Effect, ...], tuple[str, ...]]
+"""The sizes, and what is to be said of those that are undefined."""
+
+
+def two_sizes(control: Floats, treatment: Floats, *, paired: bool, kind: str | None, alpha: float) -> Sizes:
+    """Of treatment beside control, tables of items by repeats."""
+    before, after = item_means(control), item_means(treatment)
+    if paired:
+        kept = ~np.isnan(before) & ~np.isnan(after)
+        before, after = before[kept], after[kept]
+    else:
+        before, after = before[~np.isnan(before)], after[~np.isnan(after)]
+    sizes: tuple[_Size, ...]
+    if is_binary(before, after):
+        sizes = (cohens_h,) if paired else (cohens_h, risk_ratio, odds_ratio)
+    elif kind == "ordinal":
+        sizes = (rank_biserial,) if paired else (cliffs_delta, vargha_delaney_a)
+    else:
+        sizes = (cohens_dz, hedges_g) if paired else (hedges_g, cliffs_delta)
+    found, notes = _defined(sizes, (before, after), alpha)
+    if paired:
+        found = tuple(_unpaired_interval(each) for each in found)
+    return found, notes
+
+
+def several_sizes(tables: Sequence[Floats], *, paired: bool, kind: str | None, alpha: float) -> Sizes:
+    """Of three conditions or more together."""
+    means = [item_means(table) for table in tables]
+    if paired:
+        return _defined((kendalls_w,), means, alpha)
+    means = [column[~np.isnan(column)] for column in means]
+    if is_binary(*means):
+        counts = [[float(column.sum()), float(len(column) - column.sum())] for column in means]
+        return _defined((cramers_v,), (counts,), alpha)
+    return _defined((eta_squared,), means, alpha)
+
+
+def _defined(sizes: Sequence[_Size], samples: Sequence[object], alpha: float) -> Sizes:
+    found, notes = [], []
+    for size in sizes:
+        try:
+            found.append(size(*samples, alpha=alpha))
+        except StatsError as undefined:
+            notes.append(f"no {size.__name__}: {undefined}")
+    return tuple(found), tuple(notes)
+
+
+def _unpaired_interval(effect: Effect) -> Effect:
+    """Says so where a size of paired data has the interval of independent groups."""
+    if effect.measure not in ("cohens_h", "hedges_g"):
+        return effect
+    note = "its interval takes the groups as independent, which is too wide for pairs that agree"
+    return replace(effect, notes=(*effect.notes, note))

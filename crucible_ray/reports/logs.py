@@ -1,0 +1,123 @@
+"""What `compare` shows: lines for a terminal with one table, and a page for Markdown and HTML."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from crucible_ray.reduction.logs import LogComparison, LoggedCondition
+from crucible_ray.reports.page import Block, Bullets, Page, Section, Strong, Table, Text, table
+from crucible_ray.reports.visible import visible
+from crucible_ray.stats.result import format_p
+
+
+def comparison_lines(found: LogComparison, *, width: int) -> list[str]:
+    """The comparison as lines of at most `width` columns where words allow; every name is escaped."""
+    lines = [_headline(found), *_drawn(_conditions(found), width)]
+    if found.family is not None:
+        lines += _drawn(_pairs(found), width)
+    lines += ["", found.interpretation, f"Chosen: {found.reason}."]
+    if found.contrast is not None:
+        lines.append(f"{found.contrast}.")
+    if found.effect_sizes:
+        lines.append(f"Effect sizes: {'; '.join(map(str, found.effect_sizes))}")
+    lines += [f"  Note: {note}" for note in found.notes]
+    return [visible(line, spaces=True) for line in lines]
+
+
+def comparison_page(found: LogComparison) -> Page:
+    """The same as a page."""
+    blocks: list[Block] = [Text(found.interpretation), Text(f"Chosen: {found.reason}.")]
+    if found.contrast is not None:
+        blocks.append(Text(f"{found.contrast}."))
+    sections = [
+        Section("Finding", tuple(blocks)),
+        Section("Conditions", (Text(_headline(found)), _conditions(found))),
+    ]
+    if found.family is not None:
+        sections.append(Section("Pairs", (_pairs(found),)))
+    if found.effect_sizes:
+        sizes = tuple(
+            f"{effect}: {'; '.join((effect.method, *effect.notes))}" for effect in found.effect_sizes
+        )
+        sections.append(Section("Effect sizes", (Bullets(sizes),)))
+    if found.notes:
+        sections.append(Section("Notes", (Bullets(found.notes),)))
+    names = " and ".join(condition.name for condition in found.conditions)
+    return Page(
+        title=f"{found.metric}: {names}" if len(found.conditions) == 2 else f"{found.metric} compared",
+        description="",
+        notice="",
+        sections=tuple(sections),
+    )
+
+
+def _headline(found: LogComparison) -> str:
+    tools = dict.fromkeys(tool for condition in found.conditions for tool in condition.tools)
+    count = f"{found.metric} of {len(found.conditions)} conditions ({', '.join(tools)})"
+    if not found.paired:
+        return f"{count}: independent groups"
+    left = found.items - found.matched
+    return f"{count}: paired by item, {found.matched:,} of {found.items:,} items in all" + (
+        f", {left:,} left out" if left else ""
+    )
+
+
+def _conditions(found: LogComparison) -> Table:
+    columns = ["condition", "#items", "#values", "#missing", "#mean", "#interval"]
+    if found.paired:
+        columns.insert(4, "#unmatched")
+    rows = [_row(condition, paired=found.paired) for condition in found.conditions]
+    return table("What each condition holds; the mean is over the items that are compared", columns, rows)
+
+
+def _row(condition: LoggedCondition, *, paired: bool) -> list[str]:
+    cells = [
+        Strong(condition.name),
+        *(f"{n:,}" for n in (condition.items, condition.values, condition.missing)),
+    ]
+    if paired:
+        cells.append(f"{condition.unmatched:,}")
+    return [*cells, _number(condition.mean), _between(condition.ci_low, condition.ci_high)]
+
+
+def _pairs(found: LogComparison) -> Table:
+    assert found.family is not None
+    rows = [
+        (
+            f"{pair.a} - {pair.b}",
+            _number(pair.estimate, signed=True),
+            _between(pair.ci_low, pair.ci_high),
+            "-" if pair.p_value is None else format_p(pair.p_value),
+            "-" if pair.p_adjusted is None else format_p(pair.p_adjusted),
+        )
+        for pair in found.family.pairs
+    ]
+    columns = ("a - b", "#difference", "#interval", "#p", "#p adjusted")
+    return table(f"Pairs by {found.family.test}; p adjusted: {found.family.correction}", columns, rows)
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None or value != value:
+        return "-"
+    return f"{value:+.4g}" if signed else f"{value:.4g}"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+
+
+def _drawn(shown: Table, width: int) -> list[str]:
+    """A table by rich, without colours; nothing in a cell is taken for markup."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Drawn
+    from rich.text import Text as Plain
+
+    drawn = Drawn(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in shown.columns:
+        drawn.add_column(Plain(column.name), justify="right" if column.number else "left", overflow="fold")
+    for row in shown.rows:
+        drawn.add_row(*(Plain(visible(cell, spaces=True)) for cell in row))
+    into = StringIO()
+    Console(file=into, width=width, color_system=None, force_terminal=False).print(drawn)
+    return ["", *(line.rstrip() for line in into.getvalue().splitlines() if line.strip())]
