@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from crucible_ray.api.noting import long_timeouts, shortfalls
 from crucible_ray.api.own import Own, code_of, own_of
 from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
@@ -266,7 +267,8 @@ def prepare(
     )
     code = code_of(spec, base)
     _check_examples(plan, code.load())
-    notes = _shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)
+    notes = shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)
+    notes += long_timeouts(plan)
     return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code, notes)
 
 
@@ -323,16 +325,6 @@ def _items(
     ]
     items = tuple(item for each in loaded for item in each.items)
     return items, tuple(item for each in loaded for item in each.examples), tuple(plans)
-
-
-def _shortfalls(asked: Sequence[Mapping[str, Any]], datasets: Sequence[DatasetPlan]) -> tuple[str, ...]:
-    """Samples that are larger than what they are drawn from: all of it is asked then."""
-    return tuple(
-        f"{wanted['sample_size']:,} items are asked for; the dataset {dataset.name} holds {dataset.items:,}"
-        + (" that its filter leaves." if wanted["filter"] is not None else ".")
-        for wanted, dataset in zip(asked, datasets, strict=True)
-        if wanted["source"] is not None and (wanted["sample_size"] or 0) > dataset.items
-    )
 
 
 def _check_examples(plan: Plan, functions: Functions) -> None:

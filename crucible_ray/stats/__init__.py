@@ -19,7 +19,6 @@ from crucible_ray.stats.comparing import Comparison, compare
 from crucible_ray.stats.comparing_groups import GroupComparison, compare_groups
 from crucible_ray.stats.dominance import cliffs_delta, rank_biserial, vargha_delaney_a
 from crucible_ray.stats.effect import Effect
-from crucible_ray.stats.effects import cohens_d, cohens_dz, glass_delta, hedges_g
 from crucible_ray.stats.explained import cramers_v, epsilon_squared, eta_squared, kendalls_w, omega_squared
 from crucible_ray.stats.families import FamilyResult, Pair, correct
 from crucible_ray.stats.groups import (
@@ -47,6 +46,7 @@ from crucible_ray.stats.sequential import BettingSequence, GroupSequential, bett
 from crucible_ray.stats.simulated import Simulated, simulated_quantile_power, simulated_support
 from crucible_ray.stats.single import wilson
 from crucible_ray.stats.splits import Split, best_split, least_cost
+from crucible_ray.stats.standardised import cohens_d, cohens_dz, glass_delta, hedges_g
 from crucible_ray.stats.tables import chi_square, fisher_exact
 from crucible_ray.stats.twosample import student_t, two_proportion_z, welch_t
 

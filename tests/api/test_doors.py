@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,23 @@ def test_the_key_of_a_fallback_is_needed_like_any_other(monkeypatch: pytest.Monk
     }
     with pytest.raises(MissingKey):
         prepared.keys()
+
+
+def test_a_timeout_that_looks_like_milliseconds_is_noted() -> None:
+    asked = Experiment(name="t", dataset="demo", sample_size=2, conditions=[Model("gpt4o")], timeout_s=10_000)
+    noted = "timeout_s is in seconds: 10,000 of them are 2.78 hours."
+    assert api.estimate(asked, simulate=True).notes == (noted,)
+    assert api.estimate(dataclasses.replace(asked, timeout_s=60), simulate=True).notes == ()
+
+
+def test_the_question_in_python_says_what_is_recorded_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = Experiment(name="q", dataset="demo", sample_size=2, conditions=[Model("gpt4o")])
+    how: dict[str, Any] = {"simulate": True, "runtime": "in-process", "output_dir": tmp_path}
+    shown = []
+    for _ in range(2):
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        api.run(asked, confirm=True, **how)
+        shown.append("Recorded already: 2 of 2 trials, kept" in capsys.readouterr().err)
+    assert shown == [False, True]
