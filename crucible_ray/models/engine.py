@@ -1,41 +1,41 @@
-"""The engine of the query grid: a transport over aiohttp's connections and its parser of HTTP.
+"""The engine of the query grid: a transport over connections that aiohttp opens and httptools reads.
 
 What makes it fast: no limit on connections, no session's work on each request (redirects, cookies, netrc,
-payload types, a task to write the body), one head for all requests that share their headers, no timer per call.
-What makes it safe: every failure says whether anything was sent.
+payload types, streams, a task to write the body), one head for all requests that share their headers, no timer per
+call. What makes it safe: every failure says whether anything was sent, and what a server may send is bounded.
 
 | object | role | lifetime |
 | --- | --- | --- |
 | `Engine` | the transport; one per event loop | `async with`, or until `aclose` |
 | `_Target` | an address: how it is reached, what its requests begin with | the engine's |
-| `_Carrier` | one connection; knows its uses and whether anything came back | pooled by aiohttp's connector |
+| `Carrier` | one connection, and the exchange that it is in | until it closes, or is idle for `_KEEP_S` |
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from functools import partial
-from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
-from aiohttp.connector import Connection
 from aiohttp.hdrs import CONTENT_LENGTH, PROXY_AUTHORIZATION
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import StreamReader
 from yarl import URL
 
-from crucible_ray.errors import NeverSent, OutcomeUnknown, StaleConnection, TransportError
+from crucible_ray.errors import NeverSent
+from crucible_ray.models.carrier import Carrier
 from crucible_ray.models.transport import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, LazyTls, Response, Routes, within
 
 _SHOWN = 200
 _KNOWN_URLS = 1024
 _KNOWN_HEADS = 64
+_KEEP_S: Final = 15.0
+"""How long an idle connection is kept: many servers close theirs after so long, or a little later."""
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
 
 
@@ -60,6 +60,7 @@ class Engine:
         self._tls = LazyTls(tls, ca_file)
         self._max_body_bytes = max_body_bytes
         self._targets: dict[str, _Target] = {}
+        self._idle: dict[ConnectionKey, _Idle] = {}
         self._connector: _Connector | None = None
         self._closed = False
 
@@ -74,6 +75,8 @@ class Engine:
         """See Transport."""
         self._closed = True
         connector, self._connector = self._connector, None
+        for idle in self._idle.values():
+            idle.close()
         if connector is not None:
             await connector.close()
 
@@ -87,45 +90,37 @@ class Engine:
 
     async def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Response:
         target = self._targets.get(url) or self._aim(url)
-        connector = self._connector or self._open()
-        carrier: _Carrier | None = None
+        carrier = target.idle.take()
+        if carrier is None:
+            carrier = await self._connect(target)
         try:
-            connection = await connector.connect(target.door, [], _TIMEOUT)
-            try:
-                carrier = _begin(connection, method, target.head(method, headers), body)
-                response = await self._finish(carrier)
-                connection.release()
-                return response
-            finally:
-                connection.close()  # harmless once it is released
+            response = await carrier.ask(target.request(method, headers, body), bodyless=method == "HEAD")
+        except BaseException:
+            carrier.close()
+            raise
+        if carrier.reusable:
+            target.idle.keep(carrier)
+        else:
+            carrier.close()
+        return response
+
+    async def _connect(self, target: _Target) -> Carrier:
+        connector = self._connector or self._open()
+        try:
+            lease = await connector.connect(target.door, [], _TIMEOUT)
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
             cause = error
+        else:
+            carrier = cast(Carrier, lease.protocol)
+            carrier.origin, carrier.lease = target.origin, lease
+            if carrier.transport is not None and not carrier.transport.is_closing():
+                return carrier
+            carrier.close()
+            raise NeverSent(f"{target.origin}: the connection was closed, or spoke, before it was asked")
         # Raised out here, and never from a ClientResponseError: those hold the request's headers, so a key.
-        kind: type[TransportError] = NeverSent
-        if carrier is not None:
-            kind = StaleConnection if carrier.was_idle(cause) else OutcomeUnknown
-        raise kind(f"{target.origin}: {_describe(cause)}") from (
+        raise NeverSent(f"{target.origin}: {_describe(cause)}") from (
             cause.__cause__ if isinstance(cause, aiohttp.ClientResponseError) else cause
         )
-
-    async def _finish(self, carrier: _Carrier) -> Response:
-        while True:
-            message, content = await carrier.read()
-            if not 100 <= message.code < 200 or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
-                return Response(message.code, message.headers, await self._read(content))
-
-    async def _read(self, content: StreamReader) -> bytes:
-        body = await content.readany()
-        if content.at_eof() and len(body) <= self._max_body_bytes:
-            return body
-        chunks, size = [body], len(body)
-        while not content.at_eof() and size <= self._max_body_bytes:
-            chunk = await content.readany()
-            chunks.append(chunk)
-            size += len(chunk)
-        if size > self._max_body_bytes:
-            raise aiohttp.ClientPayloadError(f"it is longer than {self._max_body_bytes} bytes")
-        return b"".join(chunks)
 
     def _aim(self, url: str) -> _Target:
         route = self._routes.route(url)
@@ -135,7 +130,9 @@ class Engine:
             raise NeverSent(f"{route.origin}: not a usable address") from None
         proxy = URL(route.proxy) if route.proxy is not None else None
         tls = self._tls.get() if route.tls or (route.proxy or "").startswith("https") else True
-        target = _Target(_Door("POST", parsed, proxy=proxy, ssl=tls), route.origin)
+        door = _Door("POST", parsed, proxy=proxy, ssl=tls)
+        idle = self._idle.setdefault(door.connection_key, _Idle())
+        target = _Target(door, route.origin, idle)
         if len(self._targets) >= _KNOWN_URLS:
             self._targets.clear()
         self._targets[url] = target
@@ -144,37 +141,55 @@ class Engine:
     def _open(self) -> _Connector:
         if self._closed:
             raise RuntimeError("this transport is closed")
-        self._connector = _Connector()
+        self._connector = _Connector(self._max_body_bytes)
         return self._connector
 
 
-class _Carrier(ResponseHandler):
-    """One connection."""
+class _Idle:
+    """Connections to one address that wait for a request; the one that was used last goes first."""
 
-    uses = 0
-    heard = False
-    """Whether a byte came back since the last request left."""
+    def __init__(self) -> None:
+        self._kept: deque[Carrier] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def data_received(self, data: bytes) -> None:
-        self.heard = True
-        super().data_received(data)
+    def take(self) -> Carrier | None:
+        """An open one; None: there is none."""
+        while self._kept:
+            carrier = self._kept.pop()
+            transport = carrier.transport
+            if transport is not None and not transport.is_closing():
+                if asyncio.get_running_loop().time() - carrier.idle_since_s <= _KEEP_S:
+                    return carrier
+            carrier.close()
+        return None
+
+    def keep(self, carrier: Carrier) -> None:
+        """Until it is taken, or for `_KEEP_S`."""
+        loop = asyncio.get_running_loop()
+        carrier.idle_since_s = loop.time()
+        self._kept.append(carrier)
+        if self._timer is None:
+            self._timer = loop.call_later(_KEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._kept and loop.time() - self._kept[0].idle_since_s >= _KEEP_S:
+            self._kept.popleft().close()
+        self._timer = loop.call_at(self._kept[0].idle_since_s + _KEEP_S, self._sweep) if self._kept else None
 
     def close(self) -> None:
-        # A plain close first writes out what is buffered and, under TLS, waits for the peer's farewell: a
-        # server that reads no more would hold a cancelled call's connection open.
-        self.abort()
-
-    def was_idle(self, error: Exception) -> bool:
-        """Whether `error` is what a kept-alive connection meets that the server closes as we write."""
-        closed = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-        return self.uses > 1 and not self.heard and closed
+        """Close them all."""
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._kept:
+            self._kept.pop().close()
 
 
 class _Connector(aiohttp.TCPConnector):
-    def __init__(self) -> None:
+    def __init__(self, max_body_bytes: int) -> None:
         super().__init__(limit=0, ttl_dns_cache=60)
         # aiohttp has no public way to name the protocol; the contract suite fails if this one is not used.
-        self._factory = cast(Any, partial(_Carrier, loop=asyncio.get_running_loop()))
+        self._factory = cast(Any, partial(Carrier, asyncio.get_running_loop(), max_body_bytes))
 
 
 class _Door(ClientRequest):
@@ -192,11 +207,17 @@ class _Door(ClientRequest):
 class _Target:
     """An address, ready to be written to."""
 
-    def __init__(self, door: _Door, origin: str) -> None:
-        self.door, self.origin = door, origin
+    def __init__(self, door: _Door, origin: str, idle: _Idle) -> None:
+        self.door, self.origin, self.idle = door, origin, idle
         self._heads: dict[tuple[object, ...], bytes] = {}
 
-    def head(self, method: str, headers: Mapping[str, str]) -> bytes:
+    def request(self, method: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """What is written."""
+        sized = body or method not in ClientRequest.GET_METHODS
+        length = b"Content-Length: %d\r\n" % len(body) if sized else b""
+        return b"%b\r\n%b\r\n%b" % (self._known_head(method, headers), length, body)
+
+    def _known_head(self, method: str, headers: Mapping[str, str]) -> bytes:
         """The request up to its length; the same bytes for the same headers."""
         key = (method, *headers.items())
         head = self._heads.get(key)
@@ -223,20 +244,6 @@ class _Target:
         return "\r\n".join(lines).encode()
 
 
-def _begin(connection: Connection, method: str, head: bytes, body: bytes) -> _Carrier:
-    """Write the request; from here on its outcome is unknown until it is read."""
-    carrier = cast(_Carrier, connection.protocol)
-    if carrier.transport is None:
-        raise aiohttp.ServerDisconnectedError
-    carrier.uses += 1
-    carrier.heard = False
-    carrier.set_response_params(skip_payload=method == "HEAD", read_until_eof=True)
-    sized = body or method not in ClientRequest.GET_METHODS
-    length = b"Content-Length: %d\r\n" % len(body) if sized else b""
-    carrier.transport.write(b"%b\r\n%b\r\n%b" % (head, length, body))
-    return carrier
-
-
 def _describe(error: Exception) -> str:
     """One line for people, out of parts that hold neither headers nor the address's query."""
     match error:
@@ -257,8 +264,6 @@ def _describe(error: Exception) -> str:
             return f"the answer is not HTTP: {' '.join(error.message.split())[:_SHOWN]}"
         case aiohttp.ServerDisconnectedError():
             return "the connection was closed before the answer began or while its headers came"
-        case aiohttp.ClientPayloadError():
-            return f"the answer broke off or cannot be used: {str(error)[:_SHOWN]}"
         case OSError():
             return f"the connection broke: {error.strerror or type(error).__name__}"
         case _:
