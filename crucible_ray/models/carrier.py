@@ -26,6 +26,8 @@ MOST_HEAD_BYTES: Final = 128 * 1024
 """Of status line and headers, interim replies included; of trailers and the like a body brings some more."""
 _FRAMING: Final = 8
 """Bytes that a byte of the body may come wrapped in: chunks of one byte take six."""
+_SIZED: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""Headers that say where a body ends."""
 _SHOWN: Final = 200
 _INFLATED_HEADER: Final = 8
 """The low half of the first byte of zlib's own format; `deflate` without it is a bare stream."""
@@ -68,7 +70,7 @@ class Carrier(ResponseHandler):
         self._uses = 0
         self._max_body_bytes = max_body_bytes
         self._http: HttpResponseParser | None = None
-        self._waiter: asyncio.Future[Response] | None = None
+        self._answer: asyncio.Future[Response] | None = None
         self._new_exchange(bodyless=False)
         # The parser calls the dict itself: no step of Python for each header.
         self._found: dict[bytes, bytes] = {}
@@ -89,9 +91,9 @@ class Carrier(ResponseHandler):
             )
         self._new_exchange(bodyless)
         self._uses += 1
-        waiter = self._waiter = self._loop.create_future()
+        answer = self._answer = self._loop.create_future()
         self.transport.write(request)
-        return waiter
+        return answer
 
     def _new_exchange(self, bodyless: bool) -> None:
         self._bodyless = bodyless
@@ -105,7 +107,7 @@ class Carrier(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        if self._waiter is None or self._http is None:
+        if self._answer is None or self._http is None:
             if self._parser is not None:
                 super().data_received(data)  # a proxy answers aiohttp
             else:
@@ -114,9 +116,7 @@ class Carrier(ResponseHandler):
         self._got += len(data)
         try:
             self._http.feed_data(data)
-        except HttpParserUpgrade:
-            self._complete(reusable=False)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             # Behind a complete response, it is what nobody asked for.
             self.reusable = False
             self._fail(f"the answer is not HTTP: {_one_line(error)}")
@@ -126,7 +126,7 @@ class Carrier(ResponseHandler):
     def eof_received(self) -> None:
         """See asyncio.Protocol."""
         super().eof_received()
-        if self._waiter is not None:
+        if self._answer is not None:
             self._end(None)
             self.close()  # without waiting for a peer that may read no more
 
@@ -149,12 +149,12 @@ class Carrier(ResponseHandler):
 
     def on_message_begin(self) -> None:
         """A response begins; one after the last is one that nobody asked for."""
-        if self._waiter is None:
+        if self._answer is None:
             self.reusable = False
 
     def on_headers_complete(self) -> None:
         """All headers of a response are here, interim ones included."""
-        if self._waiter is None:
+        if self._answer is None:
             return
         self._fields = {name.lower(): value for name, value in self._found.items()}
         self._found.clear()
@@ -190,17 +190,18 @@ class Carrier(ResponseHandler):
     # How an exchange ends
 
     def _complete(self, reusable: bool) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is None or waiter.done():
+        answer, self._answer = self._answer, None
+        if answer is None or answer.done():
             return
-        assert self._http is not None and self._fields is not None
+        assert self._http is not None
+        assert self._fields is not None
         encoding = self._fields.get(b"content-encoding")
         body = bytes(self._body) if encoding is None else self._unpacked(_text(encoding).lower())
         if isinstance(body, str):
-            waiter.set_exception(OutcomeUnknown(f"{self.origin}: {body}"))
+            answer.set_exception(OutcomeUnknown(f"{self.origin}: {body}"))
             return
         self.reusable = reusable
-        waiter.set_result(Response(self._http.get_status_code(), Fields(self._fields), body))
+        answer.set_result(Response(self._http.get_status_code(), Fields(self._fields), body))
 
     def _unpacked(self, encoding: str) -> bytes | str:
         """The body, decompressed; a text says why it cannot be used."""
@@ -222,13 +223,12 @@ class Carrier(ResponseHandler):
 
     def _end(self, error: BaseException | None) -> None:
         """The connection is over; a body without a length ends with it."""
-        if self._waiter is None:
+        if self._answer is None:
             return
         fields = self._fields
-        if error is None and fields is not None:
-            if b"content-length" not in fields and b"transfer-encoding" not in fields:
-                self._complete(reusable=False)
-                return
+        if error is None and fields is not None and not fields.keys() & _SIZED:
+            self._complete(reusable=False)
+            return
         if self._uses > 1 and not self._got:
             kind: type[TransportError] = StaleConnection
         else:
@@ -241,11 +241,11 @@ class Carrier(ResponseHandler):
         kind: type[TransportError] = OutcomeUnknown,
         cause: BaseException | None = None,
     ) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
             failure = kind(f"{self.origin}: {text}")
             failure.__cause__ = cause
-            waiter.set_exception(failure)
+            answer.set_exception(failure)
 
     def _too_long(self) -> str:
         return f"the answer cannot be used: it is longer than {self._max_body_bytes} bytes"

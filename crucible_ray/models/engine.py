@@ -113,7 +113,7 @@ class Engine:
         else:
             carrier = cast(Carrier, lease.protocol)
             carrier.origin, carrier.lease = target.origin, lease
-            if carrier.transport is not None and not carrier.transport.is_closing():
+            if carrier.is_connected():
                 return carrier
             carrier.close()
             raise NeverSent(f"{target.origin}: the connection was closed, or spoke, before it was asked")
@@ -131,8 +131,10 @@ class Engine:
         proxy = URL(route.proxy) if route.proxy is not None else None
         tls = self._tls.get() if route.tls or (route.proxy or "").startswith("https") else True
         door = _Door("POST", parsed, proxy=proxy, ssl=tls)
-        idle = self._idle.setdefault(door.connection_key, _Idle())
-        target = _Target(door, route.origin, idle)
+        key = door.connection_key
+        if key not in self._idle:
+            self._idle[key] = _Idle()
+        target = _Target(door, route.origin, self._idle[key])
         if len(self._targets) >= _KNOWN_URLS:
             self._targets.clear()
         self._targets[url] = target
@@ -149,6 +151,7 @@ class _Idle:
     """Connections to one address that wait for a request; the one that was used last goes first."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._kept: deque[Carrier] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -156,26 +159,24 @@ class _Idle:
         """An open one; None: there is none."""
         while self._kept:
             carrier = self._kept.pop()
-            transport = carrier.transport
-            if transport is not None and not transport.is_closing():
-                if asyncio.get_running_loop().time() - carrier.idle_since_s <= _KEEP_S:
-                    return carrier
+            if carrier.is_connected() and self._loop.time() - carrier.idle_since_s <= _KEEP_S:
+                return carrier
             carrier.close()
         return None
 
     def keep(self, carrier: Carrier) -> None:
         """Until it is taken, or for `_KEEP_S`."""
-        loop = asyncio.get_running_loop()
-        carrier.idle_since_s = loop.time()
+        carrier.idle_since_s = self._loop.time()
         self._kept.append(carrier)
         if self._timer is None:
-            self._timer = loop.call_later(_KEEP_S, self._sweep)
+            self._timer = self._loop.call_later(_KEEP_S, self._sweep)
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._kept and loop.time() - self._kept[0].idle_since_s >= _KEEP_S:
+        while self._kept and self._loop.time() - self._kept[0].idle_since_s >= _KEEP_S:
             self._kept.popleft().close()
-        self._timer = loop.call_at(self._kept[0].idle_since_s + _KEEP_S, self._sweep) if self._kept else None
+        self._timer = None
+        if self._kept:
+            self._timer = self._loop.call_at(self._kept[0].idle_since_s + _KEEP_S, self._sweep)
 
     def close(self) -> None:
         """Close them all."""

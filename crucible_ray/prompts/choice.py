@@ -54,16 +54,23 @@ _MENTION = re.compile(
     r"|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ii]t(?:'s| is|’s)|must be|would be|think|say)\s+[*_`\"'“‘]*"
     r"(?P<named>[A-Z])(?![A-Za-z0-9'’])"
 )
+# A mention ends with a capital that stands alone, and begins at most so many characters before what leads to it.
+_ALONE = re.compile(r"[A-Z](?![A-Za-z0-9'’])")
+_SPACES = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+_LEADS_TO = _SPACES + "*_`\"'“‘"
+_LONGEST_WORD = len("would be")
 _ALTERNATIVE = re.compile(
     rf"{_CLOSE}\s*(?:(?:\bor\b|/)\s*{_OPEN}[A-Za-z](?![A-Za-z0-9'’])"
     rf"|(?:,|\band\b|&)\s*(?:(?:and|or)\s+)?[*_`\"'“‘$(\[{{]*[A-Z]{_CLOSE}\s*(?:$|[.,;\n]|\b(?:and|or)\b))"
 )
 # In lower case, without which the search for a statement is in vain: most of a long reply holds none of them.
 _FINAL_WORDS = ("\\boxed", "####", "final answer")
+# Of statements only how their first words begin: fewer to look for.
 _STATED_WORDS = (
-    *("answer", "choice", "option", "solution", "response", "conclusion"),
-    *("choose", "chose", "pick", "select", "go with", "going with", "guess", "vote for", "opt for"),
+    *("answer", "cho", "opt", "solution", "response", "conclusion"),
+    *("pick", "select", "go", "guess", "vote for"),
 )
+_MODAL_WORDS = ("may", "might", "could", "would", "will")
 _NEGATED_WORDS = ("not", "n't", "never", "rather than", "instead of", "unlikely", "neither", "nor")
 _CORRECT_WORDS = ("correct", "right", "best", "accurate", "appropriate")
 _QUESTION = re.compile(rf"{_CLOSE}\s*\?")
@@ -83,6 +90,8 @@ _NOT_AFTER_ARTICLE = re.compile(
     re.IGNORECASE,
 )
 _MARKUP = str.maketrans(dict.fromkeys('*_`"“”$'))
+# What may follow the last letter or digit of a choice in an ASCII reply that is nothing but that choice.
+_EDGE = "".join(filter(str.isascii, _SPACES)) + ".,;:!'*_`\"$"
 
 
 def letters_of(item: Item) -> str:
@@ -107,7 +116,7 @@ class _Reading:
     def __init__(self, text: str, item: Item) -> None:
         self._text, self._letters = text, letters_of(item)
         self._choices = item.choices or ()
-        self._plain = _plain_choices(self._choices)
+        self._plain, self._ends = _plain_choices(self._choices)
         # Where a text is not ASCII, lower case may differ in length, and 答案 is a word: then all of it is searched.
         self._lowered = text.lower() if text.isascii() else None
 
@@ -130,10 +139,33 @@ class _Reading:
 
     def _statements(self) -> Iterator[re.Match[str]]:
         """Statements in order of their letters."""
-        found = list(_STATED.finditer(self._text, self._first(_STATED_WORDS)))
-        if self._first(_CORRECT_WORDS) < len(self._text):
+        found = list(self._stated())
+        if self._may_call_correct():
             found += _CORRECT.finditer(self._text)
-        return iter(sorted(found, key=lambda match: match.start("letter")))
+        return iter(sorted(found, key=lambda match: match.start("letter")) if len(found) > 1 else found)
+
+    def _stated(self) -> Iterator[re.Match[str]]:
+        """Matches of `_STATED`; each begins with one of its words, so nothing else is tried."""
+        if self._lowered is None:
+            yield from _STATED.finditer(self._text)
+            return
+        end = 0
+        for at in _places(self._lowered, _STATED_WORDS):
+            if at >= end and (match := _STATED.match(self._text, at)) is not None:
+                yield match
+                end = match.end()
+
+    def _may_call_correct(self) -> bool:
+        """Whether something "is the most correct" one; False: `_CORRECT` has no match."""
+        if self._lowered is None:
+            return True
+        for at in _places(self._lowered, _CORRECT_WORDS):
+            before = self._lowered[:at].rstrip()
+            for word in ("most", "the"):
+                before = before.removesuffix(word).rstrip()
+            if before.endswith(("is", "would be", "must be")):
+                return True
+        return False
 
     def _first(self, words: tuple[str, ...]) -> int:
         """Where the first of these words stands; the text's end where there is none."""
@@ -149,11 +181,19 @@ class _Reading:
     def _negated(self, at: int) -> bool:
         """Whether what is said just before `at` turns it into its opposite."""
         begin = max(0, at - 48)
-        if self._lowered is not None and not any(
-            self._lowered.find(word, begin, at) >= 0 for word in _NEGATED_WORDS
-        ):
-            return False
-        return _NEGATED.search(self._text, begin, at) is not None
+        return self._holds(_NEGATED_WORDS, begin, at) and _NEGATED.search(self._text, begin, at) is not None
+
+    def _is_others(self, at: int) -> bool:
+        """Whether what is said at `at` is what others might say."""
+        begin = max(0, at - 48)
+        return self._holds(_MODAL_WORDS, begin, at) and _OTHERS.search(self._text, begin, at) is not None
+
+    def _holds(self, words: tuple[str, ...], begin: int, end: int) -> bool:
+        """Whether one of these words stands there; True where only a search could tell."""
+        if self._lowered is None:
+            return True
+        window = self._lowered[begin:end]
+        return any(word in window for word in words)
 
     def _read(self, match: re.Match[str]) -> str | None:
         """The letter of one statement; "" where it offers alternatives; None where it states nothing."""
@@ -161,8 +201,7 @@ class _Reading:
         upper = letter.upper()
         if _QUESTION.match(self._text, at):
             return None
-        begin = max(0, match.start() - 48)
-        if self._negated(match.start()) or _OTHERS.search(self._text, begin, match.start()):
+        if self._negated(match.start()) or self._is_others(match.start()):
             return None
         line = self._text[match.start("letter") :].partition("\n")[0]
         if not _BARE.fullmatch(line) and (named := self._by_text(line)) is not None:
@@ -221,16 +260,24 @@ class _Reading:
     def _mentioned(self) -> set[str]:
         return {
             letter
-            for match in _MENTION.finditer(self._text)
+            for match in self._mentions()
             if (letter := match["bracketed"] or match["named"]) in self._letters
             and not self._negated(match.start())
             and not _QUESTION.match(self._text, match.end())
             and (match["bracketed"] or letter not in "AI" or not self._is_word(letter, match.end()))
         }
 
+    def _mentions(self) -> Iterator[re.Match[str]]:
+        """Matches of `_MENTION`, some twice; searched only around capitals that stand alone, which are few."""
+        for alone in _ALONE.finditer(self._text):
+            begin = len(self._text[: alone.start()].rstrip(_LEADS_TO)) - _LONGEST_WORD
+            yield from _MENTION.finditer(self._text, max(0, begin), alone.start() + 2)
+
     def _by_text(self, text: str) -> str | None:
         """The letter of the one choice whose text this is."""
         if not self._choices or len(text) > 1000:
+            return None
+        if self._ends is not None and text.isascii() and text.rstrip(_EDGE)[-1:].lower() not in self._ends:
             return None
         plain = _plain(text)
         matching = [
@@ -239,10 +286,26 @@ class _Reading:
         return matching[0] if len(matching) == 1 else None
 
 
+def _places(text: str, words: tuple[str, ...]) -> list[int]:
+    """Where any of these words stands, in order."""
+    found = []
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            found.append(at)
+            at = text.find(word, at + 1)
+    return sorted(found)
+
+
 @lru_cache(maxsize=1024)
-def _plain_choices(choices: tuple[str, ...]) -> tuple[str, ...]:
-    """An item's choices as they are compared; every condition and repeat asks for them again."""
-    return tuple(map(_plain, choices))
+def _plain_choices(choices: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str] | None]:
+    """An item's choices as they are compared (every condition and repeat asks for them again), and how they end.
+
+    The ends are None where one is neither letter nor digit: then a text has to be compared to be told apart.
+    """
+    plain = tuple(map(_plain, choices))
+    ends = frozenset(own[-1] for own in plain if own)
+    return plain, ends if all(end.isalnum() for end in ends) else None
 
 
 def _plain(text: str) -> str:

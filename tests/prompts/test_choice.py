@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from crucible_ray.prompts import parser
+from crucible_ray.prompts import choice, parser
 from crucible_ray.records import Item
 
 CAPITALS = Item(id="1", input="Capital of France?", choices=("London", "Paris", "Rome", "Berlin"))
@@ -167,3 +169,68 @@ def test_a_long_reply_is_read_in_bounded_time() -> None:
 def test_what_others_may_choose_is_no_choice() -> None:
     assert read("Some may choose (A), while others may choose (B) or (C).", UNLISTED) is None
     assert read("Some may choose (A). I choose (B).", UNLISTED) == "B"
+
+
+_WORDS = st.sampled_from(
+    [
+        *(
+            "answer",
+            "Answer",
+            "choice",
+            "choose",
+            "option",
+            "Option",
+            "opt for",
+            "go with",
+            "say",
+            "it is",
+            "It's",
+        ),
+        *(
+            "is",
+            "are",
+            "would be",
+            "must be",
+            "the",
+            "most",
+            "correct",
+            "right",
+            "not",
+            "never",
+            "might",
+            "others",
+        ),
+        *(
+            "A",
+            "B",
+            "C",
+            "I",
+            "b",
+            "(A)",
+            "[B]",
+            "**C**",
+            "“D”",
+            " ",
+            "\n",
+            "\x1c",
+            "\u3000",
+            ".",
+            ":",
+            "?",
+            "or",
+            "é",
+        ),
+    ]
+)
+
+
+@given(words=st.lists(_WORDS, max_size=14), between=st.sampled_from(["", " "]))
+@settings(deadline=None, max_examples=300)
+def test_what_is_not_searched_holds_nothing_to_find(words: list[str], between: str) -> None:
+    text = between.join(words)
+    reading = choice._Reading(text, Item(id="1", input="?"))
+    found = {match.span() for match in reading._mentions()}
+    assert found == {match.span() for match in choice._MENTION.finditer(text)}
+    stated = [match.span() for match in choice._STATED.finditer(text)]
+    assert [match.span() for match in reading._stated()] == stated
+    assert reading._may_call_correct() or choice._CORRECT.search(text) is None
