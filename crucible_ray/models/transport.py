@@ -1,6 +1,6 @@
 """What every transport is: bytes out, a status and bytes back, and errors that say whether anything was sent.
 
-Two implementations are held by one contract suite: `engine.Engine` (aiohttp; the query grid) and
+Two implementations are held by one contract suite: `engine.Engine` (the query grid) and
 `httpx_transport.HttpxTransport` (for whoever brings an `httpx.AsyncClient`). Neither follows redirects, keeps
 cookies or reads a netrc, and both close the connection at once when the awaiting task is cancelled.
 """
