@@ -19,6 +19,10 @@ HORIZON_S = 0.1
 BINDING_SPAN_S = 0.1
 FREE_SPAN_S = 1.0
 EXPIRES_S = 0.25
+_LATEST_S = 0.3
+"""How late a send may reach the provider after its time: a slot's life, and the way there."""
+_LEAST_SHARE = 0.495
+"""Of a token limit: two requests of half the limit stay a minute and `_LATEST_S` apart."""
 _SHORTEST_WAIT_S = 1e-3
 _FIRST_COOLDOWN_S = 1.0
 _LONGEST_COOLDOWN_S = 60.0
@@ -58,6 +62,12 @@ def learn(state: GroupState, limits: Limits) -> None:
     state.tokens_per_minute = _lowest(state.tokens_per_minute, limits.tokens_per_minute)
 
 
+def _token_rate(limit: float, tokens: int) -> float:
+    """Tokens a minute to hand out in slots of so many: a sliding minute may hold one request more than their spacing says."""
+    whole = limit * (1 - _LATEST_S / 60.0) - tokens
+    return max(min(HEADROOM * limit, whole), _LEAST_SHARE * limit)
+
+
 def _spacing_s(state: GroupState, tokens: int, now_s: float) -> tuple[float, float]:
     if state.paced_per_minute is not None and now_s - state.paced_s >= _PACE_GROWTH_S:
         # No more than an hour's growth, so that a pace from long ago stays a number.
@@ -65,7 +75,8 @@ def _spacing_s(state: GroupState, tokens: int, now_s: float) -> tuple[float, flo
         state.paced_s = now_s
     rate = _lowest(state.requests_per_minute, state.paced_per_minute)
     by_request = 60.0 / (HEADROOM * rate) if rate else 0.0
-    by_token = tokens * 60.0 / (HEADROOM * state.tokens_per_minute) if state.tokens_per_minute else 0.0
+    limit = state.tokens_per_minute
+    by_token = tokens * 60.0 / _token_rate(limit, tokens) if limit else 0.0
     return by_request, by_token
 
 
@@ -117,7 +128,7 @@ def refuse(state: GroupState, notice: Throttled, *, now_s: float) -> None:
         state.paced_s = now_s
 
 
-def refund(state: GroupState, tokens: int, *, now_s: float) -> None:
-    """Tokens reserved at admission that the settled call did not use."""
+def refund(state: GroupState, tokens: int, *, slot: int, now_s: float) -> None:
+    """Tokens reserved at admission that the settled calls did not use, in slots of `slot` tokens."""
     if state.tokens_per_minute:
-        state.token_s = max(now_s, state.token_s - tokens * 60.0 / (HEADROOM * state.tokens_per_minute))
+        state.token_s = max(now_s, state.token_s - tokens * 60.0 / _token_rate(state.tokens_per_minute, slot))

@@ -22,7 +22,7 @@ class LimiterService:
         async with self._turns.setdefault(ask.group, asyncio.Lock()):
             if ask.refund:
                 with self._states.locked(ask.group) as state:
-                    limits.refund(state, ask.refund, now_s=self._states.now_s())
+                    limits.refund(state, ask.refund, slot=ask.tokens, now_s=self._states.now_s())
             while True:
                 answer = self._take(ask)
                 if isinstance(answer, SlotGrant):
