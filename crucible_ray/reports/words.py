@@ -19,6 +19,7 @@ VERDICTS = {
 _TESTS = {
     "mcnemar_score": "McNemar's score test, Tango's interval",
     "clustered_t": "t on item differences",
+    "adjusted_t": "t on item differences, adjusted",
     "adjusted_wald": "adjusted Wald with two pseudo-items",
 }
 
@@ -26,6 +27,7 @@ _TESTS = {
 _REFERENCES = {
     "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
     "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
+    "adjusted_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640; two small pseudo-items.",
     "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
     "wilson": "Wilson (1927), Journal of the American Statistical Association 22.",
     "holm": "Holm (1979), Scandinavian Journal of Statistics 6.",

@@ -64,7 +64,7 @@ _ALIASES = {
     "paired_t_test": "paired_t",
     "wilcoxon_signed_rank": "wilcoxon",
 }
-_T_TESTS = {"student_t", "welch_t", "paired_t", "clustered_t", "stratified_t", "cluster_t"}
+_T_TESTS = {"student_t", "welch_t", "paired_t", "clustered_t", "adjusted_t", "stratified_t", "cluster_t"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

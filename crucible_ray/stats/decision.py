@@ -4,22 +4,31 @@
 | --- | --- |
 | bounded=False | t on item differences |
 | 0/1, every item difference -1, 0 or 1 | McNemar's score test and its dual, Tango's interval |
-| bounded by 0 and 1, fewer than 20 items differ | adjusted Wald test with two pseudo-items, so labelled |
-| anything else | t on item differences |
+| bounded by 0 and 1, fewer than 20 items differ, or fewer than 12 carry the differences | adjusted Wald test |
+| bounded by 0 and 1 otherwise | adjusted t on item differences |
 | several strata, and either 20 items differ or bounded=False | t on differences within strata, by item share |
 
-With too few differing items no split of them could reject: then there is no verdict, only the interval.
+With too few differing items no split of them could reject: then there is no verdict, only the interval, which holds 0.
+p is never below what an exact sign test could say of so many differing items, so p, interval and verdict agree at every
+level. How often each rule is wrong is measured by `benchmarks/calibration.py`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.paired import adjusted_difference, clustered_difference, item_means, mcnemar_counts
+from crucible_ray.stats.paired import (
+    adjusted_difference,
+    adjusted_t,
+    clustered_difference,
+    item_means,
+    mcnemar_counts,
+)
 from crucible_ray.stats.result import Floats, TestResult
 from crucible_ray.stats.strata import stratified_difference
 from crucible_ray.stats.twosample import welch_t
@@ -28,6 +37,8 @@ FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""
 FEW_DIFFERING = 20
 """Differing items below which t on item differences gives way to the adjusted Wald test."""
+EFFECTIVE = 12
+"""The same of those that carry the differences: (sum of d^2)^2 / sum of d^4, the count where all are of one size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +97,8 @@ def paired_difference(
         why += "" if labels is None or np.ptp(labels) == 0 else _POOLED
     differing = int(np.count_nonzero(diff))
     decidable = not bounded or differing >= fewest_decidable(alpha)
+    if bounded:
+        result = _guarded(result, differing, decidable=decidable)
     few = FEW_DISCORDANT if result.test == "mcnemar_score" else FEW_DIFFERING
     notes = list(result.notes)
     if repeats > 1 and not informative:
@@ -94,6 +107,8 @@ def paired_difference(
         notes.append("too few differing items to decide")
     elif bounded and differing < few:
         notes.append("few differing items")
+    elif result.test == "adjusted_wald":
+        notes.append("a few items carry most of the differences")
     design = f"paired, {len(diff)} items" + (f" x {repeats} repeats" if repeats > 1 else "")
     return PairedDecision(
         result=replace(result, notes=tuple(notes)),
@@ -105,18 +120,23 @@ def paired_difference(
     )
 
 
+def least_level(differing: int) -> float:
+    """The smallest level at which an exact sign test of so many differing items can reject."""
+    return min(1.0, 2.0 ** (1 - differing))
+
+
 def fewest_decidable(alpha: float) -> int:
     """The fewest differing items with which an exact sign test can reject at alpha: 6 for .05."""
     count = 1
-    while 2.0 ** (1 - count) > alpha:
+    while least_level(count) > alpha:
         count += 1
     return count
 
 
 _SCORE = "every item difference is -1, 0 or 1, so McNemar's score test with Tango's interval"
 _ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pseudo-items"
-_ADJUSTED_ALIKE = "all by the same amount, so the adjusted Wald test with two pseudo-items"
-_T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences"
+_ADJUSTED_FEW = f"but few carry the differences (as {{:.1f}} of one size would; {EFFECTIVE} are needed for t), so the adjusted Wald test"
+_T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences (adjusted)"
 _T_CONTINUOUS = "a continuous outcome, so t on item differences"
 _STRATIFIED = "several datasets, so t on differences within each, weighted by their shares of the items"
 _POOLED = "; datasets pooled, which counts what lies between them as noise"
@@ -125,7 +145,7 @@ _POOLED = "; datasets pooled, which counts what lies between them as noise"
 def _separable(diff: Floats, labels: NDArray[np.int64], *, bounded: bool) -> bool:
     """Whether there are strata, and enough in each of them."""
     counts = np.unique(labels, return_counts=True)[1]
-    enough = not bounded or int(np.count_nonzero(diff)) >= FEW_DIFFERING
+    enough = not bounded or (np.count_nonzero(diff) >= FEW_DIFFERING and effective_items(diff) >= EFFECTIVE)
     spread = any(bool(np.ptp(diff[labels == label]) > 0) for label in np.unique(labels))
     return len(counts) > 1 and int(counts.min()) > 1 and enough and spread
 
@@ -140,10 +160,23 @@ def _decide(
         return mcnemar_counts(gains, losses, len(diff), alpha=alpha), _SCORE
     if np.count_nonzero(diff) < FEW_DIFFERING:
         return adjusted_difference(diff, alpha=alpha), _ADJUSTED
-    result = clustered_difference(diff, alpha=alpha)
-    if result.p_value is None:
-        return adjusted_difference(diff, alpha=alpha), _ADJUSTED_ALIKE
-    return result, _T_BOUNDED
+    if (effective := effective_items(diff)) < EFFECTIVE:
+        return adjusted_difference(diff, alpha=alpha), _ADJUSTED_FEW.format(effective)
+    return adjusted_t(diff, alpha=alpha), _T_BOUNDED
+
+
+def effective_items(diff: Floats) -> float:
+    """How many differences of one size would spread as these do: (sum of d^2)^2 / sum of d^4; 0 where none differ."""
+    squares = diff[diff != 0] ** 2
+    return math.fsum(squares) ** 2 / math.fsum(squares**2) if len(squares) else 0.0
+
+
+def _guarded(result: TestResult, differing: int, *, decidable: bool) -> TestResult:
+    """p no lower than an exact sign test can go; without a verdict the interval holds 0, so that they agree."""
+    p_value = None if result.p_value is None else max(result.p_value, least_level(differing))
+    if decidable or result.ci_low is None or result.ci_high is None:
+        return replace(result, p_value=p_value)
+    return replace(result, p_value=p_value, ci_low=min(result.ci_low, 0.0), ci_high=max(result.ci_high, 0.0))
 
 
 def _as_table(values: ArrayLike) -> Floats:

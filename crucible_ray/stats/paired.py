@@ -1,4 +1,4 @@
-"""Paired differences: McNemar's test with Tango's interval, t on item differences, adjusted Wald."""
+"""Paired differences: McNemar's test with Tango's interval, t on item differences, adjusted Wald and t."""
 
 from __future__ import annotations
 
@@ -132,18 +132,35 @@ def adjusted_difference(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
     Two pseudo-items, one at +1 and one at -1, are added; at one repeat of a 0/1 outcome this is Bonett and
     Price's interval. The p-value is its dual. diff_I: one difference per item, shape [items], no NaN.
     """
+    return _padded("adjusted_wald", diff_I, 2.0, None, alpha)
+
+
+def adjusted_t(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
+    """t on item differences with two small pseudo-items, for differences bounded by -1 and 1; its interval is the dual.
+
+    They lie at +c and -c, with 2 c^2 the square of a typical difference, sum of d^4 / sum of d^2. Where few items carry the
+    differences (a baseline frozen at temperature 0) plain t is too sure; where many do, the two are as good as
+    equal. diff_I: one difference per item, shape [items], no NaN, some of them not 0.
+    """
+    squares = diff_I * diff_I
+    added = math.fsum(squares * squares) / math.fsum(squares)
+    return _padded("adjusted_t", diff_I, added, len(diff_I) - 1, alpha)
+
+
+def _padded(test: str, diff_I: Floats, added: float, df: int | None, alpha: float) -> TestResult:
+    """Mean and interval with two opposite pseudo-items, of `added` squares together; the estimate is without them."""
     n = len(diff_I)
     if n == 0:
         raise StatsError("no item was answered under both conditions")
-    total, squares, padded = math.fsum(diff_I), math.fsum(diff_I * diff_I) + 2, n + 2
+    total, squares, padded = math.fsum(diff_I), math.fsum(diff_I * diff_I) + added, n + 2
     centre = total / padded
     se = math.sqrt((squares / padded - centre * centre) / padded)
-    half = critical(alpha) * se
+    half = critical(alpha, df) * se
     return TestResult(
-        test="adjusted_wald",
+        test=test,
         statistic=centre / se,
-        df=None,
-        p_value=two_sided_p(centre / se),
+        df=df,
+        p_value=two_sided_p(centre / se, df),
         estimate=total / n,
         ci_low=max(centre - half, -1.0),
         ci_high=min(centre + half, 1.0),

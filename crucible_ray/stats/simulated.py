@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.decision import FEW_DIFFERING, fewest_decidable
 from crucible_ray.stats.distributions import critical
-from crucible_ray.stats.paired import tango_score
 from crucible_ray.stats.prospects import RELATIONS
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.tally import Counts, decisions
 from crucible_ray.stats.verdicts import interval_alpha
 
 _POOL = 2**14
 """Items of the population that is drawn from."""
 _CHUNK = 2_000_000
 """Values held at once."""
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +55,7 @@ def simulated_support(
 
     Each item has a chance to be right under each condition: beta-distributed with means `p` and p + effect,
     intraclass correlation `icc`, tied by a normal copula so that the two correlate by `rho` (or as far as they can).
-    The rule is `paired_difference`'s: score, adjusted Wald below 20 differing items, t from there on. Raises
-    StatsError on numbers out of range.
+    The rule is that of `paired_difference`. Raises StatsError on numbers out of range.
     """
     _check(relation, n, repeats, p, effect, icc, rho, simulations)
     rng = np.random.default_rng(seed)
@@ -123,34 +120,13 @@ def _result(power: float, simulations: int) -> Simulated:
 
 def _supported(gained: Counts, repeats: int, relation: str, margin: float, alpha: float) -> NDArray[np.bool_]:
     """By simulation, from right answers more under treatment, shape [simulations, items]."""
-    n = gained.shape[1]
-    diff = gained / repeats
-    differing = np.count_nonzero(gained, axis=1)
-    total, squares = diff.sum(axis=1), (diff * diff).sum(axis=1)
-    low, high = _adjusted(total, squares, n, alpha)
-    mean = total / n
-    spread = np.sqrt(np.maximum(squares - n * mean * mean, 0) / (n - 1) / n) if n > 1 else np.zeros_like(mean)
-    many = (differing >= FEW_DIFFERING) & (spread > 0)
-    half = critical(alpha, max(n - 1, 1)) * spread
-    low, high = np.where(many, mean - half, low), np.where(many, mean + half, high)
+    kinds = 2 * repeats + 1
+    cells = gained + repeats + kinds * np.arange(len(gained))[:, None]
+    tallies = np.bincount(cells.ravel(), minlength=kinds * len(gained)).reshape(-1, kinds)
+    said = decisions(tallies, alpha=alpha)
     edge = margin if relation == "superiority" else -margin
-    above, below = low > edge, high < margin
-    whole = (gained % repeats == 0).all(axis=1)
-    if whole.any():
-        gains = (gained[whole] > 0).sum(axis=1).astype(float)
-        losses = (gained[whole] < 0).sum(axis=1).astype(float)
-        pairs, z = np.full(gains.shape, float(n)), critical(alpha)
-        above[whole] = tango_score(gains, losses, pairs, np.full(gains.shape, edge)) > z
-        below[whole] = tango_score(gains, losses, pairs, np.full(gains.shape, margin)) < -z
-    decided: NDArray[np.bool_] = (differing >= fewest_decidable(alpha)) & above
-    return decided & below if relation == "equivalence" else decided
-
-
-def _adjusted(total: Floats, squares: Floats, n: int, alpha: float) -> tuple[Floats, Floats]:
-    """Limits of `adjusted_difference`, for many sets of items at once."""
-    centre = total / (n + 2)
-    half = critical(alpha) * np.sqrt(((squares + 2) / (n + 2) - centre * centre) / (n + 2))
-    return centre - half, centre + half
+    supported: NDArray[np.bool_] = said.decidable & (said.low > edge)
+    return supported & (said.high < margin) if relation == "equivalence" else supported
 
 
 def _population(p: float, other: float, icc: float, rho: float, seed: int) -> tuple[Floats, Floats]:

@@ -65,7 +65,7 @@ def test_repeats_are_replicates_within_items_not_new_items() -> None:
     assert accuracy.ci_low is not None
     assert accuracy.ci_high is not None
     assert accuracy.ci_high - accuracy.ci_low > high - low
-    assert analysis.comparisons[0].test == "clustered_t"
+    assert analysis.comparisons[0].test == "adjusted_t"
 
 
 def test_better_is_supported_and_five_points_better_is_refuted_on_one_set_of_answers() -> None:

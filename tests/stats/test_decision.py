@@ -11,7 +11,7 @@ import pytest
 from scipy.special import gammaln
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.decision import fewest_decidable, paired_difference
+from crucible_ray.stats.decision import effective_items, fewest_decidable, paired_difference
 from crucible_ray.stats.paired import tango_limits
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.verdicts import verdict
@@ -110,10 +110,10 @@ def test_repeats_that_never_differ_carry_the_information_of_one() -> None:
     assert any("3 repeats carry the information of 1" in note for note in three.result.notes)
 
 
-def test_repeats_with_twenty_differing_items_go_to_t_on_item_differences() -> None:
+def test_repeats_with_twenty_differing_items_go_to_adjusted_t_on_item_differences() -> None:
     decision = paired_difference(*_repeated(np.random.default_rng(1), 100, 0.6))
     assert decision.differing >= 20
-    assert decision.result.test == "clustered_t"
+    assert decision.result.test == "adjusted_t"
     assert decision.result.df == 99
 
 
@@ -129,8 +129,29 @@ def test_repeats_with_fewer_differing_items_go_to_the_adjusted_wald_test_and_say
 def test_many_items_that_all_differ_alike_are_still_decided() -> None:
     control, treatment = np.zeros((50, 2)), np.tile([0.0, 1.0], (50, 1))
     decision = paired_difference(control, treatment)
-    assert decision.result.test == "adjusted_wald"
+    assert decision.result.test == "adjusted_t"
     assert (decision.result.p_value or 1.0) < 1e-6
+
+
+def test_many_differing_items_of_which_few_carry_the_differences_are_judged_with_caution() -> None:
+    control, treatment = np.ones((200, 10)), np.ones((200, 10))
+    treatment[6:36, 0] = 0.0  # thirty lose a tenth
+    control[:6] = 0.0  # and six gain all
+    decision = paired_difference(control, treatment)
+    assert decision.differing == 36
+    assert effective_items(treatment.mean(axis=1) - control.mean(axis=1)) < 7
+    assert decision.result.test == "adjusted_wald"
+    assert "a few items carry most of the differences" in decision.result.notes
+
+
+def test_without_a_verdict_neither_p_nor_interval_says_one() -> None:
+    result = paired_difference(*_binary(5, 0, 100)).result
+    assert result.p_value == 2**-4
+    assert result.ci_low == 0.0
+    assert result.ci_high is not None
+    assert result.ci_high > 0.1
+    assert paired_difference(*_binary(6, 0, 100)).result.p_value == 2**-5
+    assert paired_difference(*_binary(9, 2, 100)).result.p_value == pytest.approx(0.0348, abs=5e-5)
 
 
 def test_a_continuous_outcome_goes_to_t_on_item_differences() -> None:

@@ -9,7 +9,7 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats import bonett_price, clustered_difference, mcnemar, tango
-from crucible_ray.stats.paired import adjusted_difference, mcnemar_counts, tango_limits
+from crucible_ray.stats.paired import adjusted_difference, adjusted_t, mcnemar_counts, tango_limits
 from crucible_ray.stats.result import Floats
 
 
@@ -95,6 +95,17 @@ def test_bonett_price_is_the_adjusted_wald_interval_of_the_paper() -> None:
     p12, p21, n = 10 / 34, 4 / 34, 34  # (9 + 1) / (32 + 2), (3 + 1) / (32 + 2)
     half = scipy_stats.norm.ppf(0.975) * np.sqrt((p12 + p21 - (p12 - p21) ** 2) / n)
     assert bonett_price(*_pairs(9, 3, 32)) == pytest.approx((p12 - p21 - half, p12 - p21 + half), rel=1e-12)
+
+
+def test_adjusted_t_is_t_with_two_pseudo_items_of_a_typical_size() -> None:
+    diff = np.array([0.1] * 15 + [-0.2] * 8 + [0.9] * 4 + [0.0] * 13)
+    size = np.sqrt((diff**4).sum() / (diff**2).sum() / 2)
+    padded = np.append(diff, [size, -size])
+    centre, se = padded.mean(), padded.std() / np.sqrt(len(padded))
+    found = adjusted_t(diff)
+    assert found.estimate == pytest.approx(diff.mean())
+    assert (found.ci_low, found.ci_high) == pytest.approx(scipy_stats.t.interval(0.95, 39, centre, se))
+    assert found.p_value == pytest.approx(2 * scipy_stats.t.sf(centre / se, 39))
 
 
 def test_adjusted_wald_p_is_the_dual_of_its_interval() -> None:
