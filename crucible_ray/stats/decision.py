@@ -135,7 +135,10 @@ def fewest_decidable(alpha: float) -> int:
 
 _SCORE = "every item difference is -1, 0 or 1, so McNemar's score test with Tango's interval"
 _ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pseudo-items"
-_ADJUSTED_FEW = f"but few carry the differences (as {{:.1f}} of one size would; {EFFECTIVE} are needed for t), so the adjusted Wald test"
+_ADJUSTED_FEW = (
+    f"but no more carry the differences than {{:.1f}} of one size would, fewer than {EFFECTIVE}, "
+    "so the adjusted Wald test with two pseudo-items"
+)
 _T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences (adjusted)"
 _T_CONTINUOUS = "a continuous outcome, so t on item differences"
 _STRATIFIED = "several datasets, so t on differences within each, weighted by their shares of the items"
