@@ -26,6 +26,7 @@ from crucible_ray.ensemble import normalizer
 from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.registering import judged
 from crucible_ray.journal.artifacts import write_results, written_aside
 from crucible_ray.journal.kept import kept_rows
 from crucible_ray.journal.state import JournalState, read_state
@@ -70,7 +71,14 @@ def analyse(
     own = own_values(plan, scratch / "results.parquet") if plan.own_metrics else ()
     with tempfile.TemporaryDirectory(dir=scratch) as aside:
         rows = kept_rows(log, state, scratch=Path(aside), columns=_COLUMNS)
-        return reduce(plan, rows, member_score=member_score(plan, items), items=items, own=own)
+        return reduce(
+            plan,
+            rows,
+            member_score=member_score(plan, items),
+            items=items,
+            own=own,
+            preregistration=judged(plan, state.registrations, trials=state.kept.count),
+        )
 
 
 def write_and_analyse(
@@ -150,6 +158,7 @@ async def finish(
     facts = replace(facts, failures=_failures(folder, analysis))
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
+    told = replace(told, plans=facts.plans)
     encoded = encode(analysis)
     with written_aside(folder) as aside:
         (aside / "analysis.json").write_bytes(encoded)
@@ -222,9 +231,15 @@ def _facts(
         planted=planted(prepared),
         model_versions=_model_versions(folder),
         versions=_versions(),
+        plans=plans_of(state),
         reproduce=_recipe(plan, folder),
         next_steps=next_steps(plan, analysis, session.status, state.failed.count, folder),
     )
+
+
+def plans_of(state: JournalState) -> dict[str, int]:
+    """When plans of analysis were registered, and how many trials had a row then."""
+    return {each.at: each.after_trials for each in state.registrations}
 
 
 def _kill(plan: Plan, state: JournalState, session: Session) -> KillFact | None:

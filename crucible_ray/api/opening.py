@@ -10,6 +10,7 @@ from crucible_ray.api.narrowing import Part
 from crucible_ray.api.options import Options
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.registering import Registration, is_due, registration
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.state import Checkpoint, JournalState, read_state
 
@@ -37,6 +38,19 @@ async def open_state(journal: Journal, plan: Plan, options: Options, part: Part)
     else:
         return state
     return await read_state(journal.store, conditions=count)
+
+
+async def register(journal: Journal, plan: Plan, state: JournalState, *, at: str) -> tuple[Registration, ...]:
+    """Write the plan of analysis into the log where it is new, before a trial is asked; returns all that there are.
+
+    at: the time, ISO 8601. Trials that were voided were seen all the same: they count.
+    """
+    seen = min(max(state.kept.count, state.seen), plan.trials)
+    if is_due(plan, state.registrations, trials=seen):
+        made = registration(plan, after_trials=seen, at=at)
+        await journal.append_plan(made)
+        state.registrations.append(made)
+    return tuple(state.registrations)
 
 
 def check_checkpoint(number: int, marked: Iterable[Checkpoint]) -> None:

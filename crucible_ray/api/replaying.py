@@ -114,6 +114,13 @@ async def replayed(
     """
     state = await read_state(source, conditions=len(plan.conditions))
     again = MemoryLog()
+    if state.registrations:
+        journal = await Journal.open(
+            again, writer=uuid.uuid4().hex, checkpoint_every=plan.checkpoint_every, offload=inline
+        )
+        for each in state.registrations:
+            await journal.append_plan(each)
+        await journal.close()
     with tempfile.TemporaryDirectory() as scratch:
         batches = list(kept_rows(source, state, scratch=Path(scratch)))
     if batches:

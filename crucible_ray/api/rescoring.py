@@ -218,18 +218,27 @@ async def revise(
     kept = await read_state(log, conditions=len(plan.conditions))
     number = max((each for each, _ in revisions(folder)), default=0) + 1
     target = folder / REVISIONS / f"{number:03d}"
-    await asyncio.to_thread(write_inputs, target, plan=revised, items=items, settings=_settings(folder))
+    await asyncio.to_thread(
+        write_inputs,
+        target,
+        plan=revised,
+        items=items,
+        settings=_settings(folder),
+        registered=kept.registrations,
+    )
     analysis = await asyncio.to_thread(
         write_and_analyse, target, plan=revised, items=items, log=log, state=kept, own=own
     )
+    created = datetime.now(UTC).isoformat(timespec="seconds")
     facts = read_facts(folder)
     if facts is not None:
+        facts = replace(facts, plans={**facts.plans, created: kept.kept.count})
         facts = replace(facts, results_dir=str(target), reproduce=(), next_steps=())
     revision = Revision(
         number=number,
         last_entry=state.last,
         experiment_id=plan.experiment_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=created,
         changed=_changed(plan, revised),
         # As written: values are rounded there, and the run's own were read from there.
         conditions=_compared(first, decode(encode(analysis)), folder, target),

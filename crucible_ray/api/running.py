@@ -23,7 +23,7 @@ from crucible_ray.api.earlier import Earlier, place, wanted
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
 from crucible_ray.api.narrowing import Part
-from crucible_ray.api.opening import open_state
+from crucible_ray.api.opening import open_state, register
 from crucible_ray.api.options import Note, Options
 from crucible_ray.api.places import experiment_folder
 from crucible_ray.api.preparing import DEFAULT_CONCURRENCY, Prepared
@@ -83,11 +83,13 @@ async def run_session(
     )
     try:
         state = await open_state(journal, prepared.plan, options, part)
+        registered = await register(journal, prepared.plan, state, at=session.started)
         await asyncio.to_thread(
             write_inputs,
             folder,
             plan=prepared.plan,
             items=prepared.items,
+            registered=registered,
             settings=_public(prepared, options, folder),
             experiment_folder=prepared.base,
         )

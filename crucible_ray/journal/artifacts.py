@@ -15,6 +15,7 @@ import msgspec
 
 from crucible_ray.errors import StorageFailed
 from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.registering import Registration
 from crucible_ray.journal.environment import environment
 from crucible_ray.journal.state import JournalState
 from crucible_ray.journal.store import BlockingLog
@@ -34,12 +35,19 @@ def write_inputs(
     items: Sequence[Item],
     settings: Mapping[str, Any] | None = None,
     experiment_folder: Path | None = None,
+    registered: Sequence[Registration] = (),
 ) -> None:
     """`config.json` (the plan, and `settings` without secrets) and `dataset.jsonl`. Raises StorageFailed.
 
+    registered: the plans of analysis that the log has, the preregistered one among them.
+
     experiment_folder: whose git commit is noted in a first `environment.json`, for whoever resumes the run.
     """
-    found = {**msgspec.to_builtins(plan), "settings": settings or {}}
+    found = {
+        **msgspec.to_builtins(plan),
+        "settings": settings or {},
+        "registered": msgspec.to_builtins(registered),
+    }
     with written_aside(folder) as aside:
         (aside / "config.json").write_bytes(_pretty(found))
         if experiment_folder is not None and _earlier(folder) is None:

@@ -5,6 +5,7 @@
 | `rows` | rows with their calls | these trials ended so |
 | `reopen` | trial numbers | earlier rows of these trials are void, the next one wins |
 | `reset` | none | the log is again what it was after entry `reset` |
+| `plan` | none | from here on this is the plan of analysis: `registration` |
 | `ceiling` | none | at most `ceiling_usd` will have been spent before the next ceiling |
 | `stop` | none | the driver ended in good order with `status`; all that was spent is known |
 """
@@ -21,6 +22,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from crucible_ray.errors import DamagedEntry
+from crucible_ray.experiment.registering import Registration
 from crucible_ray.journal.rows import ROW_SCHEMA, completed, is_complete
 
 FORMAT = 1
@@ -54,6 +56,8 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When, seconds since 1970 by the writer's clock: how old replies are that are reused later."""
     reset: int | None = None
     status: str | None = None
+    registration: Registration | None = None
+    """Of a `plan` entry."""
 
     @property
     def charged_usd(self) -> float:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import AlreadyRunning, StorageFailed, Superseded
+from crucible_ray.experiment.registering import Registration
 from crucible_ray.journal.alive import Note, decode_note, encode_note, is_dead, note_of_this_process
 from crucible_ray.journal.entries import Head, decode_entry, encode_entry, trial_table
 from crucible_ray.journal.store import Offload, inline
@@ -102,6 +103,10 @@ class Journal:
         rows = (await _head_at(self.store, number)).rows if number else 0
         return await self._append("reset", [], rows=rows, reset=number)
 
+    async def append_plan(self, registration: Registration) -> int:
+        """Say, before it is looked at, how the run will be analysed. How the last driver stopped stays told."""
+        return await self._append("plan", [], registration=registration, status=self._last.status)
+
     async def append_ceiling(self, usd: float) -> int:
         """Say, before it is spent, how much may be spent in all."""
         return await self._append("ceiling", [], ceiling_usd=usd)
@@ -159,6 +164,7 @@ class Journal:
             "written_s": self._wall_clock(),
             "reset": None,
             "status": None,
+            "registration": None,
         }
         return replace(last, **(fresh | changes))
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from crucible_ray.experiment.registering import Registration
 from crucible_ray.journal.entries import Entry, decode_entry
 from crucible_ray.journal.trials import TrialSet
 from crucible_ray.ports import LogStore
@@ -55,6 +56,10 @@ class JournalState:
     """By trial: the last live entry that reopened it."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     """Marked entries that no reset voids."""
+    registrations: list[Registration] = field(default_factory=list)
+    """Plans of analysis in the order in which they were registered; no reset voids one."""
+    seen: int = 0
+    """The most rows that the log ever had, those included that are void now."""
     status: str | None = None
     """How the last driver stopped; None: it did not stop in good order, or is at work."""
     spent_usd: float = 0.0
@@ -96,11 +101,14 @@ class _Reader:
         state.missing += tuple(range(state.last + 1, number))
         state.entries += 1
         state.last = number
+        state.seen = max(state.seen, head.rows)
         state.status = head.status
         state.spent_usd = head.charged_usd
         state.estimated_lost_usd = head.lost_usd + head.charged_usd - head.spent_usd
         state.unsettled_usd = head.charged_usd - head.spent_usd
         self._numbers.append(number)
+        if head.registration is not None:
+            state.registrations.append(head.registration)
         if head.kind == "rows":
             self._charge(entry)
         if head.kind == "reset":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crucible_ray.experiment.plan import Plan
+    from crucible_ray.experiment.registering import Preregistration
     from crucible_ray.records import Item
     from crucible_ray.reduction.members import Members, MemberScore
 
@@ -34,6 +35,7 @@ def reduce(
     member_score: MemberScore | None = None,
     items: Sequence[Item] = (),
     own: Iterable[pa.RecordBatch] = (),
+    preregistration: Preregistration | None = None,
 ) -> Analysis:
     """Analyse the kept rows of a run, one row per trial at most; trials without a row are pending.
 
@@ -77,6 +79,7 @@ def reduce(
         values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),
         missing=missing_data(plan, table, items, comparisons),
+        preregistration=preregistration,
         variance=variances(plan, table, comparisons),
     )
 

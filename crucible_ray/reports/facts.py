@@ -51,6 +51,8 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     """The true difference of the first hypothesis (or comparison), where a simulator planted one."""
     model_versions: dict[str, str] = {}
     """By model name, as the providers reported them."""
+    plans: dict[str, int] = {}
+    """When plans of analysis were registered, ISO 8601, and how many trials had a row then."""
     versions: dict[str, str] = {}
     """Package, Python, Ray, operating system."""
     reproduce: tuple[str, ...] = ()

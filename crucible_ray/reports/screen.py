@@ -46,6 +46,8 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
         if complete.parse_failed:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]
+    if analysis.preregistration is not None:
+        lines += [f"  Not as registered: {found.told}" for found in analysis.preregistration.deviations]
     lines += [
         f"Bound by: {facts.bound_by}   {words.duration(facts.duration_s)}",
         f"Results saved to: {facts.results_dir}",

@@ -29,6 +29,7 @@ from crucible_ray.reports.page import (
 )
 from crucible_ray.reports.provenance import described, how_it_ran, reproducing
 from crucible_ray.reports.questions import Questions
+from crucible_ray.reports.registration import preregistration
 from crucible_ray.reports.variance import variance
 
 _CUSTOM = 2000
@@ -281,6 +282,7 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _finding,
     _warnings,
     _hypotheses,
+    lambda source: preregistration(source.analysis, source.facts),
     _conditions,
     lambda source: by_dataset(source.plan, source.analysis),
     _comparisons,
