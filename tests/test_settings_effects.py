@@ -317,15 +317,35 @@ def test_inference_is_as_configured(here: Path) -> None:
     text = '[stats]\nalpha = 0.01\nconfidence_level = 0.9\nmultiple_testing_correction = "fdr"\n'
     analysis = prepared(text).plan.analysis
     assert (analysis.alpha, analysis.confidence, analysis.correction) == (0.01, 0.9, "fdr")
-    assert forecast(text).power[0].power[1] < forecast().power[0].power[1]
+    strict, usual = (forecast(given, sample_size=80).power[0].power for given in (text, ""))
+    assert strict is not None
+    assert usual is not None
+    assert strict[1] < usual[1]
 
 
 @shows("stats.power.enable", "stats.power.desired")
 def test_power_is_forecast_for_the_power_that_is_wanted_or_not_at_all(here: Path) -> None:
     usual, more = forecast().power[0], forecast("[stats.power]\ndesired = 0.95\n").power[0]
     assert (usual.target_power, more.target_power) == (0.8, 0.95)
+    assert usual.items_needed is not None
+    assert more.items_needed is not None
     assert (more.items_needed[0] or 0) > (usual.items_needed[0] or 0)
     assert forecast("[stats.power]\nenable = false\n").power == ()
+
+
+@shows("stats.power.min_detectable_effect")
+def test_the_smallest_effect_of_interest_says_how_many_items_find_it(here: Path) -> None:
+    def told(text: str = "") -> str:
+        found = prepared(text)
+        return estimate_lines(found.plan, found.estimate())[-2]
+
+    assert told() == (
+        "Smallest effect of interest: 0.2 standard deviations of an item's difference, which 199 items find with 0.80; "
+        "4 find 2.1"
+    )  # R: power.t.test(delta = .2, sd = 1, power = .8, type = "paired")$n is 198.2, of n = 4 $delta is 2.128
+    assert "0.5 standard deviations of an item's difference, which 34 items" in told(
+        "[stats.power]\nmin_detectable_effect = 0.5\n"
+    )
 
 
 # -- logging -----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from crucible_ray.api.observing import Standing
 from crucible_ray.api.observing import observe as observe_log
 from crucible_ray.api.options import Options, Progress, options_of
 from crucible_ray.api.own import Own, Recorded, reload_code, reload_own
+from crucible_ray.api.piloting import piloted
 from crucible_ray.api.places import experiment_folder, find_results, read_config, revisions, run_of, store_of
 from crucible_ray.api.preparing import Prepared, prepare, prepared_again
 from crucible_ray.api.replaying import Reproduction, replay
@@ -44,13 +45,17 @@ def estimate(
     settings: Settings | None = None,
     reuse: str | Path | None = None,
     output_dir: str | Path | None = None,
+    pilot: str | Path | None = None,
 ) -> Estimate:
     """Cost, duration, calls, tokens and power, before anything is spent. Raises UsageError.
 
     reuse, output_dir: as for `run`; what is recorded or paid for already is not counted then. Raises CannotContinue.
+    pilot: a results folder or its id: the spread under each hypothesis is taken from it instead of assumed.
     """
     if not isinstance(experiment, Prepared):
         experiment = prepare(experiment, simulate=simulate, settings=settings)
+    if pilot is not None:
+        experiment = piloted(experiment, pilot)
     return estimated(experiment, Options(reuse=reuse, output_dir=output_dir))
 
 

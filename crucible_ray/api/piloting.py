@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from crucible_ray.errors import StatsError, UsageError
+from crucible_ray.api.places import find_results, read_config, store_of
+from crucible_ray.api.preparing import Prepared
+from crucible_ray.api.waiting import wait
+from crucible_ray.errors import SpecError, StatsError, UsageError
 from crucible_ray.estimating.pilots import Pilot
 from crucible_ray.metrics.registry import metric_of
 from crucible_ray.settings import did_you_mean
@@ -19,11 +23,12 @@ def pilot_of(where: str | Path, *, metric: str = "accuracy", conditions: Sequenc
 
     conditions: control and treatment; none: the baseline and the only other one. Raises UsageError.
     """
-    from crucible_ray import api
+    from crucible_ray.api.loading import read_result
     from crucible_ray.reduction.stored import stored_table
 
-    run = api.load(where)
-    plan = run.plan
+    folder = find_results(where)
+    plan, items = read_config(folder)
+    run = wait(read_result(plan, items, folder, store_of(plan, folder)))
     control, treatment = _pair([each.name for each in plan.conditions], plan.analysis.baseline, conditions)
     declared = metric_of(plan, metric)
     if not declared.per_trial:
@@ -51,6 +56,23 @@ def pilot_of(where: str | Path, *, metric: str = "accuracy", conditions: Sequenc
         if any(np.isnan(each).all() for each in timed)
         else float(np.nanmean(np.stack(timed))) / 1000,
     )
+
+
+def piloted(prepared: Prepared, where: str | Path) -> Prepared:
+    """The same with what a run says of the spread under each hypothesis; its conditions have the same names there.
+
+    Raises UsageError where it says something of none.
+    """
+    found, reasons = {}, []
+    for asked in prepared.plan.hypotheses:
+        try:
+            found[asked.text] = pilot_of(where, metric=asked.metric, conditions=(asked.b, asked.a))
+        except (UsageError, SpecError) as error:
+            reasons.append(f'"{asked.text}": {error}')
+    if not found:
+        told = " ".join(reasons) or "It declares no hypothesis."
+        raise UsageError(f"{where} is no pilot of {prepared.plan.name}. {told}")
+    return dataclasses.replace(prepared, pilots=found)
 
 
 def _pair(names: list[str], baseline: str | None, wanted: Sequence[str]) -> tuple[int, int]:

@@ -17,6 +17,8 @@ from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimating import Assumptions, Estimate, Left, Measured
 from crucible_ray.estimating import estimate as forecast
+from crucible_ray.estimating.pilots import Pilot
+from crucible_ray.estimating.power import PowerForecast, power_of
 from crucible_ray.experiment.defaults import default_parse, parse_words
 from crucible_ray.experiment.loading import Loaded, load_experiment
 from crucible_ray.experiment.plan import DatasetPlan, FewShotPlan, Plan
@@ -63,6 +65,10 @@ class Prepared:
     """The author's functions."""
     notes: tuple[str, ...] = ()
     """What should be known before a run, in words."""
+    available: int | None = None
+    """Items that a larger sample could have; None: not known."""
+    pilots: dict[str, Pilot] = field(default_factory=dict)
+    """By a hypothesis' text: what an earlier run says of its spread."""
 
     def directory(self) -> Directory:
         """Where the models are that functions name."""
@@ -154,13 +160,28 @@ class Prepared:
         )
         return msgspec.structs.replace(found, notes=self.notes)
 
+    def power(self) -> tuple[PowerForecast, ...]:
+        """What the design can find, hypothesis by hypothesis; nothing where `[stats.power]` is off."""
+        if not self.settings.stats.power.enable:
+            return ()
+        assume = self._known()
+        return tuple(power_of(self.plan, asked, assume) for asked in self.plan.hypotheses)
+
+    def _known(self) -> Assumptions:
+        """What can be said without looking at prompts and models."""
+        power = self.settings.stats.power
+        return Assumptions(
+            concurrency=self.plan.max_concurrent_queries or DEFAULT_CONCURRENCY,
+            target_power=power.desired,
+            smallest=power.min_detectable_effect,
+            available=self.available,
+            pilots=self.pilots,
+        )
+
     def _assumptions(self) -> Assumptions:
-        concurrency = self.plan.max_concurrent_queries or DEFAULT_CONCURRENCY
-        target = self.settings.stats.power.desired
+        known = self._known()
         if self.plan.simulated is None:
-            return Assumptions(
-                concurrency=concurrency, target_power=target, measured=measured(self.plan, self.items)
-            )
+            return msgspec.structs.replace(known, measured=measured(self.plan, self.items))
         config = simulator_config(self.plan)
         models = {model.name: model for model in config.models}
         used = [
@@ -171,11 +192,8 @@ class Prepared:
         used = used or [config.default]
         mean = [_mean_latency_s(model) for model in used]
         tokens = [model.output_tokens for model in used]
-        return Assumptions(
-            concurrency=concurrency,
-            latency_s=sum(mean) / len(mean),
-            output_tokens=sum(tokens) / len(tokens),
-            target_power=target,
+        return msgspec.structs.replace(
+            known, latency_s=sum(mean) / len(mean), output_tokens=sum(tokens) / len(tokens)
         )
 
 
@@ -252,7 +270,7 @@ def prepare(
     settings = settings or load_settings(Path.cwd(), os.environ, profile)
     catalogue = resolve_simulated if simulate else resolve_model
     validate(spec, settings, catalogue=catalogue)
-    items, examples, datasets = _items(spec, settings, base)
+    items, examples, datasets, available = _items(spec, settings, base)
     plan = resolve(
         spec,
         items,
@@ -269,7 +287,8 @@ def prepare(
     _check_examples(plan, code.load())
     notes = shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)
     notes += long_timeouts(plan)
-    return Prepared(plan, items, settings, _longest(plan, items), base, own_of(spec), code, notes)
+    longest = _longest(plan, items)
+    return Prepared(plan, items, settings, longest, base, own_of(spec), code, notes, available)
 
 
 def _found(experiment: object) -> Experiment | Loaded:
@@ -298,8 +317,8 @@ def prepared_again(
 
 def _items(
     spec: Experiment, settings: Settings, base: Path
-) -> tuple[tuple[Item, ...], tuple[Item, ...], tuple[DatasetPlan, ...]]:
-    """The items, what `few_shot` draws from, and where they are from."""
+) -> tuple[tuple[Item, ...], tuple[Item, ...], tuple[DatasetPlan, ...], int | None]:
+    """The items, what `few_shot` draws from, where they are from, and how many there are."""
     from crucible_ray.datasets import combine, load_items
 
     given = settings.datasets
@@ -324,7 +343,11 @@ def _items(
         for each in loaded
     ]
     items = tuple(item for each in loaded for item in each.items)
-    return items, tuple(item for each in loaded for item in each.examples), tuple(plans)
+    examples = tuple(item for each in loaded for item in each.examples)
+    available = (
+        None if any(each.holds is None for each in loaded) else sum(each.holds or 0 for each in loaded)
+    )
+    return items, examples, tuple(plans), available
 
 
 def _check_examples(plan: Plan, functions: Functions) -> None:

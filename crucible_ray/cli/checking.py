@@ -63,12 +63,15 @@ def check(
     from crucible_ray.api.checking import keys_needed
     from crucible_ray.api.checking import show as shown_items
     from crucible_ray.api.narrowing import narrowed
+    from crucible_ray.estimating.power_text import forecast_lines
 
     part = narrowed(prepared, item or (), condition or ())
     keys, shown = keys_needed(prepared), shown_items(part, show)
     notes = [f"  note: {note}" for note in prepared.notes]
-    terminal.show(*plan_lines(prepared.plan), *notes, *key_lines(keys), *_shown_lines(shown))
-    facts = {"plan": prepared.plan, "notes": prepared.notes, "keys": keys, "shown": shown}
+    power = part.power()
+    told = [f"  {line}" for line in forecast_lines(power)]
+    terminal.show(*plan_lines(prepared.plan), *told, *notes, *key_lines(keys), *_shown_lines(shown))
+    facts = {"plan": prepared.plan, "power": power, "notes": prepared.notes, "keys": keys, "shown": shown}
     if not live:
         terminal.facts(facts)
         return 0
@@ -94,6 +97,7 @@ def estimate(
     simulate: words.Simulate = False,
     reuse: words.Reuse = None,
     output_dir: words.OutputDir = None,
+    pilot: words.Pilot = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
@@ -113,8 +117,11 @@ def estimate(
     from crucible_ray.api import Options
     from crucible_ray.api.earlier import estimated
     from crucible_ray.api.narrowing import narrowed
+    from crucible_ray.api.piloting import piloted
     from crucible_ray.estimating import estimate_lines
 
+    if pilot is not None:
+        prepared = piloted(prepared, pilot)
     options = Options(
         items=tuple(item or ()), conditions=tuple(condition or ()), reuse=reuse, output_dir=output_dir
     )

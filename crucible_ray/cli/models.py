@@ -83,7 +83,7 @@ def announce(terminal: Terminal, prepared: object) -> None:
     """Say what asking every model once costs at most."""
     from crucible_ray.api.preparing import Prepared
     from crucible_ray.api.probing import cost_bound_usd
-    from crucible_ray.estimating.text import dollars
+    from crucible_ray.estimating.money import dollars
 
     assert isinstance(prepared, Prepared)
     bound = cost_bound_usd(prepared)

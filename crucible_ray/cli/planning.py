@@ -79,15 +79,7 @@ def power(
     effect_sd: Annotated[
         float | None, _number("--effect-sd", "A normal prior around --effect: assurance instead of power.")
     ] = None,
-    pilot: Annotated[
-        str | None,
-        typer.Option(
-            "--pilot",
-            metavar="ID_OR_DIR",
-            help="Results to take the spread, the likeness of repeats and the cost from.",
-            show_default=False,
-        ),
-    ] = None,
+    pilot: words.Pilot = None,
     metric: Annotated[
         str, typer.Option("--metric", metavar="NAME", help="Of the pilot, one value a trial.")
     ] = "accuracy",
@@ -122,7 +114,7 @@ def power(
     if asked is not None:
         given = {
             "--n": n, "--effect": effect, "--power": wanted, "--discordant": discordant, "--p": p, "--sd": sd,
-            "--icc": icc, "--rho": rho, "--effect-sd": effect_sd, "--pilot": pilot,
+            "--icc": icc, "--rho": rho, "--effect-sd": effect_sd,
         }  # fmt: skip
         _refuse([name for name, value in given.items() if value is not None], asked)
         return _of_experiment(
@@ -133,6 +125,7 @@ def power(
             params=params,
             profile=profile,
             simulate=simulate,
+            pilot=pilot,
         )
     from crucible_ray.estimating.designs import Question
 
@@ -222,6 +215,7 @@ def _of_experiment(
     params: list[str] | None,
     profile: str | None,
     simulate: bool,
+    pilot: str | None,
 ) -> int:
     from crucible_ray.cli.experiments import load
     from crucible_ray.estimating.text import power_lines
@@ -230,6 +224,10 @@ def _of_experiment(
     prepared = load(
         experiment, sample_size=sample_size, repeat=repeat, params=params, profile=profile, simulate=simulate
     )
+    if pilot is not None:
+        from crucible_ray.api.piloting import piloted
+
+        prepared = piloted(prepared, pilot)
     found = prepared.estimate()
     if not found.power:
         raise UsageError(

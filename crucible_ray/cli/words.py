@@ -79,6 +79,15 @@ IdsOrDirs = Annotated[
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Facts as JSON on stdout, all else on stderr.")]
+Pilot = Annotated[
+    str | None,
+    typer.Option(
+        "--pilot",
+        metavar="ID_OR_DIR",
+        help="Results to take the spread, the likeness of repeats and the cost from.",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors, and what --json prints.")]
 OutputDir = Annotated[
     Path | None,

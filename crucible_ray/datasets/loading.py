@@ -36,6 +36,8 @@ class LoadedDataset(Struct, frozen=True, kw_only=True):
     """`demo-1`, or `sha256:` and 16 hexadecimal digits of what was read, before filter and sample."""
     examples: list[Item] = []
     """What may be shown as examples."""
+    holds: int | None = None
+    """How many items there are to draw from; None: not a dataset that a sample could be larger of."""
 
     @property
     def checksum(self) -> str:
@@ -94,7 +96,7 @@ def load_items(
     items = filtered(items, filter)
     drawn = items if sample_size is None else nested_sample(items, sample_size, seed)
     pool = example_pool(items, examples, seed) if examples else []
-    return LoadedDataset(name=name, items=drawn, version=version, examples=pool)
+    return LoadedDataset(name=name, items=drawn, version=version, examples=pool, holds=len(items))
 
 
 def _empty(count: int) -> list[Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crucible_ray.estimating.designs import Answer, Question, Row
-from crucible_ray.estimating.text import dollars
+from crucible_ray.estimating.money import dollars
 
 _WIDTH = 110
 _BAR = 40

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from crucible_ray.estimating.assumptions import Assumptions
+from crucible_ray.estimating.power import PowerForecast, assumed_of_power, power_of
 from crucible_ray.experiment.defaults import BY_ITEM
-from crucible_ray.experiment.plan import CallPlan, FunctionPlan, HypothesisPlan, Plan
-from crucible_ray.models.tokens import BYTES_PER_TOKEN, encoding_of
-from crucible_ray.stats import power, sample_size
-from crucible_ray.stats.verdicts import interval_alpha
+from crucible_ray.experiment.plan import CallPlan, FunctionPlan, Plan
+from crucible_ray.models.tokens import encoding_of
 
 PromptBytes = Callable[[int, int], int]
 """(place in `Plan.prompts`, item) -> bytes of the messages, UTF-8."""
@@ -30,38 +30,6 @@ _SAMPLED_ITEMS = 500
 _OUTPUT_TOKENS = {"choice": 20.0, "first_letter": 5.0, "boolean": 20.0, "number": 200.0, "text": 200.0}
 _ENVELOPE_TOKENS = 8
 """What roles and separators add to a prompt."""
-
-
-class Measured(Struct, frozen=True, kw_only=True):
-    """What a model's own tokenizer makes of the plan's prompts."""
-
-    tokenizer: str
-    bytes_per_token: float
-
-
-class Assumptions(Struct, frozen=True, kw_only=True):
-    """What an estimate rests on where the plan does not say."""
-
-    bytes_per_token: float = BYTES_PER_TOKEN
-    """Of models without a tokenizer at hand."""
-    measured: dict[str, Measured] = {}
-    """By model: what its tokenizer makes of these prompts."""
-    output_tokens: float | None = None
-    """Tokens of one reply; None: by parser."""
-    first_token_s: float = 0.5
-    tokens_per_s: float = 60.0
-    """One reply's speed after its first token."""
-    latency_s: float | None = None
-    """Mean time of one call; None: from the two above."""
-    concurrency: int = 256
-    """Trials in flight where the plan sets no number."""
-    discordant: tuple[float, float] = (0.10, 0.16)
-    """Share of items on which two conditions differ in right or wrong: from and to."""
-    beyond_margin: float = 0.03
-    """How far past its margin the true difference is taken to lie where the margin is above zero."""
-    without_margin: float = 0.05
-    """The true difference where there is no margin."""
-    target_power: float = 0.8
 
 
 class Left(Struct, frozen=True, kw_only=True):
@@ -80,21 +48,6 @@ class Tokens(Struct, frozen=True, kw_only=True):
 
     input: int
     output: int
-
-
-class PowerForecast(Struct, frozen=True, kw_only=True):
-    """What a design can tell about one hypothesis on accuracy, from lowest to highest discordant share."""
-
-    hypothesis: str
-    margin: float
-    effect: float
-    """The true difference assumed."""
-    discordant: tuple[float, float]
-    items: int
-    power: tuple[float, float]
-    items_needed: tuple[int | None, int | None]
-    """Items for the target power; None: no number of items is enough."""
-    target_power: float
 
 
 class Estimate(Struct, frozen=True, kw_only=True):
@@ -119,7 +72,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
     calls: int
     tokens: Tokens
     power: tuple[PowerForecast, ...]
-    """One per hypothesis on accuracy."""
+    """One per declared hypothesis."""
     assumptions: tuple[str, ...]
     """In words."""
     budget: float | None
@@ -186,11 +139,7 @@ def estimate(
             input=round(math.fsum(n * cost.input_tokens for n, cost in everything)),
             output=round(math.fsum(n * cost.output_tokens for n, cost in everything)),
         ),
-        power=tuple(
-            _power(plan, asked, assume)
-            for asked in plan.hypotheses
-            if with_power and asked.metric == "accuracy"
-        ),
+        power=tuple(power_of(plan, asked, assume) for asked in plan.hypotheses if with_power),
         assumptions=_in_words(plan, assume),
         budget=plan.budget.max_total,
         warn_threshold=plan.budget.warn_threshold,
@@ -323,50 +272,6 @@ def _duration(plan: Plan, work: list[_Work], trial_s: float, assume: Assumptions
     return longest + tail, bound
 
 
-def _power(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerForecast:
-    """Power to support one hypothesis. Repeats count as one: the safe end, exact where answers never vary."""
-    margin = asked.margin if asked.relation == "superiority" else -asked.margin
-    effect = 0.0
-    if asked.relation == "superiority":
-        effect = margin + assume.beyond_margin if margin > 0 else assume.without_margin
-    low, high = (max(share, abs(effect)) for share in assume.discordant)
-    powers = [_power_at(plan, asked, share, effect, margin) for share in (low, high)]
-    needed = [_items_for(plan, asked, share, effect, margin, assume.target_power) for share in (low, high)]
-    return PowerForecast(
-        hypothesis=asked.text,
-        margin=asked.margin,
-        effect=effect,
-        discordant=(low, high),
-        items=plan.items,
-        power=(powers[0], powers[1]),
-        items_needed=(needed[0], needed[1]),
-        target_power=assume.target_power,
-    )
-
-
-def _power_at(plan: Plan, asked: HypothesisPlan, share: float, effect: float, margin: float) -> float:
-    alpha = interval_alpha(plan.analysis.alpha, asked.relation)
-    above = power("paired_binary", n=plan.items, effect=effect, discordant=share, alpha=alpha, margin=margin)
-    # An equivalence has to clear its margin on both sides, which are alike at a true difference of zero.
-    return max(0.0, 2 * above - 1) if asked.relation == "equivalence" else above
-
-
-def _items_for(
-    plan: Plan, asked: HypothesisPlan, share: float, effect: float, margin: float, target: float
-) -> int | None:
-    alpha = interval_alpha(plan.analysis.alpha, asked.relation)
-    if effect <= margin:
-        return None
-    return sample_size(
-        "paired_binary",
-        effect=effect,
-        discordant=share,
-        power=(1 + target) / 2 if asked.relation == "equivalence" else target,
-        alpha=alpha,
-        margin=margin,
-    )
-
-
 def _tokens_in_words(plan: Plan, assume: Assumptions) -> str:
     names = list(dict.fromkeys(call.model.name for each in plan.conditions for call in each.calls))
     bare = [name for name in names if name not in assume.measured]
@@ -401,16 +306,13 @@ def _in_words(plan: Plan, assume: Assumptions) -> tuple[str, ...]:
         if assume.latency_s is not None
         else f"a call takes {assume.first_token_s:g} s and 1 s per {assume.tokens_per_s:g} tokens"
     )
-    low, high = assume.discordant
     words = [
         _tokens_in_words(plan, assume),
         f"{output}, never more than max_tokens",
         latency,
         "no retries",
-        f"two conditions differ in right or wrong on {100 * low:g} to {100 * high:g} % of items",
+        *assumed_of_power(plan, assume),
     ]
-    if plan.repeats > 1:
-        words.append(f"for power, {plan.repeats} repeats carry the information of 1: they may carry more")
     for condition in plan.conditions:
         if condition.function is not None:
             words.append(f"{condition.name}: {_function_words(condition.function)}")

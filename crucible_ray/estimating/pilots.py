@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import StatsError
 from crucible_ray.estimating.designs import Question
-from crucible_ray.estimating.text import dollars
+from crucible_ray.estimating.money import dollars
 from crucible_ray.stats.pilots import Spread
 
 

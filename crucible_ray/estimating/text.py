@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from crucible_ray.estimating.forecast import Estimate, PowerForecast
+from crucible_ray.estimating.forecast import Estimate
+from crucible_ray.estimating.money import dollars
+from crucible_ray.estimating.power_text import forecast_lines
 from crucible_ray.experiment.plan import Plan
 
 _RULE = "=" * 40
@@ -33,7 +35,7 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     lines.append(f"Tokens: {found.tokens.input:,} in, {found.tokens.output:,} out")
     lines += _budget(found)
     lines += [f"Note: {note}" for note in found.notes]
-    lines += [line for forecast in found.power for line in _power(forecast)]
+    lines += forecast_lines(found.power)
     lines += ["Assumed: " + "; ".join(found.assumptions)]
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines]
 
@@ -42,15 +44,6 @@ def recorded_lines(done: int, trials: int, *, force: bool) -> list[str]:
     """What of a run is recorded already, and whether it stays."""
     what = "void now (--force)" if force else "kept, and cost nothing again"
     return [f"Recorded already: {done:,} of {trials:,} trials, {what}"] if done else []
-
-
-def dollars(amount: float | None) -> str:
-    """`$0.66`, `$0.0014`, `unknown`: two digits that count where the amount is small."""
-    if amount is None:
-        return "unknown"
-    if amount == 0 or amount >= 0.1:
-        return f"${amount:,.2f}"
-    return f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
 
 
 def _queries(plan: Plan, found: Estimate) -> str:
@@ -72,8 +65,7 @@ def _reused(found: Estimate) -> list[str]:
 
 def power_lines(found: Estimate) -> list[str]:
     """What the design can find, hypothesis by hypothesis, and what that rests on."""
-    lines = [line for forecast in found.power for line in _power(forecast)]
-    return [*lines, "Assumed: " + "; ".join(found.assumptions)]
+    return [*forecast_lines(found.power), "Assumed: " + "; ".join(found.assumptions)]
 
 
 def _cost(plan: Plan, found: Estimate) -> str:
@@ -124,16 +116,3 @@ def _budget(found: Estimate) -> list[str]:
         share = 100 * found.total_cost / found.budget
         return [f"Warning: Estimated cost is {share:.0f} % of the budget of {dollars(found.budget)}"]
     return []
-
-
-def _power(forecast: PowerForecast) -> list[str]:
-    low, high = sorted(forecast.power)
-    needed = [items for items in forecast.items_needed if items is not None]
-    line = (
-        f"Power: {low:.2f} to {high:.2f} with {forecast.items:,} items to support "
-        f'"{forecast.hypothesis}" at a true difference of {100 * forecast.effect:+.3g} points'
-    )
-    if not needed:
-        return [line]
-    few, many = min(needed), max(needed)
-    return [line, f"  {few:,} to {many:,} items would give {forecast.target_power:.2f}"]

@@ -32,7 +32,6 @@ _LATER: Final[dict[str, frozenset[str]]] = {
     "stats": frozenset(
         {"auto_select_test", "check_assumptions", "effect_size_measures", "bootstrap_iterations"}
     ),
-    "stats.power": frozenset({"min_detectable_effect"}),
 }
 """Tables (under the empty name) and keys that later versions bring."""
 

@@ -102,6 +102,11 @@ class PowerSettings(Struct, frozen=True, kw_only=True):
 
     enable: Annotated[bool, _says("say before a run what its design can find")] = True
     desired: Annotated[float, Meta(gt=0, lt=1), _says("the power that items are counted for")] = 0.8
+    min_detectable_effect: Annotated[
+        float,
+        Meta(gt=0),
+        _says("smallest effect of interest, in standard deviations of an item's difference"),
+    ] = 0.2
 
 
 class StatsSettings(Struct, frozen=True, kw_only=True):

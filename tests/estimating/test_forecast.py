@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from crucible_ray.estimating import Assumptions, Estimate, Measured, estimate, estimate_lines
+from crucible_ray.estimating import (
+    Assumptions,
+    Estimate,
+    Measured,
+    PowerForecast,
+    estimate,
+    estimate_lines,
+)
 from crucible_ray.estimating.forecast import clock
-from crucible_ray.experiment.plan import BudgetPlan, Plan
+from crucible_ray.estimating.pilots import Pilot
+from crucible_ray.estimating.power_text import forecast_lines
+from crucible_ray.experiment.plan import AnalysisPlan, BudgetPlan, HypothesisPlan, Plan
+from crucible_ray.stats import exact_support
+from crucible_ray.stats.pilots import spread_of
 from tests.reduction.rows import condition, hypothesis, model, plan
 
 TEN = Assumptions(output_tokens=10, latency_s=2.0)
@@ -91,21 +103,118 @@ def test_models_of_one_limit_group_share_its_limit() -> None:
     assert found.estimated_duration_s == pytest.approx(1200 / 10 + 2)
 
 
-def test_power_is_that_of_the_paired_design_with_the_items_that_would_clear_the_margin() -> None:
+def test_power_is_that_of_the_default_rule_with_the_items_that_would_clear_the_margin() -> None:
     forecast = _estimate(_plan()).power[0]
     assert forecast.effect == pytest.approx(0.08)
-    assert forecast.items_needed == pytest.approx((816, 1340), abs=1)
-    assert forecast.power[0] > forecast.power[1]
-    assert 0.1 < forecast.power[1] < forecast.power[0] < 0.25
+    assert forecast.items_needed == (817, 1340)
+    assert forecast.power == pytest.approx(
+        [exact_support("superiority", 0.05, n=100, effect=0.08, discordant=share) for share in (0.10, 0.16)]
+    )
 
 
 @pytest.mark.parametrize("relation", ["superiority", "non_inferiority", "equivalence"])
 def test_the_items_asked_for_give_the_power_they_promise(relation: str) -> None:
     asked = hypothesis("as said", margin=0.05, relation=relation)
-    needed = _estimate(plan(100, hypotheses=(asked,))).power[0].items_needed[1]
-    assert needed is not None
-    assert _estimate(plan(needed, hypotheses=(asked,))).power[0].power[1] == pytest.approx(0.8, abs=0.05)
-    assert _estimate(plan(needed, hypotheses=(asked,))).power[0].power[1] >= 0.8
+    for end in (0, 1):
+        needed = _forecast(100, asked).items_needed
+        assert needed is not None
+        items = needed[end]
+        assert items is not None
+        power = _forecast(items, asked).power
+        assert power is not None
+        assert 0.8 <= power[end] < 0.85
+
+
+def _forecast(items: int, *asked: HypothesisPlan, repeats: int = 1, **known: Any) -> PowerForecast:
+    assume = Assumptions(output_tokens=10, latency_s=2.0, **known)
+    return _estimate(plan(items, repeats, hypotheses=asked), assume).power[0]
+
+
+def test_the_difference_that_can_be_found_has_the_power_that_is_wanted() -> None:
+    asked = hypothesis("five points better", margin=0.05)
+    found = _forecast(400, asked)
+    assert found.detectable is not None
+    for effect, share in zip(found.detectable, (0.10, 0.16), strict=True):
+        assert effect is not None
+        power = exact_support("superiority", 0.05, n=400, effect=effect, discordant=max(share, effect))
+        assert power == pytest.approx(0.8, abs=0.01)
+    few = _forecast(5, hypothesis("better"))
+    assert few.detectable == (None, None)
+    text = "\n".join(forecast_lines([few]))
+    assert "5 items are too few for any difference to have 0.80" in text
+
+
+def test_of_several_hypotheses_each_is_read_at_the_first_step_of_their_correction() -> None:
+    one, two = hypothesis("better"), hypothesis("at least five points better", margin=0.05)
+    alone, among = _forecast(200, one), _forecast(200, one, two)
+    assert (alone.alpha, among.alpha) == (0.05, 0.025)
+    assert alone.power is not None
+    assert among.power is not None
+    assert among.power[0] < alone.power[0]
+    plain = plan(200, hypotheses=(one, two), analysis=AnalysisPlan(correction="none"))
+    assert _estimate(plain).power[0].power == alone.power
+
+
+def test_the_same_trials_as_more_items_find_more_as_far_as_there_are_items() -> None:
+    asked = hypothesis("better")
+    found = _forecast(100, asked, repeats=3).split
+    assert found is not None
+    assert (found.items, found.repeats) == (300, 1)
+    assert found.power == _forecast(300, asked).power
+    assert _forecast(100, asked, repeats=3, available=100).split is None
+    some = _forecast(100, asked, repeats=4, available=200).split
+    assert some is not None
+    assert (some.items, some.repeats) == (200, 2)
+    text = "\n".join(forecast_lines([_forecast(100, asked, repeats=3)]))
+    assert "  the same trials as 300 items once, not 100 3 times: 0." in text
+
+
+def test_of_a_metric_whose_spread_nobody_knows_only_standard_deviations_are_told() -> None:
+    found = _forecast(100, hypothesis("quicker", metric="latency_mean"))
+    assert (found.power, found.effect, found.detectable) == (None, None, None)
+    assert found.detectable_sd == pytest.approx(
+        0.2829, abs=5e-5
+    )  # R: power.t.test(n = 100, type = "paired")$delta
+    assert (
+        found.items_for_smallest == 199
+    )  # R: power.t.test(delta = .2, power = .8, type = "paired")$n is 198.2
+    text = "\n".join(forecast_lines([found]))
+    assert "how latency_mean spreads, a pilot says (--pilot)" in text
+    tail = _forecast(100, hypothesis("quicker", metric="latency_p99"))
+    assert tail.detectable_sd is None
+    assert "a quantile has an interval from 368 items on; there are 100" in "\n".join(forecast_lines([tail]))
+
+
+def _pilot(metric: str, control: Any, treatment: Any) -> Pilot:
+    return Pilot(
+        experiment_id="exp_1",
+        metric=metric,
+        control="single",
+        treatment="ensemble",
+        spread=spread_of(control, treatment),
+        cost_usd=None,
+        latency_s=None,
+    )
+
+
+def test_a_pilot_takes_the_place_of_what_is_assumed() -> None:
+    rng = np.random.default_rng(2)
+    chance = rng.beta(2, 1, (300, 1))
+    noisy = _pilot("accuracy", *(rng.binomial(1, chance, (300, 3)).astype(float) for _ in range(2)))
+    asked = hypothesis("better")
+    found = _forecast(100, asked, repeats=3, pilots={"better": noisy})
+    assert found.discordant == (noisy.spread.discordant_low, noisy.spread.discordant_high)
+    assert found.pilot == "exp_1"
+    assert found.power is not None
+    once = _forecast(100, asked, repeats=1, pilots={"better": noisy}).power
+    assert once is not None
+    assert found.power[0] > 2 * once[0]  # repeats bring something where answers vary within an item
+    assert "with the spread of pilot exp_1" in "\n".join(forecast_lines([found]))
+    quicker = hypothesis("quicker", metric="latency_mean")
+    times = _pilot("latency_mean", rng.normal(5, 1, (300, 1)), rng.normal(5, 1, (300, 1)))
+    told = _forecast(100, quicker, pilots={"quicker": times})
+    assert told.detectable is not None
+    assert told.detectable[0] == pytest.approx(0.2829 * times.spread.sd, rel=1e-3)
 
 
 def test_prompts_are_measured_on_a_sample_of_a_large_dataset() -> None:
@@ -137,7 +246,7 @@ def test_the_banner_is_the_guides() -> None:
     assert "Estimated time: 5s (bound by calls in flight)" in text
     assert "  2,000 ms a query, 256 times faster than one by one" in text
     assert "Tokens: 129,600 in, 12,000 out" in text
-    assert "817 to 1,340 items would give 0.80" in text
+    assert "  817 to 1,340 items would give 0.80" in text
     assert "3 repeats carry the information of 1" in text
 
 

@@ -1,0 +1,318 @@
+"""What a plan can find: hypothesis by hypothesis, before any money is spent.
+
+A hypothesis on accuracy is counted out (`stats.exact_support`) at both ends of what is assumed of the items that
+differ; with a pilot, at both ends of what it found. Without one, repeats count as one. Of any other metric the scale
+is not known beforehand: there the difference that can be found is told in standard deviations of an item's
+difference, and with a pilot in the metric's own unit. Of several hypotheses each is read at Holm's first step, the
+safe end; what was found in a pilot is never taken for the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from crucible_ray.errors import StatsError
+from crucible_ray.estimating.assumptions import Assumptions
+from crucible_ray.estimating.pilots import Pilot
+from crucible_ray.experiment.plan import HypothesisPlan, Plan
+from crucible_ray.stats import (
+    best_split,
+    detectable_effect,
+    exact_support,
+    items_for_support,
+    sample_size,
+    support_power,
+)
+from crucible_ray.stats.splits import MOST_REPEATS
+from crucible_ray.stats.verdicts import interval_alpha
+
+_MOST_COUNTED = 5_000
+"""Items up to which counting out answers at once; beyond them the formula is as good."""
+_BOUNDED = ("accuracy",)
+
+Range = tuple[float, float]
+
+
+class SplitForecast(Struct, frozen=True, kw_only=True):
+    """The same number of trials, laid out in the way that finds most."""
+
+    items: int
+    repeats: int
+    power: Range
+
+
+class PowerForecast(Struct, frozen=True, kw_only=True):
+    """What a design can tell about one hypothesis; ranges go from the lowest to the highest discordant share."""
+
+    hypothesis: str
+    metric: str = "accuracy"
+    relation: str = "superiority"
+    margin: float
+    alpha: float = 0.05
+    """Two-sided, of its interval: the first step of the correction for several hypotheses."""
+    effect: float | None
+    """The true difference assumed; None: nothing is, for the metric's scale is not known."""
+    discordant: Range | None
+    """Share of items that differ at one repeat; None: not a 0/1 outcome."""
+    items: int
+    repeats: int = 1
+    power: Range | None
+    """The chance that it is supported; None: without an effect there is none."""
+    items_needed: tuple[int | None, int | None] | None
+    """Items for the target power; None within: no number of items is enough."""
+    detectable: tuple[float | None, float | None] | None = None
+    """The smallest true difference that is supported with the target power, in the metric's unit; None within: the items
+    are too few for any; None: the unit is not known, or there is no such difference (an equivalence)."""
+    target_power: float
+    detectable_sd: float | None = None
+    """How far past its margin a difference has to lie, in standard deviations of an item's difference."""
+    smallest: float = 0.2
+    """The smallest effect of interest, in the same unit."""
+    items_for_smallest: int | None = None
+    """What finds it with the target power."""
+    split: SplitForecast | None = None
+    """The same trials laid out better; None: they are laid out best, as far as is known."""
+    pilot: str | None = None
+    """The run that the spread is taken from; None: assumed."""
+    note: str | None = None
+    """What else has to be known."""
+
+
+def power_of(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerForecast:
+    """What the plan can tell about one of its hypotheses."""
+    pilot = assume.pilots.get(asked.text)
+    alpha = interval_alpha(_level(plan), asked.relation)
+    binary = asked.metric in _BOUNDED if pilot is None else pilot.spread.binary
+    told = (
+        _of_shares(plan, asked, assume, pilot)
+        if binary
+        else _of_numbers(plan, asked, assume, pilot)
+        if pilot is not None
+        else {"effect": None, "discordant": None, "power": None, "items_needed": None}
+    )
+    quantile = asked.metric.startswith("latency_p")
+    return PowerForecast(
+        hypothesis=asked.text,
+        metric=asked.metric,
+        relation=asked.relation,
+        margin=asked.margin,
+        alpha=alpha,
+        items=plan.items,
+        repeats=plan.repeats,
+        target_power=assume.target_power,
+        smallest=assume.smallest,
+        detectable_sd=None if quantile else _detectable_sd(plan.items, alpha, assume.target_power),
+        items_for_smallest=None
+        if quantile
+        else sample_size(
+            "paired_continuous", effect=assume.smallest, sd=1.0, alpha=alpha, power=assume.target_power
+        ),
+        pilot=None if pilot is None else pilot.experiment_id,
+        note=_quantile_note(asked.metric, plan.items) if quantile else None,
+        **told,
+    )
+
+
+def assumed_of_power(plan: Plan, assume: Assumptions) -> list[str]:
+    """In words, what the forecasts rest on."""
+    low, high = assume.discordant
+    words = []
+    if len(assume.pilots) < len(plan.hypotheses) or not plan.hypotheses:
+        words.append(f"two conditions differ in right or wrong on {100 * low:g} to {100 * high:g} % of items")
+        if plan.repeats > 1:
+            words.append(f"for power, {plan.repeats} repeats carry the information of 1: they may carry more")
+    if len(plan.hypotheses) > 1 and plan.analysis.correction != "none":
+        words.append(
+            f"each of {len(plan.hypotheses)} hypotheses is read at alpha / {len(plan.hypotheses)}, the first step of "
+            "their correction"
+        )
+    return words
+
+
+def _level(plan: Plan) -> float:
+    return plan.analysis.alpha / (len(plan.hypotheses) if plan.analysis.correction != "none" else 1)
+
+
+def _detectable_sd(items: int, alpha: float, power: float) -> float | None:
+    if items < 2:
+        return None
+    return detectable_effect("paired_continuous", n=items, sd=1.0, alpha=alpha, power=power)
+
+
+def _quantile_note(metric: str, items: int) -> str:
+    share = float(metric.removeprefix("latency_p")) / 100
+    needed = math.ceil(math.log(0.025) / math.log(share))
+    told = f"a quantile has an interval from {needed} items on; there are {items:,}"
+    return f"{told}: what it finds is simulated from a pilot by stats.simulated_quantile_power"
+
+
+def _of_shares(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pilot | None) -> dict[str, Any]:
+    """Of a 0/1 outcome, at the lowest and the highest share of items that differ."""
+    effect = _effect(asked, assume)
+    shares = assume.discordant if pilot is None else _pilot_shares(pilot)
+    low, high = (max(share, abs(effect), 1e-6) for share in shares)
+    spread = _spread(pilot)
+    at = [
+        partial(_power_at, plan, asked, effect=effect, discordant=share, spread=spread)
+        for share in (low, high)
+    ]
+    power = (at[0](plan.items, plan.repeats), at[1](plan.items, plan.repeats))
+    needed = [_needed(plan, asked, effect, share, spread, assume.target_power) for share in (low, high)]
+    found = [_detectable(plan, asked, share, spread, assume.target_power) for share in (low, high)]
+    return {
+        "effect": effect,
+        "discordant": (low, high),
+        "power": power,
+        "items_needed": (needed[0], needed[1]),
+        "detectable": None if asked.relation == "equivalence" else (found[0], found[1]),
+        "split": _split(plan, asked, assume, effect, (low, high), spread, at, power),
+    }
+
+
+def _effect(asked: HypothesisPlan, assume: Assumptions) -> float:
+    if asked.relation != "superiority":
+        return 0.0
+    return asked.margin + assume.beyond_margin if asked.margin > 0 else assume.without_margin
+
+
+def _pilot_shares(pilot: Pilot) -> Range:
+    found = pilot.spread
+    return found.discordant_low or 0.0, found.discordant_high or 1.0
+
+
+def _spread(pilot: Pilot | None) -> dict[str, Any]:
+    """What repeats bring, where a pilot with repeats says so."""
+    if pilot is None or pilot.spread.icc is None or pilot.spread.rho is None:
+        return {}
+    return {"icc": pilot.spread.icc, "rho": pilot.spread.rho}
+
+
+def _power_at(
+    plan: Plan,
+    asked: HypothesisPlan,
+    items: int,
+    repeats: int,
+    *,
+    effect: float,
+    discordant: float,
+    spread: dict[str, Any],
+) -> float:
+    level = _level(plan)
+    if (repeats == 1 or not spread) and items <= _MOST_COUNTED:
+        return exact_support(
+            asked.relation, asked.margin, n=items, effect=effect, discordant=discordant, alpha=level
+        )
+    return support_power(
+        asked.relation,
+        asked.margin,
+        n=items,
+        effect=effect,
+        discordant=discordant,
+        alpha=level,
+        repeats=repeats,
+        **spread,
+    )
+
+
+def _needed(
+    plan: Plan,
+    asked: HypothesisPlan,
+    effect: float,
+    share: float,
+    spread: dict[str, Any],
+    target: float,
+) -> int | None:
+    how: dict[str, Any] = {**spread, "repeats": plan.repeats} if spread and plan.repeats > 1 else {}
+    return items_for_support(
+        asked.relation, asked.margin, effect=effect, discordant=share, power=target, alpha=_level(plan), **how
+    )
+
+
+def _detectable(
+    plan: Plan, asked: HypothesisPlan, share: float, spread: dict[str, Any], target: float
+) -> float | None:
+    """The smallest true difference that is supported with the target power; None: the items are too few for any."""
+    if asked.relation == "equivalence":
+        return None
+    margin = asked.margin if asked.relation == "superiority" else -asked.margin
+    from scipy.optimize import brentq
+
+    def short(effect: float) -> float:
+        spreads = max(share, abs(effect))
+        at = _power_at(
+            plan, asked, plan.items, plan.repeats, effect=effect, discordant=spreads, spread=spread
+        )
+        return at - target
+
+    if short(1.0) < 0:
+        return None
+    return float(brentq(short, margin, 1.0, xtol=1e-4))
+
+
+def _split(
+    plan: Plan,
+    asked: HypothesisPlan,
+    assume: Assumptions,
+    effect: float,
+    shares: Range,
+    spread: dict[str, Any],
+    at: list[partial[float]],
+    power: Range,
+) -> SplitForecast | None:
+    """The same trials laid out to find more: as many items as there are, unless a pilot's repeats say otherwise."""
+    blocks = plan.items * plan.repeats
+    if plan.repeats == 1 and not spread:
+        return None
+    items, repeats = min(blocks, assume.available or blocks), 1
+    repeats = max(1, blocks // items)
+    if spread:
+        try:
+            best = best_split(
+                budget=blocks,
+                effect=effect,
+                relation=asked.relation,
+                margin=asked.margin,
+                alpha=_level(plan),
+                max_items=assume.available or blocks,
+                max_repeats=min(MOST_REPEATS, blocks),
+                discordant=shares[0],
+                **spread,
+            )
+        except StatsError:
+            return None
+        items, repeats = best.items, best.repeats
+    if (items, repeats) == (plan.items, plan.repeats) or items <= plan.items:
+        return None
+    better = (at[0](items, repeats), at[1](items, repeats))
+    if better[0] + better[1] <= power[0] + power[1] + 0.005:
+        return None
+    return SplitForecast(items=items, repeats=repeats, power=better)
+
+
+def _of_numbers(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pilot) -> dict[str, Any]:
+    """Of a number, in its own unit: what can be found with the spread that the pilot had."""
+    margin = asked.margin if asked.relation == "superiority" else -asked.margin
+    found = None
+    if asked.relation != "equivalence" and plan.items > 1:
+        smallest = detectable_effect(
+            "paired_continuous",
+            n=plan.items,
+            sd=pilot.spread.sd,
+            alpha=_level(plan),
+            power=assume.target_power,
+            margin=margin,
+            repeats=plan.repeats,
+            **_spread(pilot),
+        )
+        found = (smallest, smallest)
+    return {
+        "effect": None,
+        "discordant": None,
+        "power": None,
+        "items_needed": None,
+        "detectable": found,
+    }
