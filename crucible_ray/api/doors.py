@@ -10,6 +10,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from crucible_ray.api.blinding import refuse_hidden
+from crucible_ray.api.blinding import unblind as tell
 from crucible_ray.api.conducting import conduct
 from crucible_ray.api.earlier import estimated, remembered
 from crucible_ray.api.failures import failure_of
@@ -230,6 +232,8 @@ async def arescore(
     metrics = (metric,) if isinstance(metric, str) else tuple(metric)
     if parse is None and normalize is None and not metrics and experiment is None:
         raise UsageError("rescore needs what is to change: parse, metric, normalize or experiment.")
+    log = store_of(plan, folder)
+    refuse_hidden(plan, await read_state(log, conditions=len(plan.conditions)), folder, "rescore")
     version = _version(experiment, simulated=plan.simulated is not None)
     text, parsers = own_reading(parse, version)
     revised = revised_plan(plan, items, parse=text, normalize=normalize, metrics=metrics, experiment=version)
@@ -288,9 +292,18 @@ async def aload(
     return gates.judged(result, items)
 
 
-def report(where: str | Path, *, formats: str | Sequence[str] | None = None) -> dict[str, Path]:
-    """Write a folder's reports again from what lies in it; returns their paths by format. Raises UsageError."""
-    return rebuild(find_results(where), formats)
+def report(
+    where: str | Path, *, formats: str | Sequence[str] | None = None, unblind: bool = False
+) -> dict[str, Path]:
+    """Write a folder's reports again from what lies in it; returns their paths by format. Raises UsageError.
+
+    unblind: tell the names of a blind run that will not be gone on with; the analysis is written anew, and the log
+    says after how many trials names were told.
+    """
+    folder = find_results(where)
+    if unblind:
+        wait(tell(folder))
+    return rebuild(folder, formats)
 
 
 def show(
@@ -308,6 +321,7 @@ def show(
         trial = trial_number(plan, items, item=item, condition=condition, repeat=repeat)
     elif item is not None or condition is not None:
         raise UsageError("name the trial by its number, or by --item and --condition, not both.")
+    refuse_hidden(plan, status(folder)[1], folder, "show")
     found = shown_trial(load(folder), items, trial)
     if found.row is None or plan.conditions[trial % len(plan.conditions)].function is None:
         return found

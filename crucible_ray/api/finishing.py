@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from crucible_ray.api.blinding import hides, shown_facts, shown_plan
 from crucible_ray.api.failures import first_exception
 from crucible_ray.api.next_steps import next_steps
 from crucible_ray.api.observing import is_priced
@@ -23,6 +24,7 @@ from crucible_ray.api.result import RunResult
 from crucible_ray.api.session import Session
 from crucible_ray.api.simulating import planted
 from crucible_ray.ensemble import normalizer
+from crucible_ray.experiment.blinding import hidden, standing
 from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
@@ -35,6 +37,7 @@ from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, decode, encode, reduce
+from crucible_ray.reduction.blind import hidden_analysis
 from crucible_ray.reduction.stored import own_values
 from crucible_ray.reports import KillFact, RunFacts
 from crucible_ray.runtime.bounds import Load, bound_by
@@ -71,14 +74,15 @@ def analyse(
     own = own_values(plan, scratch / "results.parquet") if plan.own_metrics else ()
     with tempfile.TemporaryDirectory(dir=scratch) as aside:
         rows = kept_rows(log, state, scratch=Path(aside), columns=_COLUMNS)
-        return reduce(
-            plan,
-            rows,
-            member_score=member_score(plan, items),
-            items=items,
-            own=own,
-            preregistration=judged(plan, state.registrations, trials=state.kept.count),
-        )
+        blind = standing(plan, state.registrations, trials=state.kept.count)
+        registered = judged(plan, state.registrations, trials=state.kept.count)
+        if blind is not None and blind.hidden:
+            registered = registered and replace(registered, deviations=())  # told when names are
+            found = reduce(hidden(plan), rows, items=items, preregistration=registered)
+            return hidden_analysis(found, blind)
+        score = member_score(plan, items)
+        found = reduce(plan, rows, member_score=score, items=items, own=own, preregistration=registered)
+        return found if blind is None else replace(found, blind=blind)
 
 
 def write_and_analyse(
@@ -103,7 +107,7 @@ def write_and_analyse(
         own=own.columns(plan, items) if plan.own_metrics else None,
     )
     analysis = analyse(plan, items, log, state, scratch=folder)
-    if plan.analysis.custom is None:
+    if plan.analysis.custom is None or hides(analysis):
         return analysis
     return replace(analysis, custom=own.analysed(_bare(plan, analysis, folder, state)))
 
@@ -167,6 +171,8 @@ async def finish(
         folder, plan=plan, items=items, analysis=decode(encoded), facts=told, formats=formats
     )
     result = _result(plan, analysis, facts, folder, state, session, reports)
+    if hides(analysis):
+        return result
     return dataclasses.replace(result, exception=first_exception(plan, log, state))
 
 
@@ -193,8 +199,8 @@ def _result(
         duration_s=session.duration_s,
         reports=reports,
         analysis=analysis,
-        plan=plan,
-        session=facts,
+        plan=shown_plan(plan, analysis),
+        session=shown_facts(facts, analysis),
     )
 
 

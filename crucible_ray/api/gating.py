@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from crucible_ray.api.blinding import hides
 from crucible_ray.api.loading import read_result
 from crucible_ray.api.places import find_results, read_config, store_of
 from crucible_ray.api.result import RunResult
@@ -16,6 +17,7 @@ from crucible_ray.records import Item
 from crucible_ray.reduction.gates import (
     Earlier,
     Gate,
+    GateResult,
     check_earlier,
     judge,
     judge_against,
@@ -34,6 +36,11 @@ class Gates:
 
     def judged(self, result: RunResult, items: Sequence[Item]) -> RunResult:
         """The result with how each gate came out. Raises UsageError where it lacks a metric that one asks about."""
+        if hides(result.analysis):
+            waits = [each.text for each in self.asked] + (["baseline"] if self.earlier is not None else [])
+            detail = "the run is blind until all its trials are in"
+            gates = tuple(GateResult(text=each, passed=False, value=None, detail=detail) for each in waits)
+            return replace(result, gates=gates)
         there = {name for each in result.analysis.conditions.values() for name in each.metrics}
         if lacking := [gate.text for gate in self.asked if gate.what in METRICS and gate.what not in there]:
             raise UsageError(f"{result.results_dir} does not report what is asked: {', '.join(lacking)}.")

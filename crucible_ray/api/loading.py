@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from crucible_ray.api.blinding import hides, shown_plan
 from crucible_ray.api.failures import first_exception
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.observing import is_priced, observe
@@ -63,9 +64,9 @@ async def read_result(
         duration_s=duration_s,
         reports={name: folder / file for name, file in _REPORTS.items() if (folder / file).is_file()},
         analysis=analysis,
-        plan=plan,
+        plan=shown_plan(plan, analysis),
         tables=tables,
-        exception=first_exception(plan, log, state),
+        exception=None if hides(analysis) else first_exception(plan, log, state),
     )
     if tables is not None:
         weakref.finalize(result, shutil.rmtree, tables, ignore_errors=True)

@@ -16,6 +16,7 @@ from msgspec import to_builtins
 
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import StorageFailed
+from crucible_ray.experiment.blinding import labels
 from crucible_ray.experiment.plan import CallPlan, Plan
 from crucible_ray.journal.rows import rows_to_records
 from crucible_ray.models.endpoint import Endpoint
@@ -112,6 +113,9 @@ class RunLog:
         calls = [call for condition in plan.conditions for call in condition.calls]
         planned = {call.model.name: call.model for call in calls}
 
+        shown = labels(plan) if plan.blind else {}
+        names = [shown.get(each.name, each.name) for each in plan.conditions]
+
         @cache
         def url_of(name: str) -> str | None:
             ref = planned.get(name) or (find(name) if find is not None else None)
@@ -119,10 +123,10 @@ class RunLog:
 
         def write(table: pa.Table) -> None:
             for row in rows_to_records(table):
-                condition = plan.conditions[row.trial % len(plan.conditions)].name
+                condition = names[row.trial % len(plan.conditions)]
                 item = items[row.trial // (len(plan.conditions) * plan.repeats)].id
                 place = self._log.bind(condition=condition, query_id=item)
-                if settings.http_requests:
+                if settings.http_requests and not plan.blind:  # a model's name would tell the label
                     _write_requests(place, row, url_of)
                 place.debug(
                     "trial",

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from crucible_ray.api.blinding import hides, shown_facts, shown_plan
 from crucible_ray.api.places import read_config
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.formats import FORMATS, check_formats
@@ -78,10 +79,10 @@ def write_reports(
     """Write the formats asked for into a results folder; returns their paths. Raises StorageFailed."""
     made = page(
         Source(
-            plan=plan,
+            plan=shown_plan(plan, analysis),
             analysis=analysis,
-            facts=facts,
-            questions=read_questions(folder / "results.parquet", plan),
+            facts=facts and shown_facts(facts, analysis),
+            questions=None if hides(analysis) else read_questions(folder / "results.parquet", plan),
             items=items,
         )
     )

@@ -174,6 +174,8 @@ class RunResult:
         from crucible_ray.reduction.comparisons import compare_two
         from crucible_ray.reduction.stored import stored_table
 
+        if self.analysis.blind is not None and self.analysis.blind.hidden:
+            raise UsageError("the run is blind until all its trials are in: nothing is compared before.")
         for name in (a, b):
             if name not in self.analysis.conditions:
                 near = did_you_mean(name, self.analysis.conditions)

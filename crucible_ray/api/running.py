@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from crucible_ray.api.blinding import shown_note, tell_names
 from crucible_ray.api.earlier import Earlier, place, wanted
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
@@ -99,6 +100,9 @@ async def run_session(
             log.info("start", **_start_facts(prepared, options, state))
             run = _Run(prepared, log.listening(options), folder, store, journal, session, part, log)
             await run.go(state, fleet, keys, bounds)
+            if _decided(prepared.plan, session, part):
+                state = await read_state(store, conditions=len(prepared.plan.conditions))
+                await tell_names(journal, prepared.plan, trials=state.kept.count)
             log.info("end", status=session.status, **_end_facts(session))
     finally:
         session.duration_s = time.monotonic() - began_s
@@ -125,7 +129,8 @@ class _Run:
         """Take what is paid for already, then ask for the rest."""
         if self.options.on_note is not None:
             for told in self.prepared.notes:
-                self.options.on_note(Note(name="prepared", facts={"told": told}))
+                facts = shown_note({"told": told}, self.prepared.plan)
+                self.options.on_note(Note(name="prepared", facts=facts))
         plan = self.prepared.plan
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=SCRATCH) as scratch:
             state, known = await self._paid_for(state, Path(scratch))
@@ -219,6 +224,12 @@ class _Run:
             code=prepared.code or None,
             directory=directory if prepared.code else None,
         )
+
+
+def _decided(plan: Plan, session: Session, part: Part) -> bool:
+    """Whether a blind run has stopped for good before all trials are in: its names are told then."""
+    stops = getattr(plan, "stop_when", None) is not None
+    return plan.blind and stops and part.whole and session.status == "stopped"
 
 
 def _start_facts(prepared: Prepared, options: Options, state: JournalState) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from crucible_ray.experiment.blinding import hidden
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.silence import Silence, Silences
 from crucible_ray.records import Item
@@ -15,7 +16,7 @@ class Warnings:
     """Counts rows as they arrive."""
 
     def __init__(self, plan: Plan, items: tuple[Item, ...]) -> None:
-        self._silences = Silences(plan, items)
+        self._silences = Silences(hidden(plan) if plan.blind else plan, items)
         self._told: set[tuple[str, str, str | None]] = set()
 
     def listening(self, other: Callable[[pa.Table], None] | None) -> Callable[[pa.Table], None]:

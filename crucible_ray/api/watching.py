@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import to_builtins
 
+from crucible_ray.api.blinding import shown_note
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
@@ -57,9 +58,11 @@ class Watch:
         if name == "client_died" and self._session.killed_at is not None and not self._session.handed_back:
             self._session.handed_back = int(str(facts["handed_back"]))
         if name == "exception":
-            self._session.exception = str(facts["detail"])
+            self._session.exception = str(facts["detail"])  # told where names are: see shown_facts
         if self._options.on_note is not None:
-            self._options.on_note(Note(name=name, facts=dict(facts)))
+            # Of a blind run a warning is about a label already: see Warnings.
+            shown = dict(facts) if name == "silent_zeros" else shown_note(dict(facts), self._plan)
+            self._options.on_note(Note(name=name, facts=shown))
 
     async def run(self, driver: Driver) -> None:
         """Until cancelled."""

@@ -27,6 +27,12 @@ def report(
         list[str], typer.Argument(metavar="ID_OR_DIR", help="A results folder.", show_default=False)
     ],
     formats: words.Formats = None,
+    unblind: Annotated[
+        bool,
+        typer.Option(
+            "--unblind", help="Tell the names of a blind run that will not be gone on with; recorded."
+        ),
+    ] = False,
     fail_if: words.FailIf = None,
     baseline: words.Baseline = None,
     junit: words.Junit = None,
@@ -42,7 +48,7 @@ def report(
     terminal.say(f"Writing the reports of {where[0]} ...")
     from crucible_ray import api
 
-    written: dict[str, Path] = api.report(where[0], formats=wanted)
+    written: dict[str, Path] = api.report(where[0], formats=wanted, unblind=unblind)
     terminal.show(*map(str, written.values()))
     facts: dict[str, Any] = {name: str(path) for name, path in written.items()}
     if not (fail_if or baseline or junit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from crucible_ray.estimating.forecast import Estimate
 from crucible_ray.estimating.money import dollars
 from crucible_ray.estimating.power_text import forecast_lines
+from crucible_ray.experiment.blinding import without_names
 from crucible_ray.experiment.plan import Plan
 
 _RULE = "=" * 40
@@ -15,6 +16,8 @@ _NAMED = 3
 def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     """The banner: what will run, what it takes, what it can find; control characters are replaced."""
     names = ", ".join(condition.name for condition in plan.conditions)
+    if plan.blind:
+        names = "blind: names are hidden until all trials are in"
     lines = [
         _RULE,
         f"Experiment: {plan.name}",
@@ -28,7 +31,7 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
         f"Estimated cost: {_cost(plan, found)}" + (" (simulated)" if plan.simulated is not None else ""),
     ]
     lines += _unbounded(plan, found)
-    if len(found.per_condition) > 1 and found.total_cost is not None:
+    if len(found.per_condition) > 1 and found.total_cost is not None and not plan.blind:
         lines += [f"  {name}: {dollars(cost)}" for name, cost in found.per_condition.items()]
     lines.append(f"Estimated time: {found.wall_clock_time} (bound by {found.bound_by})")
     lines += _speed(found)
@@ -37,6 +40,7 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     lines += [f"Note: {note}" for note in found.notes]
     lines += forecast_lines(found.power)
     lines += ["Assumed: " + "; ".join(found.assumptions)]
+    lines = [without_names(line, plan) for line in lines]
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines]
 
 

@@ -207,6 +207,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     checkpoint_every: int = 50
     max_concurrent_queries: int | None = None
     max_failed: float = 0.05
+    blind: bool = False
+    """Conditions are shown under neutral labels until all trials are in."""
     share_replies: bool = False
     """An identical request for the same item and repeat is made once, whichever conditions ask it."""
     budget: BudgetPlan = BudgetPlan()

@@ -39,6 +39,8 @@ class Registration(Struct, frozen=True, kw_only=True):
     """Trials that had a row when it was written; 0: before the first one."""
     at: str
     """ISO 8601."""
+    unblinded: bool = False
+    """From here on a blind run's conditions have their names, whatever is left to run."""
 
 
 class Deviation(Struct, frozen=True, kw_only=True):

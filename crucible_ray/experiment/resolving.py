@@ -108,6 +108,7 @@ def resolve(
             checkpoint_every=_or(experiment.checkpoint_every, run.checkpoint_interval),
             max_concurrent_queries=run.max_concurrent_queries,
             max_failed=float(experiment.max_failed),
+            blind=experiment.blind,
             share_replies=experiment.share_replies,
             budget=_budget(experiment, settings),
             analysis=_analysis(experiment, settings),

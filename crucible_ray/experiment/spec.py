@@ -33,7 +33,6 @@ LATER_NAMES: Final = frozenset({"Hedge", "LatencyBudget", "LoraExperiment"})
 LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
     "Experiment": frozenset(
         {
-            "blind",
             "cache",
             "latency_budget",
             "stop_when",
@@ -277,6 +276,8 @@ class Experiment:
     """Rows."""
     budget: Budget | None = None
     max_failed: Share = 0.05
+    blind: bool = False
+    """Whether conditions are shown under neutral labels until all trials are in; see `unblind`."""
     share_replies: bool = False
     """An identical request for the same item and repeat is made once, whichever conditions ask it."""
     max_retries: Natural | None = None

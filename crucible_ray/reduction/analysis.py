@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from crucible_ray.experiment.blinding import Blind
 from crucible_ray.experiment.registering import Preregistration
 from crucible_ray.metrics.silence import Silence
 from crucible_ray.reduction.parts import MetricVariance, Missing
@@ -237,6 +238,8 @@ class Analysis(Struct, frozen=True, kw_only=True):
     """What each condition's extra right answers cost."""
     warnings: tuple[Silence, ...] = ()
     """What makes scores say less than they seem to."""
+    blind: Blind | None = None
+    """None: the run is not blind."""
     preregistration: Preregistration | None = None
     """None: the run began without a registered plan, as earlier versions' did."""
     missing: Missing | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.reduction.analysis import Analysis, Comparison
 from crucible_ray.reports import words
+from crucible_ray.reports.blinding import blind_lines
 from crucible_ray.reports.facts import RunFacts
 
 
@@ -45,6 +46,7 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
                 lines.append(f"    the first was told: {facts.failures[name]}")
         if complete.parse_failed:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
+    lines += blind_lines(analysis)
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]
     if analysis.preregistration is not None:
         lines += [f"  Not as registered: {found.told}" for found in analysis.preregistration.deviations]

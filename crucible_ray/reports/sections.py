@@ -12,6 +12,7 @@ from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis, Comparison
 from crucible_ray.reports import detail, figures, words
 from crucible_ray.reports.answers import single_questions
+from crucible_ray.reports.blinding import blinding
 from crucible_ray.reports.datasets import by_dataset
 from crucible_ray.reports.draws import separate_draws
 from crucible_ray.reports.facts import RunFacts
@@ -49,7 +50,8 @@ class Source(Struct, frozen=True, kw_only=True):
 
 def page(source: Source) -> Page:
     """The whole report; a section that has nothing to say is left out."""
-    made = [section for make in _MAKERS for section in make(source)]
+    hides = source.analysis.blind is not None and source.analysis.blind.hidden
+    made = [section for make in (_HIDDEN if hides else _MAKERS) for section in make(source)]
     simulated = source.analysis.simulated
     return Page(
         title=source.analysis.name,
@@ -283,6 +285,7 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _warnings,
     _hypotheses,
     lambda source: preregistration(source.analysis, source.facts),
+    lambda source: blinding(source.analysis),
     _conditions,
     lambda source: by_dataset(source.plan, source.analysis),
     _comparisons,
@@ -295,3 +298,13 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _limitations,
     lambda source: reproducing(source.plan, source.analysis, source.facts),
 )
+
+_HIDDEN: tuple[Callable[[Source], list[Section]], ...] = (
+    _overview,
+    lambda source: blinding(source.analysis),
+    _warnings,
+    _conditions,
+    _completeness,
+    lambda source: how_it_ran(source.plan, source.facts),
+)
+"""Of a blind run's interim report."""

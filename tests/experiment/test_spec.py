@@ -36,7 +36,6 @@ def test_an_option_of_a_later_version_is_refused_by_name() -> None:
     for make, option in (
         (lambda **o: Ensemble(["a"], **o), "weights"),
         (lambda **o: Ensemble(["a"], **o), "hedge_delay_s"),
-        (lambda **o: Experiment(name="x", **o), "blind"),
         (lambda **o: Model("m", **o), "hedge_delay_s"),
     ):
         with pytest.raises(SpecError, match=f"option '{option}' is not supported by this version"):
