@@ -19,7 +19,9 @@ from crucible_ray.cli.session import attend
 from crucible_ray.cli.terminal import Terminal
 from crucible_ray.errors import SettingsError, SpecError
 from crucible_ray.estimating import Estimate, estimate_lines
+from crucible_ray.reduction import Analysis, reduce
 from crucible_ray.settings import LoggingSettings, RunSettings, keys, load_settings
+from tests.reduction.rows import batches, plan, row
 
 _F = TypeVar("_F", bound=Callable[..., None])
 SHOWN: set[str] = set()
@@ -321,6 +323,68 @@ def test_inference_is_as_configured(here: Path) -> None:
     assert strict is not None
     assert usual is not None
     assert strict[1] < usual[1]
+
+
+OWN_ANALYSIS = """
+[stats]
+auto_select_test = {auto}
+check_assumptions = {checks}
+effect_size_measures = {sizes}
+bootstrap_iterations = {draws}
+"""
+
+
+def analysed(auto: str = "true", checks: str = "true", sizes: str = "[]", draws: int = 10_000) -> Analysis:
+    """A hundred items whose answers and latencies differ now and then, under these settings."""
+    text = OWN_ANALYSIS.format(auto=auto, checks=checks, sizes=sizes, draws=draws)
+    how = prepared(text).plan.analysis
+    rows = [
+        row(t, int(t % 7 > t % 2), latency_us=1000 * (100 + t * 37 % 91 + 5 * (t % 2)), cost_usd=0.001)
+        for t in range(200)
+    ]
+    return reduce(plan(100, metrics=("accuracy", "latency_mean", "latency_p50"), analysis=how), batches(rows))
+
+
+@shows("stats.auto_select_test")
+def test_the_test_follows_the_outcome_or_is_t_on_item_means_throughout(here: Path) -> None:
+    assert [each.test for each in analysed().comparisons] == [
+        "mcnemar_score",
+        "clustered_t",
+        "quantile_bootstrap",
+    ]
+    plain = analysed(auto="false").comparisons
+    assert [each.test for each in plain] == ["clustered_t", "clustered_t", "quantile_bootstrap"]
+    assert "asked for by name" in plain[0].reason
+
+
+@shows("stats.check_assumptions")
+def test_assumptions_are_checked_or_not(here: Path) -> None:
+    found = analysed().comparisons[1]
+    assert [each.test for each in found.checks] == ["shapiro_wilk", "levene"]
+    assert [each.test for each in found.others] == ["wilcoxon", "paired_permutation"]
+    bare = analysed(checks="false").comparisons[1]
+    assert (bare.checks, bare.others) == ((), ())
+    assert (bare.p_value, bare.naive) == (found.p_value, found.naive)
+
+
+@shows("stats.effect_size_measures")
+def test_effect_sizes_are_those_that_are_asked_for_or_what_suits_the_outcome(here: Path) -> None:
+    usual = analysed().comparisons
+    assert [[size.measure for size in each.sizes] for each in usual] == [
+        ["cohens_h"],
+        ["cohens_d", "cohens_dz"],
+        [],
+    ]
+    asked = analysed(sizes='["cliffs_delta", "eta_squared"]').comparisons
+    assert [size.measure for size in asked[0].sizes] == ["cliffs_delta", "eta_squared"]
+    with pytest.raises(SettingsError, match="'cohens_d'"):
+        analysed(sizes='["cohens_q"]')
+
+
+@shows("stats.bootstrap_iterations")
+def test_a_bootstrap_draws_so_often(here: Path) -> None:
+    notes = [analysed(draws=draws).comparisons[2].notes for draws in (10_000, 500)]
+    assert notes == [("10,000 draws, seed 0",), ("500 draws, seed 0",)]
 
 
 @shows("stats.power.enable", "stats.power.desired")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crucible_ray.experiment.plan import Plan
+    from crucible_ray.records import Item
     from crucible_ray.reduction import Analysis
     from crucible_ray.reduction.analysis import Comparison
     from crucible_ray.reduction.gates import GateResult
@@ -180,7 +181,12 @@ class RunResult:
             if name not in self.analysis.conditions:
                 near = did_you_mean(name, self.analysis.conditions)
                 raise UsageError(f"no condition is called {name!r}: {near}")
-        table = stored_table(self.plan, self.table("results.parquet"))
+        items: tuple[Item, ...] = ()
+        if self.plan.analysis.cluster is not None:
+            from crucible_ray.api.places import read_config
+
+            items = read_config(self.results_dir)[1]
+        table = stored_table(self.plan, self.table("results.parquet"), items)
         return compare_two(self.plan, table, metric, a, b)
 
     def plot(self, metric: str = "accuracy") -> Plot:

@@ -41,9 +41,9 @@ METRIC_NAMES: Final = (
     "latency_p99",
     "latency_mean",
     "cost_per_query",
+    "cost_per_correct",
     "consensus",
 )
-QUANTILES: Final = ("latency_p50", "latency_p95", "latency_p99")
 BY_ITEM: Final = "by_item"
 """Each item's replies are read in its own way: what several datasets of different kinds come to."""
 DATASET_NAMES: Final = ("demo", "science", "test_dataset", "gsm8k", "mmlu", "mmlu_stem")

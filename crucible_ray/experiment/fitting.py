@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec import UNSET
+
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.prompting import Level, asking_turns
 from crucible_ray.experiment.spec import (
+    Analysis,
     Ensemble,
     Experiment,
     Function,
@@ -15,6 +18,7 @@ from crucible_ray.experiment.spec import (
     conditions_of,
 )
 from crucible_ray.records import Item
+from crucible_ray.settings import did_you_mean
 
 
 def check_items(experiment: Experiment, items: Sequence[Item]) -> None:
@@ -31,8 +35,41 @@ def check_items(experiment: Experiment, items: Sequence[Item]) -> None:
             problems.append(f"{where}: parse = 'choice' needs choices; item {bare.id!r} has none.")
         if experiment.dataset is None:
             problems += _empty_problems(where, templates)
+    problems += _cluster_problems(experiment, items)
     if problems:
         raise SpecError(tuple(problems))
+
+
+_OWN_FIELDS = ("topic", "difficulty", "dataset", "input", "expected")
+"""Fields of every item that may be a cluster, beside what its source brought along."""
+
+
+def field_of(item: Item, name: str) -> object:
+    """What an item's field holds, one of its source's own included; None where it has none."""
+    value = getattr(item, name) if name in _OWN_FIELDS else item.metadata.get(name)
+    return None if value is UNSET else value
+
+
+def _cluster_problems(experiment: Experiment, items: Sequence[Item]) -> list[str]:
+    """Clusters are read off a field that every item has, and that has two values at least."""
+    analysis: object = experiment.analysis
+    name = analysis.cluster if isinstance(analysis, Analysis) else None
+    if not isinstance(name, str) or not items:
+        return []
+    without = [item.id for item in items if field_of(item, name) is None]
+    if len(without) == len(items):
+        known = dict.fromkeys(
+            [*(own for own in _OWN_FIELDS if field_of(items[0], own) is not None), *items[0].metadata]
+        )
+        return [f"analysis.cluster: no item has a field {name!r}: {did_you_mean(name, known)}"]
+    if without:
+        return [
+            f"analysis.cluster: {len(without)} items have no {name!r}, the first of them {without[0]!r}: every item needs "
+            "one."
+        ]
+    if len({field_of(item, name) for item in items}) < 2:
+        return [f"analysis.cluster: {name!r} is the same for all items: two clusters or more are needed."]
+    return []
 
 
 def _mixed(items: Sequence[Item]) -> bool:

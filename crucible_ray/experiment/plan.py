@@ -162,6 +162,18 @@ class AnalysisPlan(Struct, frozen=True, kw_only=True):
     """A condition's name; None: the first."""
     custom: str | None = None
     """SHA-256 of the source of the author's own analysis."""
+    effect_sizes: tuple[str, ...] = ()
+    """Names in `crucible_ray.stats`; none: what suits the outcome."""
+    pairs: str = "baseline"
+    """`baseline`: every condition is compared with it; `all`: every two."""
+    cluster: str | None = None
+    """The field of the items whose values are units above them; None: items are the unit."""
+    auto_select_test: bool = True
+    """False: t on item means, whatever the outcome."""
+    check_assumptions: bool = True
+    bootstrap_iterations: int = 10_000
+    desired_power: float = 0.8
+    """Of the detectable effect and the items that would be needed."""
 
 
 class DatasetPlan(Struct, frozen=True, kw_only=True):

@@ -303,6 +303,13 @@ def _analysis(experiment: Experiment, settings: Settings) -> AnalysisPlan:
         correction=_or(analysis.correction, stats.multiple_testing_correction),
         baseline=analysis.baseline,
         custom=None if analysis.custom is None else source_hash(analysis.custom),
+        effect_sizes=tuple(_or(analysis.effect_sizes, stats.effect_size_measures)),
+        pairs=analysis.pairs,
+        cluster=analysis.cluster,
+        auto_select_test=stats.auto_select_test,
+        check_assumptions=stats.check_assumptions,
+        bootstrap_iterations=stats.bootstrap_iterations,
+        desired_power=stats.power.desired,
     )
 
 

@@ -18,7 +18,7 @@ from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis
 from crucible_ray.experiment.own import OwnMetric
 from crucible_ray.records import Item, Message
-from crucible_ray.settings import Count, Natural, NotNegative, Positive, Share, did_you_mean
+from crucible_ray.settings import Count, EffectSize, Natural, NotNegative, Positive, Share, did_you_mean
 
 Text = Annotated[str, Meta(min_length=1)]
 _T = TypeVar("_T")
@@ -41,7 +41,6 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
     ),
     "Model": frozenset({"hedge_delay_s"}),
     "Ensemble": frozenset({"confidence", "hedge_delay_s", "normalization", "threshold", "weights"}),
-    "Analysis": frozenset({"cluster", "effect_sizes", "pairs"}),
 }
 """Options of the contract that a later version brings."""
 
@@ -214,8 +213,17 @@ class Analysis:
     correction: Literal["none", "bonferroni", "holm", "fdr"] | None = None
     baseline: str | None = None
     """A condition's name; default: the first."""
+    effect_sizes: Sequence[EffectSize] | None = None
+    """Names in `crucible_ray.stats`; default: `[stats] effect_size_measures`, else what suits the outcome."""
+    pairs: Literal["baseline", "all"] = "baseline"
+    """Which conditions are compared: every one with the baseline, or every two."""
+    cluster: Text | None = None
+    """The field of the items whose values are units above them: a passage with several questions, a conversation."""
     custom: Callable[..., Any] | None = None
     """`def f(results) -> dict`: the author's own, into `analysis.json["custom"]`; `@experiment.analysis` sets it."""
+
+    def __post_init__(self) -> None:
+        _freeze(self, "effect_sizes")
 
     @overload
     def __call__(self, function: _F, /) -> _F: ...

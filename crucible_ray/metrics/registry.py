@@ -21,11 +21,13 @@ class Metric(Struct, frozen=True, kw_only=True):
     better: str
     """`higher` or `lower`."""
     per_trial: bool
-    """Whether it is the mean of one value per trial, so that trials pair up; else a quantile over trials."""
+    """Whether it is the mean of one value per trial; else a quantile over trials, or a ratio of totals."""
     column: str
     """The column of `results.csv` that holds the trials' values."""
     quantile: float | None = None
     """Of a quantile over trials, in (0, 1)."""
+    over: str | None = None
+    """Of a ratio of totals: the column below the line."""
 
 
 def metric(name: str) -> Metric:
@@ -59,6 +61,14 @@ METRICS: Final[dict[str, Metric]] = {
         _latency("latency_p99", 0.99),
         Metric(name="latency_mean", kind="continuous", better="lower", per_trial=True, column="latency_ms"),
         Metric(name="cost_per_query", kind="cost", better="lower", per_trial=True, column="cost_usd"),
+        Metric(
+            name="cost_per_correct",
+            kind="cost",
+            better="lower",
+            per_trial=False,
+            column="cost_usd",
+            over="correct",
+        ),
         Metric(name="consensus", kind="proportion", better="higher", per_trial=True, column="consensus"),
     )
 }

@@ -11,6 +11,16 @@ from msgspec import UNSET, Struct, UnsetType
 from crucible_ray.experiment.blinding import Blind
 from crucible_ray.experiment.registering import Preregistration
 from crucible_ray.metrics.silence import Silence
+from crucible_ray.reduction.decisions import (
+    EXPLORATORY,
+    Adjusted,
+    Check,
+    Families,
+    Group,
+    Needed,
+    Other,
+    Size,
+)
 from crucible_ray.reduction.parts import MetricVariance, Missing
 
 _DIGITS = 12
@@ -170,7 +180,25 @@ class Comparison(Struct, frozen=True, kw_only=True):
     withheld: bool = False
     """The interval excludes zero, and what the lost trials could have said does not: no direction is told."""
     exploratory: bool = True
-    """No declared hypothesis asks for it."""
+    """No declared hypothesis asks for it, and no family that may be looked at holds it."""
+    family: str = EXPLORATORY
+    """`primary`: a hypothesis asks for it; `secondary`: another declared metric on a pair that one names; `exploratory`."""
+    adjusted: Adjusted | None = None
+    """Held to its level together with its family; None: it is the only one, or its family may not be looked at."""
+    unit: str = "items"
+    """What is independent of one another: `items`, or the field whose values are clusters of them."""
+    units: int = 0
+    """How many of them were compared."""
+    apa: str = ""
+    """As the APA's manual writes it."""
+    sizes: tuple[Size, ...] = ()
+    checks: tuple[Check, ...] = ()
+    others: tuple[Other, ...] = ()
+    detectable: float | None = None
+    """The smallest true difference that so many units, spread as these are, find with a power of `desired_power`."""
+    achieved_power: float | None = None
+    """Power if the difference that was found were the true one: a function of the p-value, so no evidence of anything."""
+    desired_power: float = 0.8
 
 
 class Value(Struct, frozen=True, kw_only=True):
@@ -216,6 +244,19 @@ class HypothesisResult(Struct, frozen=True, kw_only=True):
     """After the correction for several hypotheses; an equivalence reads that of two one-sided tests."""
     bonferroni: str
     """The verdict that Bonferroni's correction alone would give."""
+    p_value: float | None = None
+    """By itself: the smallest level at which it is decided. Against the margin where there is one; None: undefined."""
+    p_adjusted: float | None = None
+    """Held to alpha together with the other hypotheses."""
+    plain_low: float | None = None
+    """The interval at `plain_confidence`, as if it were the only hypothesis."""
+    plain_high: float | None = None
+    plain_confidence: float = 0.95
+    bonferroni_low: float | None = None
+    """The simultaneous interval by Bonferroni: those of all hypotheses cover together."""
+    bonferroni_high: float | None = None
+    needed: Needed | None = None
+    """How many items would clear the margin; where there is one that was not cleared."""
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
@@ -232,6 +273,9 @@ class Analysis(Struct, frozen=True, kw_only=True):
     conditions: dict[str, Condition]
     comparisons: tuple[Comparison, ...]
     hypotheses: tuple[HypothesisResult, ...]
+    families: Families | None = None
+    groups: tuple[Group, ...] = ()
+    """By metric, where there are three conditions or more."""
     datasets: dict[str, DatasetResult] = {}
     """By name, where an experiment asks several."""
     values: tuple[Value, ...] = ()

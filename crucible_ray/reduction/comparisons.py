@@ -1,75 +1,164 @@
-"""Pairs of conditions: the default decision on each, and the verdicts on the declared hypotheses."""
+"""Pairs of conditions compared: which they are, and everything that is said of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crucible_ray.errors import StatsError
-from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult, Naive
-from crucible_ray.reduction.missing import bounds, could_flip, missing_p, sign_could_flip
+from crucible_ray.reduction.asking import Asker, Pair
+from crucible_ray.reduction.beside import checks_of, detectable_of, others_of, power_of, sizes_of
+from crucible_ray.reduction.decisions import EXPLORATORY, PRIMARY, SECONDARY
+from crucible_ray.reduction.hypotheses import verdicts
+from crucible_ray.reduction.missing import bounds, missing_p, sign_could_flip
 from crucible_ray.reduction.table import Table
-from crucible_ray.stats.decision import PairedDecision, paired_difference
-from crucible_ray.stats.result import TestResult
-from crucible_ray.stats.verdicts import Verdict, family_levels, interval_alpha, verdict
 
 if TYPE_CHECKING:
-    from crucible_ray.experiment.plan import HypothesisPlan, Plan
+    from crucible_ray import stats
+    from crucible_ray.experiment.plan import Plan
+    from crucible_ray.stats.result import TestResult
 
-COMPARED = ("accuracy", "latency_mean", "cost_per_query")
-"""Metrics that are compared with the baseline whether or not a hypothesis asks."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """One metric of two conditions, a - b; conditions by position."""
-
-    metric: str
-    a: int
-    b: int
+NOT_COMPARED = ("consensus",)
+"""Metrics that are compared where a hypothesis asks alone: most conditions have none."""
 
 
 def compare(plan: Plan, table: Table) -> tuple[tuple[Comparison, ...], tuple[HypothesisResult, ...]]:
-    """All comparisons with the baseline, those that hypotheses ask for, and the verdicts."""
-    asked, pairs = _pairs(plan)
-    alpha = round(1 - plan.analysis.confidence, 12)
-    found = {pair: _comparison(plan, table, pair, alpha, exploratory=pair not in asked) for pair in pairs}
-    return tuple(found.values()), _verdicts(plan, table, asked, found)
+    """Every comparison that hypotheses, other metrics and the baseline ask for, and the verdicts.
+
+    Their families are not counted yet: `families.held_together`.
+    """
+    asker = Asker(plan, table)
+    found = {pair: _comparison(asker, pair, family) for pair, family in pairs_of(plan).items()}
+    return tuple(found.values()), verdicts(asker, [found[pair] for pair in asked_by(plan)])
 
 
 def compare_part(plan: Plan, table: Table) -> tuple[Comparison, ...]:
     """The same comparisons over some of the items; exploratory, since hypotheses are about all of them."""
-    alpha = round(1 - plan.analysis.confidence, 12)
-    return tuple(_comparison(plan, table, pair, alpha, exploratory=True) for pair in _pairs(plan)[1])
-
-
-def _pairs(plan: Plan) -> tuple[list[_Pair], list[_Pair]]:
-    """What each hypothesis asks for, in their order; and everything that is compared, once."""
-    index = {condition.name: position for position, condition in enumerate(plan.conditions)}
-    baseline = index[plan.analysis.baseline] if plan.analysis.baseline is not None else 0
-    asked = [_Pair(h.metric, index[h.a], index[h.b]) for h in plan.hypotheses]
-    compared = {*COMPARED, *(own.name for own in plan.own_metrics)}
-    pairs = [
-        _Pair(name, other, baseline)
-        for name in plan.metrics
-        if name in compared
-        for other in range(len(plan.conditions))
-        if other != baseline and _Pair(name, baseline, other) not in asked
-    ]
-    return asked, list(dict.fromkeys([*asked, *pairs]))
+    asker = Asker(plan, table)
+    return tuple(_comparison(asker, pair, EXPLORATORY) for pair in pairs_of(plan))
 
 
 def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparison:
     """One metric of any two conditions, a - b, decided as `compare` does. Raises SpecError for an unknown metric."""
-    metric_of(plan, name)
+    asker = Asker(plan, table)
+    asker.metric(name)
     index = {condition.name: position for position, condition in enumerate(plan.conditions)}
-    alpha = round(1 - plan.analysis.confidence, 12)
-    return _comparison(plan, table, _Pair(name, index[a], index[b]), alpha, exploratory=True)
+    return _comparison(asker, Pair(name, index[a], index[b]), EXPLORATORY)
 
 
-def _sharing(plan: Plan, pair: _Pair) -> tuple[str, ...]:
+def asked_by(plan: Plan) -> list[Pair]:
+    """What each hypothesis asks for, in their order."""
+    index = {condition.name: position for position, condition in enumerate(plan.conditions)}
+    return [Pair(h.metric, index[h.a], index[h.b]) for h in plan.hypotheses]
+
+
+def pairs_of(plan: Plan) -> dict[Pair, str]:
+    """Everything that is compared, once, with its family: what hypotheses ask for stands first.
+
+    Secondary is every other declared metric on a pair that a hypothesis names, the same way round; the rest is
+    exploratory: conditions with the baseline, or with one another where the experiment wants all pairs.
+    """
+    asked = asked_by(plan)
+    named = {frozenset((pair.a, pair.b)): (pair.a, pair.b) for pair in reversed(asked)}
+    usual = [(a, b) for a, b in default_pairs(plan) if frozenset((a, b)) not in named]
+    found = dict.fromkeys(asked, PRIMARY)
+    known = {(pair.metric, frozenset((pair.a, pair.b))) for pair in asked}
+    for name in plan.metrics:
+        if name in NOT_COMPARED:
+            continue
+        for family, places in ((SECONDARY, reversed(named.values())), (EXPLORATORY, usual)):
+            for a, b in places:
+                if (name, frozenset((a, b))) not in known:
+                    found[Pair(name, a, b)] = family
+    return found
+
+
+def default_pairs(plan: Plan) -> list[tuple[int, int]]:
+    """Each condition with the baseline, or every two, the later minus the earlier."""
+    names = [condition.name for condition in plan.conditions]
+    if plan.analysis.pairs == "all":
+        return [(a, b) for b in range(len(names)) for a in range(b + 1, len(names))]
+    base = names.index(plan.analysis.baseline) if plan.analysis.baseline is not None else 0
+    return [(other, base) for other in range(len(names)) if other != base]
+
+
+def _comparison(asker: Asker, pair: Pair, family: str) -> Comparison:
+    plan, table = asker.plan, asker.table
+    a, b = asker.names(pair)
+    try:
+        found = asker.ask(pair, whole=True)
+    except StatsError as nothing:
+        return Comparison(
+            metric=pair.metric,
+            a=a,
+            b=b,
+            estimate=None,
+            ci_low=None,
+            ci_high=None,
+            p_value=None,
+            test=None,
+            reason=str(nothing),
+            naive=None,
+            exploratory=family == EXPLORATORY,
+            family=family,
+        )
+    worst, best = bounds(plan, table, pair.metric, pair.a, pair.b)
+    return Comparison(
+        metric=pair.metric,
+        a=a,
+        b=b,
+        estimate=found.estimate,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        p_value=found.p_value,
+        test=found.test,
+        reason=found.reason,
+        naive=_naive(found.naive),
+        statistic=found.statistic,
+        df=found.df,
+        items=asker.items(pair),
+        differing=found.differing or 0,
+        decidable=found.decidable,
+        notes=(*found.notes, *asker.design_notes(), *_sharing(plan, pair)),
+        worst=worst,
+        best=best,
+        missing_p=missing_p(table, pair.a, pair.b),
+        withheld=sign_could_flip(found.ci_low, found.ci_high, worst, best),
+        exploratory=family == EXPLORATORY,
+        family=family,
+        **_beside(asker, pair, found),
+    )
+
+
+def _beside(asker: Asker, pair: Pair, found: stats.Comparison) -> dict[str, Any]:
+    power = asker.plan.analysis.desired_power
+    return {
+        "unit": "items" if asker.table.clusters is None else str(asker.plan.analysis.cluster),
+        "units": found.n,
+        "apa": found.apa(),
+        "sizes": sizes_of(asker, pair),
+        "checks": checks_of(found, asker.names(pair)),
+        "others": others_of(found),
+        "detectable": detectable_of(found, power),
+        "achieved_power": power_of(found),
+        "desired_power": power,
+    }
+
+
+def _naive(result: TestResult | None) -> Naive | None:
+    if result is None or result.estimate is None:
+        return None
+    return Naive(
+        test=result.test,
+        estimate=result.estimate,
+        ci_low=result.ci_low,
+        ci_high=result.ci_high,
+        p_value=result.p_value,
+        n=result.n,
+    )
+
+
+def _sharing(plan: Plan, pair: Pair) -> tuple[str, ...]:
     """Says so where two conditions stand on the same draws of a model."""
     if not plan.share_replies:
         return ()
@@ -93,154 +182,3 @@ def _sharing(plan: Plan, pair: _Pair) -> tuple[str, ...]:
     return (
         f"{a.name} and {b.name} share replies: the difference is one between conditions with the same draws",
     )
-
-
-def _decide(plan: Plan, table: Table, pair: _Pair, alpha: float) -> PairedDecision:
-    declared = metric_of(plan, pair.metric)
-    if not declared.per_trial:
-        raise StatsError("quantiles of latency are not compared by this version; compare latency_mean")
-    control, treatment = (table.values(declared.column, index) for index in (pair.b, pair.a))
-    return paired_difference(
-        control,
-        treatment,
-        bounded=declared.kind in ("binary", "proportion"),
-        alpha=alpha,
-        strata=table.strata,
-    )
-
-
-def _comparison(plan: Plan, table: Table, pair: _Pair, alpha: float, *, exploratory: bool) -> Comparison:
-    names = plan.conditions[pair.a].name, plan.conditions[pair.b].name
-    try:
-        decision = _decide(plan, table, pair, alpha)
-    except StatsError as nothing:
-        return Comparison(
-            metric=pair.metric,
-            a=names[0],
-            b=names[1],
-            estimate=None,
-            ci_low=None,
-            ci_high=None,
-            p_value=None,
-            test=None,
-            reason=str(nothing),
-            naive=None,
-            exploratory=exploratory,
-        )
-    worst, best = bounds(plan, table, pair.metric, pair.a, pair.b)
-    result = decision.result
-    return Comparison(
-        metric=pair.metric,
-        a=names[0],
-        b=names[1],
-        estimate=result.estimate,
-        ci_low=result.ci_low,
-        ci_high=result.ci_high,
-        p_value=result.p_value,
-        test=result.test,
-        reason=decision.reason,
-        naive=_naive(decision.naive),
-        statistic=result.statistic,
-        df=result.df,
-        items=decision.items,
-        differing=decision.differing,
-        decidable=decision.decidable,
-        notes=(*result.notes, *_sharing(plan, pair)),
-        worst=worst,
-        best=best,
-        missing_p=missing_p(table, pair.a, pair.b),
-        withheld=sign_could_flip(result.ci_low, result.ci_high, worst, best),
-        exploratory=exploratory,
-    )
-
-
-def _naive(result: TestResult | None) -> Naive | None:
-    if result is None or result.estimate is None:
-        return None
-    return Naive(
-        test=result.test,
-        estimate=result.estimate,
-        ci_low=result.ci_low,
-        ci_high=result.ci_high,
-        p_value=result.p_value,
-        n=result.n,
-    )
-
-
-def _verdicts(
-    plan: Plan, table: Table, asked: list[_Pair], found: dict[_Pair, Comparison]
-) -> tuple[HypothesisResult, ...]:
-    judges = [
-        partial(_verdict_at, plan, table, pair, hypothesis)
-        for pair, hypothesis in zip(asked, plan.hypotheses, strict=True)
-    ]
-    levels = family_levels(judges, plan.analysis.alpha, plan.analysis.correction)
-    single = plan.analysis.alpha / max(len(judges), 1)
-    return tuple(
-        _hypothesis(plan, table, pair, hypothesis, found[pair], level, judge(single))
-        for pair, hypothesis, level, judge in zip(asked, plan.hypotheses, levels, judges, strict=True)
-    )
-
-
-def _verdict_at(plan: Plan, table: Table, pair: _Pair, hypothesis: HypothesisPlan, level: float) -> Verdict:
-    try:
-        decision = _decide(plan, table, pair, interval_alpha(level, hypothesis.relation))
-    except StatsError:  # nothing to compare: the comparison's reason says what
-        return "not_decided"
-    result = decision.result
-    if not decision.decidable or result.ci_low is None or result.ci_high is None:
-        return "not_decided"
-    return verdict(result.ci_low, result.ci_high, hypothesis.relation, hypothesis.margin)
-
-
-def _hypothesis(
-    plan: Plan,
-    table: Table,
-    pair: _Pair,
-    hypothesis: HypothesisPlan,
-    comparison: Comparison,
-    level: float,
-    bonferroni: Verdict,
-) -> HypothesisResult:
-    alpha = interval_alpha(level, hypothesis.relation)
-    outcome: Verdict = _verdict_at(plan, table, pair, hypothesis, level)
-    estimate = low = high = None
-    reason = comparison.reason
-    if comparison.test is not None:
-        decision = _decide(plan, table, pair, alpha)
-        estimate, low, high = decision.result.estimate, decision.result.ci_low, decision.result.ci_high
-        reason = _why(decision, outcome)
-        if could_flip(outcome, hypothesis, comparison.worst, comparison.best):
-            reason = (
-                f"failed trials could turn it: with them the difference lies between {comparison.worst:+.4f} "
-                f"and {comparison.best:+.4f} (on what was answered alone: {outcome})"
-            )
-            outcome = bonferroni = "not_decided"
-    return HypothesisResult(
-        text=hypothesis.text,
-        verdict=outcome,
-        estimate=estimate,
-        ci_low=low,
-        ci_high=high,
-        reason=reason,
-        metric=hypothesis.metric,
-        a=hypothesis.a,
-        b=hypothesis.b,
-        relation=hypothesis.relation,
-        margin=hypothesis.margin,
-        confidence=1 - alpha,
-        bonferroni=bonferroni,
-    )
-
-
-def _why(decision: PairedDecision, outcome: Verdict) -> str:
-    if not decision.decidable:
-        return f"too few differing items to decide ({decision.differing} of {decision.items})"
-    if decision.result.ci_low is None:
-        return decision.result.notes[0]
-    return {
-        "supported": "the whole interval lies where the hypothesis says",
-        "refuted": "the whole interval lies outside what the hypothesis says",
-        "reversed": "the whole interval lies on the other side of zero",
-        "not_decided": "the interval holds values for and against the hypothesis",
-    }[outcome]

@@ -6,12 +6,16 @@ import math
 
 import numpy as np
 from msgspec import UNSET
+from msgspec.structs import replace
 
+from crucible_ray.errors import StatsError
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.registry import Metric as Declared
 from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Completeness, Condition, Metric, Spend
 from crucible_ray.reduction.table import Table
+from crucible_ray.stats.comparing_ratios import ratio_of
+from crucible_ray.stats.layout import by_item
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import clustered_mean, items_for_quantile, quantile, wilson
 
@@ -28,9 +32,22 @@ def condition(plan: Plan, table: Table, index: int, alpha: float) -> Condition:
 
 
 def _metric(table: Table, index: int, declared: Declared, alpha: float) -> Metric:
+    latency = declared.quantile is not None
+    values = table.latencies(index) if latency else table.values(declared.column, index)
+    if table.clusters is None:
+        return _of_units(table, index, declared, values, alpha)
+    # A cluster takes the item's place: all that is in it is a repeat of it.
+    found = _of_units(table, index, declared, by_item(values, table.clusters), alpha)
+    items = int((~np.isnan(values)).any(axis=1).sum())
+    return replace(found, items=items, method=f"{found.method}; {found.items} clusters are the unit")
+
+
+def _of_units(table: Table, index: int, declared: Declared, values: Floats, alpha: float) -> Metric:
     if declared.quantile is not None:
-        return _quantile(table.latencies(index), declared.quantile, alpha)
-    values = table.values(declared.column, index)
+        return _quantile(values, declared.quantile, alpha)
+    if declared.over is not None:
+        below = table.values(declared.over, index)
+        return _ratio(values, below if table.clusters is None else by_item(below, table.clusters), alpha)
     return proportion(values, alpha) if declared.kind == "binary" else _mean(values, alpha)
 
 
@@ -66,6 +83,23 @@ def _mean(values_IR: Floats, alpha: float) -> Metric:
     value, interval = clustered_mean(values_IR, alpha=alpha)
     low, high = interval if interval is not None else (None, None)
     return Metric(value=value, ci_low=low, ci_high=high, n=n, items=items, method="t by items")
+
+
+def _ratio(above_IR: Floats, below_IR: Floats, alpha: float) -> Metric:
+    both = ~np.isnan(above_IR) & ~np.isnan(below_IR)
+    n, items = int(both.sum()), int(both.any(axis=1).sum())
+    try:
+        found = ratio_of(above_IR, below_IR, alpha=alpha)
+    except StatsError as nothing:
+        return Metric(value=None, n=n, items=items, method=str(nothing))
+    return Metric(
+        value=found.value,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        n=n,
+        items=items,
+        method="; ".join(("ratio of totals over items, Fieller's interval", *found.notes)),
+    )
 
 
 def _quantile(latency_IR: Floats, q: float, alpha: float) -> Metric:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
 from crucible_ray.metrics.silence import Silences
 from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
 from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
 from crucible_ray.reduction.detail import Topics, by_consensus, by_topic, spreads, values_of
+from crucible_ray.reduction.families import held_together
+from crucible_ray.reduction.groups import groups_of
 from crucible_ray.reduction.missing import missing_data
 from crucible_ray.reduction.table import Table
 from crucible_ray.reduction.variance import variances
@@ -42,7 +45,7 @@ def reduce(
     member_score: scores one ensemble member's reply by itself, `(condition, member, item, text, read) -> 1 or 0`; without
     it ensembles are reported without their members. items: the plan's, for what depends on them (warnings of equal
     replies). own: `trial` and the values of the author's own metrics. Memory: a few floats per trial.
-    Raises SpecError for an unknown metric, StatsError for an unknown correction.
+    Raises SpecError for an unknown metric, StatsError for an unknown correction, or clusters without items.
     """
     for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):
         metric_of(plan, name)  # refused here, before the rows are read
@@ -51,7 +54,9 @@ def reduce(
         from crucible_ray.reduction.members import Members
 
         members = Members(plan, member_score)
-    table, silences = Table(plan), Silences(plan, items)
+    if plan.analysis.cluster is not None and not items:
+        raise StatsError("clusters are read off the items: reduce(..., items=) needs them")
+    table, silences = Table(plan, items), Silences(plan, items)
     for batch in batches:
         for reader in (table, silences, members):
             if reader is not None:
@@ -60,6 +65,8 @@ def reduce(
         table.add_own(batch)
     alpha = round(1 - plan.analysis.confidence, 12)
     comparisons, hypotheses = compare(plan, table)
+    groups = groups_of(plan, table)
+    comparisons, families = held_together(plan, table, comparisons, hypotheses, groups)
     topics = Topics(items)
     conditions = _conditions(plan, table, members, alpha, topics=topics)
     baseline = plan.analysis.baseline or plan.conditions[0].name
@@ -75,6 +82,8 @@ def reduce(
         conditions=conditions,
         comparisons=comparisons,
         hypotheses=hypotheses,
+        families=families,
+        groups=groups,
         datasets=_datasets(plan, table, members, alpha, topics) if len(plan.datasets) > 1 else {},
         values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crucible_ray.experiment.plan import Plan
+    from crucible_ray.records import Item
 
 _COLUMNS = ["trial", "error", "correct", "latency_ms", "cost_usd", "consensus"]
 
 
-def stored_table(plan: Plan, path: Path) -> Table:
-    """The table of a plan's `results.parquet`. Raises OSError."""
+def stored_table(plan: Plan, path: Path, items: Sequence[Item] = ()) -> Table:
+    """The table of a plan's `results.parquet`. items: the plan's, which tell of clusters. Raises OSError."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = Table(plan)
+    table = Table(plan, items)
     for batch in own_values(plan, path):
         table.add_own(batch)
     with pq.ParquetFile(path) as file:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crucible_ray.experiment.fitting import field_of
 from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from crucible_ray.experiment.plan import Plan
+    from crucible_ray.records import Item
 
 Bools = NDArray[np.bool_]
 
@@ -25,7 +28,8 @@ _TIMEOUT = "timeout"
 class Table:
     """The kept rows of a run as arrays. A trial without a row is pending; a failed one has no values."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, items: Sequence[Item] = ()) -> None:
+        """items: the plan's; without them nothing is known of clusters."""
         self._conditions = len(plan.conditions)
         self._shape = (plan.items, plan.repeats, self._conditions)
         self._own = tuple(each.name for each in plan.own_metrics)
@@ -34,6 +38,8 @@ class Table:
         self._kinds: list[str | None] = [None]
         self.strata = _strata(plan)
         """By item the number of its dataset, shape [items]; None where there is one dataset."""
+        self.clusters = _clusters(plan, items)
+        """By item the number of its cluster, shape [items]; None where items are the unit."""
         self._columns = {
             name: np.full(plan.trials, np.nan)
             for name in ("correct", "latency_ms", "cost_usd", "consensus", *self._own)
@@ -48,6 +54,7 @@ class Table:
         inside = slice(first * per_item, (first + count) * per_item)
         found = copy(self)
         found._shape, found.strata = (count, *self._shape[1:]), None
+        found.clusters = None if self.clusters is None else self.clusters[first : first + count]
         found._state, found._kind = self._state[inside], self._kind[inside]
         found._columns = {name: values[inside] for name, values in self._columns.items()}
         return found
@@ -162,6 +169,15 @@ def _strata(plan: Plan) -> NDArray[np.int64] | None:
     if len(plan.datasets) < 2:
         return None
     return np.repeat(np.arange(len(plan.datasets)), [each.items for each in plan.datasets])
+
+
+def _clusters(plan: Plan, items: Sequence[Item]) -> NDArray[np.int64] | None:
+    name = plan.analysis.cluster
+    if name is None or not items:
+        return None
+    labels = [(repr(item.dataset), repr(field_of(item, name))) for item in items]
+    known = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    return np.array([known[label] for label in labels], np.int64)
 
 
 def _floats(batch: pa.RecordBatch, column: str) -> Floats:

@@ -6,11 +6,13 @@ The experiment and the command line stand above all of this.
 from crucible_ray.settings.loading import find_file, load_settings
 from crucible_ray.settings.lookup import find_key, find_variable, is_loopback, is_loopback_host
 from crucible_ray.settings.tables import (
+    EFFECT_SIZES,
     LOG_FIELDS,
     PROFILES,
     BudgetSettings,
     Count,
     DatasetSettings,
+    EffectSize,
     EnsembleSettings,
     Environment,
     Key,
@@ -32,6 +34,8 @@ __all__ = [
     "BudgetSettings",
     "Count",
     "DatasetSettings",
+    "EFFECT_SIZES",
+    "EffectSize",
     "EnsembleSettings",
     "Environment",
     "Key",

@@ -29,9 +29,6 @@ from crucible_ray.settings.words import did_you_mean, explain
 _LATER: Final[dict[str, frozenset[str]]] = {
     "": frozenset({"hedging", "telemetry", "latency_budget", "trace", "lora"}),
     "datasets": frozenset({"auto_download", "download_timeout_s"}),
-    "stats": frozenset(
-        {"auto_select_test", "check_assumptions", "effect_size_measures", "bootstrap_iterations"}
-    ),
 }
 """Tables (under the empty name) and keys that later versions bring."""
 

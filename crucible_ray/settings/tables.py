@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, NoReturn, get_type_hints
+from typing import Annotated, Any, Final, Literal, NoReturn, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -109,6 +109,27 @@ class PowerSettings(Struct, frozen=True, kw_only=True):
     ] = 0.2
 
 
+EffectSize = Literal[
+    "cohens_d",
+    "hedges_g",
+    "glass_delta",
+    "cohens_dz",
+    "rank_biserial",
+    "cliffs_delta",
+    "vargha_delaney_a",
+    "eta_squared",
+    "omega_squared",
+    "epsilon_squared",
+    "kendalls_w",
+    "cramers_v",
+    "odds_ratio",
+    "risk_ratio",
+    "cohens_h",
+]
+"""Functions of `crucible_ray.stats` that an experiment's comparisons may show."""
+EFFECT_SIZES: Final[tuple[str, ...]] = get_args(EffectSize)
+
+
 class StatsSettings(Struct, frozen=True, kw_only=True):
     """`[stats]`"""
 
@@ -117,6 +138,18 @@ class StatsSettings(Struct, frozen=True, kw_only=True):
     multiple_testing_correction: Annotated[
         Literal["none", "bonferroni", "holm", "fdr"], _says("for several hypotheses")
     ] = "holm"
+    auto_select_test: Annotated[
+        bool, _says("choose the test by outcome and design; false: t on item means whatever the outcome")
+    ] = True
+    check_assumptions: Annotated[
+        bool, _says("show tests of assumptions, and other tests of the same difference")
+    ] = True
+    effect_size_measures: Annotated[
+        tuple[EffectSize, ...], _says("effect sizes of comparisons; empty: what suits the outcome")
+    ] = ()
+    bootstrap_iterations: Annotated[
+        int, Meta(ge=100), _says("draws of a bootstrap: of quantiles and ratios")
+    ] = 10_000
     power: PowerSettings = PowerSettings()
 
 

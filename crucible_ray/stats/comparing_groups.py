@@ -2,12 +2,17 @@
 
 | design | outcome | over all | then |
 | --- | --- | --- | --- |
-| the same items | binary, one value an item | Cochran's Q | largest t of item differences |
-| the same items | ordinal | Friedman | Nemenyi; signed ranks with the baseline |
-| the same items | anything else | repeated-measures analysis of variance | largest t of item differences |
+| the same items | binary, one value an item | Cochran's Q | `compare`, at the level of the largest t |
+| the same items | ordinal | Friedman | `compare`, at the level of the largest t |
+| the same items | anything else | repeated-measures analysis of variance | `compare`, at the level of the largest t |
+| the same items, clusters above them | any | the largest t itself | `compare`, at the level of the largest t |
 | independent | binary, one value an item | chi-square | z of two shares |
 | independent | ordinal | Kruskal and Wallis | Dunn; Mann-Whitney with the baseline |
 | independent | anything else | Welch's analysis of variance | Games and Howell; Welch's t with the baseline |
+
+On the same items each pair is decided by the rule that `compare` would take for it alone; the joint distribution of their
+t statistics (`joint.Joint`) only says at which level, so that a pair's interval, its p and its verdict are one decision.
+A test that is asked for by name is followed by its classical comparisons.
 """
 
 from __future__ import annotations
@@ -18,10 +23,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.families import FamilyResult
+from crucible_ray.stats.comparing import KINDS, Comparison, compare
+from crucible_ray.stats.contrasts import against, all_pairs, place
+from crucible_ray.stats.families import FamilyResult, Pair
 from crucible_ray.stats.groups import (
     anova,
     cochran_q,
@@ -31,7 +38,7 @@ from crucible_ray.stats.groups import (
     welch_anova,
 )
 from crucible_ray.stats.inputs import is_binary
-from crucible_ray.stats.joint import dunnett, max_t
+from crucible_ray.stats.joint import Joint, dunnett, max_t
 from crucible_ray.stats.layout import as_table, by_item, encode
 from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.posthoc import dunn, games_howell, nemenyi, pairwise, tukey_hsd
@@ -39,8 +46,6 @@ from crucible_ray.stats.ranks import mann_whitney, wilcoxon
 from crucible_ray.stats.result import Floats, TestResult, format_p, plain
 from crucible_ray.stats.tables import chi_square
 from crucible_ray.stats.twosample import two_proportion_z, welch_t
-
-_KINDS = ("binary", "bounded", "ordinal", "continuous")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,8 @@ def compare_groups(
     groups: Mapping[str, ArrayLike],
     *,
     items: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    clusters: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
     paired: bool = False,
     baseline: str | None = None,
     test: str = "auto",
@@ -145,7 +152,8 @@ def compare_groups(
 
     groups: values by name, shape [values] or [items, repeats], NaN where missing. items: a label per value, which pairs
     conditions and groups repeats; one array where all are laid out alike, else one by name. `paired=True` pairs by
-    position. baseline: compare all with this one, else all pairs. test: `auto` or the name of a test over all.
+    position. clusters, strata: a label per row, with `paired=True`. baseline: compare all with this one, else all pairs.
+    test: `auto` or the name of a test over all.
     correction: of the families that have no joint distribution. kind: as for `compare`. Raises StatsError on fewer than
     three groups, or a design that does not hold together.
     """
@@ -155,10 +163,15 @@ def compare_groups(
         )
     if baseline is not None and baseline not in groups:
         raise StatsError(f"no group {baseline!r} to be the baseline: {', '.join(groups)}")
+    if (clusters is not None or strata is not None) and (not paired or items is not None or test != "auto"):
+        raise StatsError('clusters and strata are of rows: give paired=True, no items=, and test="auto"')
     tables, shared, notes = _tables(groups, items, paired=paired)
     pooled = [table[~np.isnan(table)] for table in tables]
     repeats = max(table.shape[1] for table in tables)
     name, outcome = _name(test, kind, pooled, shared=shared, repeats=repeats)
+    if shared and test == "auto":
+        rows = _Rows(dict(zip(groups, tables, strict=True)), outcome, clusters, strata)
+        return _of_rows(rows, name, baseline, alpha, notes)
     plan = _PLANS[name]
     means = [item_means(table) for table in tables]
     options: dict[str, Any] = {"names": list(groups), "alpha": alpha}
@@ -173,10 +186,7 @@ def compare_groups(
         if not complete.all():
             notes += (f"{int((~complete).sum())} items without a value under every condition left out",)
     overall, family = plan.overall(*means, alpha=alpha), follow(*means, **options)
-    if name == "anova" or min(map(len, pooled)) < 2:
-        naive = None
-    else:
-        naive = anova(*pooled, alpha=alpha)
+    naive = None if name == "anova" else _naive(pooled, alpha)
     design = f"{'the same' if shared else 'independent groups of'} items, {len(tables)} conditions, {outcome} outcome"
     chosen = plan.words if test == "auto" else f"{plan.words}, asked for by name"
     return GroupComparison(
@@ -184,13 +194,139 @@ def compare_groups(
     )
 
 
+class _Rows(NamedTuple):
+    """Conditions whose rows are the same items."""
+
+    tables: dict[str, Floats]
+    kind: str
+    clusters: ArrayLike | None
+    strata: ArrayLike | None
+
+    def compare(self, a: str, b: str, alpha: float) -> Comparison:
+        return compare(
+            self.tables[b],
+            self.tables[a],
+            clusters=self.clusters,
+            strata=self.strata,
+            paired=True,
+            kind=self.kind,
+            alpha=alpha,
+            checks=False,
+            naive=False,
+        )
+
+
+_OVERALL = {
+    "cochran_q": "Cochran's Q",
+    "friedman": "Friedman's test",
+    "repeated_measures_anova": "repeated-measures analysis of variance",
+}
+
+
+def _of_rows(
+    rows: _Rows, name: str, baseline: str | None, alpha: float, notes: tuple[str, ...]
+) -> GroupComparison:
+    """The same items under every condition: each pair by its own rule, at the level that the family leaves it."""
+    means = np.column_stack([item_means(table) for table in rows.tables.values()])
+    complete: NDArray[np.bool_] = np.asarray(~np.isnan(means).any(axis=1))
+    if not complete.all():
+        notes += (f"{int((~complete).sum())} items without a value under every condition left out",)
+    family = _joint_pairs(rows, means[complete], complete, baseline, alpha)
+    if rows.clusters is not None:
+        overall, words = _largest_of(family), "the largest t, which knows clusters"
+    else:
+        overall = _PLANS[name].overall(*means[complete].T, alpha=alpha)
+        words = _OVERALL[name]
+    pairs = "all pairs" if baseline is None else f"all against {baseline}"
+    return GroupComparison(
+        overall=overall,
+        family=family,
+        reason=f"the same items, {len(rows.tables)} conditions, {rows.kind} outcome: {words} over all, then {pairs}, each "
+        "by the rule for two conditions, at the level of the largest t of them all",
+        naive=_naive([table[~np.isnan(table)] for table in rows.tables.values()], alpha),
+        notes=notes,
+    )
+
+
+def _joint_pairs(
+    rows: _Rows, means: Floats, complete: NDArray[np.bool_], baseline: str | None, alpha: float
+) -> FamilyResult:
+    names = list(rows.tables)
+    places = all_pairs(len(names)) if baseline is None else against(len(names), place(baseline, names))
+    pairs = [(names[a], names[b]) for a, b in places]
+    alone = [rows.compare(a, b, alpha) for a, b in pairs]
+    scores = np.column_stack([means[:, a] - means[:, b] for a, b in places])
+    scores = _by_unit(scores, rows.clusters, rows.strata, complete)
+    if len(scores) < 2:
+        raise StatsError(f"this needs two items with a value under every condition; there are {len(scores)}")
+    known = [found.df for found in alone if found.df is not None]
+    joint = Joint(scores, min(known) if known else len(scores) - 1)
+    level = joint.level(alpha)
+    together = [rows.compare(a, b, level) for a, b in pairs]
+    found = tuple(
+        Pair(
+            a=a,
+            b=b,
+            estimate=one.estimate or 0.0,
+            statistic=one.statistic,
+            p_value=one.p_value,
+            p_adjusted=None if one.p_value is None else joint.adjusted(one.p_value),
+            ci_low=wide.ci_low,
+            ci_high=wide.ci_high,
+            test=one.test,
+        )
+        for (a, b), one, wide in zip(pairs, alone, together, strict=True)
+    )
+    return FamilyResult(
+        test="max_t", pairs=found, correction="max_t", n=len(scores), alpha=alpha, level=level
+    )
+
+
+def _by_unit(
+    scores: Floats, clusters: ArrayLike | None, strata: ArrayLike | None, complete: NDArray[np.bool_]
+) -> Floats:
+    """What each unit adds to each difference: an item's deviation (within its stratum), or a cluster's sum of them."""
+    centred: Floats = scores - scores.mean(axis=0)
+    if strata is not None:
+        labels = np.asarray(strata)[complete]
+        for label in np.unique(labels):
+            inside = labels == label
+            centred[inside] = scores[inside] - scores[inside].mean(axis=0)
+    if clusters is None:
+        return centred
+    codes = np.unique(np.asarray(clusters)[complete], return_inverse=True)[1]
+    return np.column_stack([np.bincount(codes, column) for column in centred.T])
+
+
+def _largest_of(family: FamilyResult) -> TestResult:
+    """The smallest adjusted p of a family, as the test over all of it."""
+    found = [pair.p_adjusted for pair in family if pair.p_adjusted is not None]
+    return TestResult(
+        test="max_t",
+        statistic=None,
+        df=None,
+        p_value=min(found, default=None),
+        estimate=None,
+        ci_low=None,
+        ci_high=None,
+        n=family.n,
+        alpha=family.alpha,
+        says=("The conditions are not all alike", "The data do not tell the conditions apart"),
+    )
+
+
+def _naive(pooled: Sequence[Floats], alpha: float) -> TestResult | None:
+    return anova(*pooled, alpha=alpha) if min(map(len, pooled)) >= 2 else None
+
+
 def _name(
     test: str, kind: str | None, pooled: Sequence[Floats], *, shared: bool, repeats: int
 ) -> tuple[str, str]:
     """The test over all, and the kind of outcome."""
     binary = is_binary(*pooled)
-    if kind is not None and kind not in _KINDS:
-        raise StatsError(f"no kind {kind!r}: {', '.join(_KINDS)}")
+    if kind is not None and kind not in KINDS:
+        raise StatsError(f"no kind {kind!r}: {', '.join(KINDS)}")
+    kind = None if kind is None else KINDS[kind]
     if kind == "binary" and not binary:
         raise StatsError('kind="binary" is of 0 and 1 alone; shares and scores between them are "bounded"')
     outcome = kind or ("binary" if binary else "continuous")

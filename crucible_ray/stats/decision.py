@@ -1,4 +1,4 @@
-"""The default decision on a paired difference: which rule applies, what it says, what pooling would say.
+"""The default decision on a paired difference: which rule applies, and what it says.
 
 | outcome | rule |
 | --- | --- |
@@ -31,7 +31,6 @@ from crucible_ray.stats.paired import (
 )
 from crucible_ray.stats.result import Floats, TestResult
 from crucible_ray.stats.strata import stratified_difference
-from crucible_ray.stats.twosample import welch_t
 
 FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""
@@ -48,8 +47,6 @@ class PairedDecision:
     result: TestResult
     reason: str
     """Which rule was chosen and why, one sentence."""
-    naive: TestResult | None
-    """Pooled Welch over all repeats, for contrast; None with fewer than two values in either condition."""
     decidable: bool
     """False: too few items differ for any verdict."""
     items: int
@@ -113,7 +110,6 @@ def paired_difference(
     return PairedDecision(
         result=replace(result, notes=tuple(notes)),
         reason=f"{design}, {differing} differ: {why}",
-        naive=_naive(control, treatment, alpha),
         decidable=decidable,
         items=len(diff),
         differing=differing,
@@ -207,9 +203,3 @@ def _varies(table: Floats) -> bool:
     lowest = np.where(np.isnan(table), np.inf, table).min(axis=1)
     highest = np.where(np.isnan(table), -np.inf, table).max(axis=1)
     return bool((highest > lowest).any())
-
-
-def _naive(control: Floats, treatment: Floats, alpha: float) -> TestResult | None:
-    if min(np.count_nonzero(~np.isnan(control)), np.count_nonzero(~np.isnan(treatment))) < 2:
-        return None
-    return replace(welch_t(control, treatment, alpha=alpha), test="welch_t_pooled")

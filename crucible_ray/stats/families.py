@@ -107,6 +107,8 @@ class Pair:
     ci_low: float | None
     ci_high: float | None
     """Covers together with the intervals of all others, where the test has simultaneous ones."""
+    test: str | None = None
+    """By which rule this pair was decided, where each has its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,8 @@ class FamilyResult:
     n: int
     alpha: float = 0.05
     notes: tuple[str, ...] = ()
+    level: float | None = None
+    """At which each pair is read, where that is one level for all."""
 
     def __iter__(self) -> Iterator[Pair]:
         return iter(self.pairs)

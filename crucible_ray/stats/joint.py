@@ -115,6 +115,36 @@ def max_t(
     )
 
 
+class Joint:
+    """Comparisons that share items (or clusters), as one family: each keeps its own test, and the joint distribution of
+    their t statistics says at which level it is read.
+
+    This is the single-step method of Hothorn, Bretz and Westfall (2008) on p-values (Westfall and Young 1993): p is taken
+    as the size of a t, and adjusted by how often the largest of all sizes is that large. Where a comparison is a t-test
+    the result is that of `max_t`. scores_UK: what each unit adds to each comparison, shape [units, comparisons].
+    """
+
+    def __init__(self, scores_UK: Floats, df: float, *, draws: int = DRAWS, seed: int = 0) -> None:
+        spread = scores_UK.std(axis=0, ddof=1)
+        live = np.flatnonzero(spread > 1e-14 * np.abs(scores_UK).max(initial=0.0))
+        self._pairs, self._df = max(1, len(live)), df
+        self._largest = (
+            _largest_t(scores_UK[:, live] / spread[live], draws, seed) if len(live) > 1 else np.zeros(0)
+        )
+
+    def adjusted(self, p_value: float) -> float:
+        """The p-value held to alpha together with all others of the family."""
+        if p_value >= 1.0 or self._pairs == 1:
+            return p_value
+        return _max_t_p(critical(p_value, self._df), p_value, self._largest, self._pairs)
+
+    def level(self, alpha: float) -> float:
+        """At which each comparison is read, so that their intervals cover together at 1 - alpha."""
+        if self._pairs == 1:
+            return alpha
+        return two_sided_p(_bound(self._largest, self._pairs, self._df, alpha), self._df)
+
+
 def _largest_t(scaled: Floats, draws: int, seed: int) -> Floats:
     """Draws of the largest |t|, in rising order. scaled: differences over their spread, shape [items, pairs]."""
     n, m = scaled.shape

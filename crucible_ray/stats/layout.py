@@ -58,7 +58,10 @@ def lay_out(
                 f"paired=True needs as many items on both sides; there are {len(before)} and {len(after)}. "
                 "Name them with items= to pair those that are in both"
             )
-        items = np.arange(len(before))
+        labels = [_of_rows(clusters, before, after, "clusters"), _of_rows(strata, before, after, "strata")]
+        return Layout(
+            control=before, treatment=after, paired=True, clusters=labels[0], strata=labels[1], notes=()
+        )
     codes_before, codes_after = _coded(items, before, after, "items")
     rows = int(max(codes_before.max(), codes_after.max())) + 1
     common = np.intersect1d(codes_before, codes_after)
@@ -136,6 +139,16 @@ def _coded(labels: Labels, before: Floats, after: Floats, name: str) -> tuple[Co
             )
     first, second = encode(*pair, name=name)
     return first, second
+
+
+def _of_rows(labels: Labels | None, before: Floats, after: Floats, name: str) -> Codes | None:
+    """The label of each row, as a code, where both conditions have the same rows."""
+    if labels is None:
+        return None
+    found, other = _coded(labels, before, after, name)
+    if (found != other).any():
+        raise StatsError(f"an item is in two {name}: each has one")
+    return found
 
 
 def _is_pair(labels: Labels) -> bool:

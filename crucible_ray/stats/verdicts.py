@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.families import correct
 
 Verdict = Literal["supported", "refuted", "reversed", "not_decided"]
 Relation = Literal["superiority", "non_inferiority", "equivalence"]
@@ -40,40 +41,55 @@ def interval_alpha(alpha: float, relation: str) -> float:
     return 2 * alpha if relation == "equivalence" else alpha
 
 
-def family_levels(judges: Sequence[Callable[[float], Verdict]], alpha: float, correction: str) -> list[float]:
+_AS_CORRECT = {"none": "none", "bonferroni": "bonferroni", "holm": "holm", "fdr": "fdr_bh"}
+"""Corrections of verdicts, by their names in `families.correct`."""
+
+
+def adjusted_p(p_values: Sequence[float | None], correction: str) -> list[float | None]:
+    """p-values held to alpha together; None, which is undefined, counts as never decided.
+
+    One is below alpha exactly where its verdict is decided at its level of `family_levels`. Raises StatsError on another
+    correction.
+    """
+    if correction not in _AS_CORRECT:
+        raise StatsError(f"no correction {correction!r} for verdicts: {', '.join(_AS_CORRECT)}")
+    adjusted = correct([1.0 if p is None else p for p in p_values], _AS_CORRECT[correction]).tolist()
+    return [None if p is None else float(q) for p, q in zip(p_values, adjusted, strict=True)]
+
+
+def family_levels(p_values: Sequence[float | None], alpha: float, correction: str) -> list[float]:
     """The level at which each hypothesis of a family is read, holding the whole family to alpha.
 
-    Each judge gives its hypothesis' verdict at a level. `holm` starts at alpha / m and raises the level for
-    those still open each time others are decided (Holm 1979, Scand. J. Statist. 6); `bonferroni` stays at
-    alpha / m; `none` reads each at alpha; `fdr` holds the share of wrong ones among the decided (the
-    intervals of Benjamini and Yekutieli 2005, JASA 100). Raises StatsError on another correction.
+    p_values: the smallest level at which each is decided; None: at none. `holm` starts at alpha / m and raises the
+    level for those still open each time others are decided (Holm 1979, Scand. J. Statist. 6); `bonferroni` stays at
+    alpha / m; `none` reads each at alpha; `fdr` holds the share of wrong ones among the decided (the intervals of
+    Benjamini and Yekutieli 2005, JASA 100). Raises StatsError on another correction.
     """
-    m = len(judges)
-    if not m and correction in ("bonferroni", "fdr"):
-        return []
+    m = len(p_values)
+    values = [1.0 if p is None else p for p in p_values]
     if correction == "none":
         return [alpha] * m
     if correction == "bonferroni":
-        return [alpha / m] * m
+        return [alpha / max(m, 1)] * m
     if correction == "fdr":
-        return [_fdr_level(judges, alpha)] * m
+        return [_fdr_level(values, alpha)] * m
     if correction != "holm":
-        raise StatsError(f"no correction {correction!r} for verdicts: holm, bonferroni, fdr or none")
+        raise StatsError(f"no correction {correction!r} for verdicts: {', '.join(_AS_CORRECT)}")
     levels, undecided = [alpha] * m, list(range(m))
     while undecided:
         level = alpha / len(undecided)
-        decided = [index for index in undecided if judges[index](level) != "not_decided"]
+        decided = [index for index in undecided if values[index] < level]
         for index in decided or undecided:
             levels[index] = level
         undecided = [index for index in undecided if index not in decided] if decided else []
     return levels
 
 
-def _fdr_level(judges: Sequence[Callable[[float], Verdict]], alpha: float) -> float:
+def _fdr_level(p_values: Sequence[float], alpha: float) -> float:
     """alpha k / m for the largest k of m, 1 or more, decided at that level (Benjamini, Hochberg 1995)."""
-    m = len(judges)
+    m = len(p_values)
     for count in range(m, 1, -1):
         level = alpha * count / m
-        if sum(judge(level) != "not_decided" for judge in judges) >= count:
+        if sum(p_value < level for p_value in p_values) >= count:
             return level
     return alpha / max(m, 1)

@@ -82,7 +82,7 @@ def test_a_page_in_markdown_and_in_html_says_the_same_as_the_terminal(
     words = ["compare", str(path), "--value", "right", "--by", "model", "--pair", "item", "--quiet"]
     assert main([*words, "--output", str(tmp_path / "out.md")]) == 0
     text = (tmp_path / "out.md").read_text()
-    assert "Cochran's Q, then the largest t of item differences" in text
+    assert "Cochran's Q over all, then all pairs" in text
     assert "| b - a |" in text
     assert main([*words, "--output", str(tmp_path / "out.html")]) == 0
     assert "Cochran&#39;s Q" in (tmp_path / "out.html").read_text()

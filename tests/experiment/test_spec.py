@@ -146,10 +146,8 @@ def _problems(**options: Any) -> str:
     ("options", "part"),
     [
         ({"conditions": []}, "there is none"),
-        (
-            {"conditions": [Model("a"), Model("b")], "hypotheses": ["latency_p95: a > b"]},
-            "hypotheses[0]: quantiles of latency are not compared by this version; compare latency_mean.",
-        ),
+        ({"analysis": Analysis(pairs="each")}, "analysis.pairs"),  # type: ignore[arg-type]
+        ({"analysis": Analysis(effect_sizes=["cohens_q"])}, "'cohens_d'"),  # type: ignore[list-item]
         ({"conditions": Model("m")}, "must be a list"),
         ({"conditions": ["gpt4o"]}, "write Model('gpt4o')"),
         ({"conditions": [len]}, "has to take two arguments, item and call"),

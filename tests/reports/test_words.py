@@ -58,9 +58,9 @@ def test_a_difference_whose_interval_holds_zero_is_not_called_one() -> None:
 
 
 def test_limitations_name_what_the_design_leaves_open() -> None:
-    few = analysed(LEAD[:20], {}, simulated={"seed": 1})
+    few = analysed(LEAD[:20], None, simulated={"seed": 1})
     told = " ".join(words.limitations(plan(20), few))
-    for part in ("items.jsonl", "asked once", "20 items are few", "Exploratory comparisons (1)", "simulated"):
+    for part in ("items.jsonl", "asked once", "20 items are few", "Exploratory comparisons (4)", "simulated"):
         assert part in told
     many = " ".join(words.limitations(plan(100, 3), analysed(LEAD, {})))
     assert "are few" not in many

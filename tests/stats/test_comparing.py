@@ -161,7 +161,7 @@ def test_this_benchmark_alone_counts_the_noise_of_repeats_alone() -> None:
 def test_ordinal_scores_ask_for_order_alone() -> None:
     scores = np.random.default_rng(5).integers(1, 6, (2, 40)).astype(float)
     assert compare(*scores, kind="ordinal").test == "brunner_munzel"
-    assert compare(*scores, kind="ordinal", paired=True).test == "paired_permutation"
+    assert compare(*scores, kind="ordinal", paired=True).test == "sign_flip"
     with pytest.raises(StatsError, match="between 0 and 1"):
         compare(*scores, kind="bounded")
     with pytest.raises(StatsError, match="0 and 1 alone"):
@@ -203,12 +203,55 @@ def test_one_side_halves_p_or_leaves_its_complement_and_keeps_the_interval() -> 
 
 def test_one_side_of_a_test_without_interval_is_asked_of_the_test_itself() -> None:
     scores = np.random.default_rng(9).integers(1, 6, (2, 40)).astype(float)
-    found = compare(*scores, kind="ordinal", paired=True, alternative="less")
+    found = compare(*scores, test="paired_permutation", paired=True, alternative="less")
     assert found.p_value == stats.paired_permutation(*scores, alternative="less").p_value
     named = compare(*scores, test="mann_whitney", alternative="greater")
     assert named.p_value == stats.mann_whitney(*scores, alternative="greater").p_value
     with pytest.raises(StatsError, match="has no interval"):
-        compare(*scores, kind="ordinal", paired=True, margin=0.5)
+        compare(*scores, test="paired_permutation", paired=True, margin=0.5)
+
+
+def test_sign_flips_have_an_interval_of_all_the_shifts_that_they_do_not_reject() -> None:
+    rng = np.random.default_rng(11)
+    control, treatment = (rng.integers(1, 6, 30).astype(float) for _ in range(2))
+    found = compare(control, treatment, paired=True, kind="ordinal")
+    assert found.ci_low is not None
+    assert found.ci_high is not None
+    assert found.p_value == pytest.approx(stats.paired_permutation(control, treatment).p_value, abs=0.015)
+    for edge, inside in ((found.ci_low, 0.1), (found.ci_high, -0.1)):
+        # An independent count: the exact test of the shifted differences, on either side of the interval's end.
+        kept, rejected = (
+            stats.paired_permutation(control + edge + step, treatment).p_value for step in (inside, -inside)
+        )
+        assert kept is not None
+        assert rejected is not None
+        assert rejected < 0.06
+        assert kept > 0.04
+        assert rejected < kept
+    assert found.p_value is not None
+    assert (found.p_value < 0.05) == (not found.ci_low <= 0 <= found.ci_high)
+
+
+def test_other_tests_and_the_naive_one_stand_beside_and_can_be_left_out() -> None:
+    one = compare(CONTROL[:, 0], TREATMENT[:, 0], paired=True)
+    assert [each.test for each in one.beside] == ["mcnemar_mid_p", "paired_permutation"]
+    exact = stats.mcnemar(CONTROL[:, 0], TREATMENT[:, 0], variant="exact")
+    assert one.beside[1].p_value == pytest.approx(exact.p_value, rel=1e-9)
+    latency = compare(CONTROL + 0.5, TREATMENT * 1.25, items=ITEMS)
+    assert [each.test for each in latency.beside] == ["wilcoxon", "paired_permutation"]
+    assert latency.naive is not None
+    assert (latency.naive.test, latency.naive.n) == ("welch_t_pooled", 360)
+    bare = compare(CONTROL + 0.5, TREATMENT * 1.25, items=ITEMS, checks=False, naive=False)
+    assert (bare.checks, bare.beside, bare.naive) == ((), (), None)
+    assert (bare.ci_low, bare.p_value) == (latency.ci_low, latency.p_value)
+
+
+def test_t_on_item_means_can_be_asked_for_whatever_the_outcome_and_design() -> None:
+    found = compare(
+        CONTROL[:, 0], TREATMENT[:, 0], paired=True, strata=np.repeat([0, 1], 30), test="clustered_difference"
+    )
+    assert found.test == "stratified_t"
+    assert found.reason.endswith("t on item differences, asked for by name")
 
 
 def test_a_comparison_goes_to_json_whole() -> None:
@@ -248,7 +291,54 @@ def test_several_conditions_on_the_same_items() -> None:
     assert repeats.naive is not None
     assert repeats.naive.n == 540
     ordinal = compare_groups(one, paired=True, kind="ordinal")
-    assert (ordinal.overall.test, ordinal.family.test) == ("friedman", "nemenyi")
+    assert (ordinal.overall.test, ordinal.family.test) == ("friedman", "max_t")
+
+
+def test_each_of_several_pairs_is_one_decision_by_its_own_rule_at_the_level_of_the_largest_t() -> None:
+    rng = np.random.default_rng(12)
+    level = rng.beta(3, 2, (150, 1))
+    groups = {
+        name: (rng.random((150, 1)) < level + lift) * 1.0
+        for name, lift in zip("abcd", (0, 0.04, 0.08, 0.12), strict=True)
+    }
+    for baseline in ("a", None):
+        found = compare_groups(groups, paired=True, baseline=baseline)
+        assert found.family.level is not None
+        for pair in found.family:
+            alone = compare(groups[pair.b], groups[pair.a], paired=True)
+            wide = compare(groups[pair.b], groups[pair.a], paired=True, alpha=found.family.level)
+            assert (pair.test, pair.p_value) == ("mcnemar_score", alone.p_value)
+            assert (pair.ci_low, pair.ci_high) == (wide.ci_low, wide.ci_high)
+            assert pair.p_adjusted is not None
+            assert pair.p_value is not None
+            assert pair.p_value < pair.p_adjusted <= min(1.0, len(found.family.pairs) * pair.p_value)
+            assert (pair.p_adjusted < 0.05) == (not (wide.ci_low or 0) <= 0 <= (wide.ci_high or 0))
+
+
+def test_where_pairs_are_decided_by_t_the_family_is_that_of_the_largest_t() -> None:
+    noise = np.random.default_rng(13).normal(0, 1, (40, 3)) + np.arange(3) / 2
+    found = compare_groups(dict(zip("abc", noise.T, strict=True)), paired=True, baseline="a").family
+    classical = stats.max_t(*noise.T, names=list("abc"), baseline="a")
+    for ours, theirs in zip(found, classical, strict=True):
+        assert (ours.estimate, ours.p_value, ours.p_adjusted, ours.ci_low) == pytest.approx(
+            (theirs.estimate, theirs.p_value, theirs.p_adjusted, theirs.ci_low), rel=1e-6
+        )
+
+
+def test_clusters_of_several_conditions_are_their_unit() -> None:
+    rng = np.random.default_rng(14)
+    shared = np.repeat(rng.normal(0, 1, (12, 3)), 10, axis=0)
+    values = shared + rng.normal(0, 0.1, (120, 3)) + np.array([0, 0.2, 0.4])
+    groups = dict(zip("abc", values.T, strict=True))
+    clusters = np.repeat(np.arange(12), 10)
+    alone, together = (compare_groups(groups, paired=True, clusters=each) for each in (None, clusters))
+    assert (alone.overall.p_value or 1) < 1e-4 < 0.05 < (together.overall.p_value or 0)
+    assert together.overall.test == "max_t"
+    means = values.reshape(12, 10, 3).mean(axis=1)
+    for pair, theirs in zip(together.family, stats.max_t(*means.T, names=list("abc")), strict=True):
+        assert pair.p_adjusted == pytest.approx(theirs.p_adjusted, abs=1e-6)
+    with pytest.raises(StatsError, match="clusters and strata are of rows"):
+        compare_groups(groups, clusters=clusters)
 
 
 def test_several_independent_groups() -> None:

@@ -177,13 +177,6 @@ def test_items_without_a_value_in_either_condition_are_left_out() -> None:
     assert decision.result.estimate == pytest.approx((27 - 12) / 92)
 
 
-def test_the_naive_answer_is_welch_over_all_repeats() -> None:
-    decision = paired_difference(*_repeated(np.random.default_rng(1), 100, 0.6))
-    assert decision.naive is not None
-    assert decision.naive.test == "welch_t_pooled"
-    assert decision.naive.n == 600
-
-
 def test_conditions_with_different_items_are_refused() -> None:
     with pytest.raises(StatsError, match="same items"):
         paired_difference(np.zeros((3, 1)), np.zeros((4, 1)))

@@ -1,0 +1,87 @@
+"""Three conditions or more: whether they differ at all, then all against the baseline or every two, as one family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crucible_ray import stats
+from crucible_ray.errors import StatsError
+from crucible_ray.metrics.registry import metric_of
+from crucible_ray.reduction.beside import OF_GROUPS, size
+from crucible_ray.reduction.comparisons import NOT_COMPARED
+from crucible_ray.reduction.decisions import Group, GroupPair, Size
+from crucible_ray.reduction.table import Table
+from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.result import Floats
+
+if TYPE_CHECKING:
+    from crucible_ray.experiment.plan import Plan
+
+
+def groups_of(plan: Plan, table: Table) -> tuple[Group, ...]:
+    """Every declared metric that is a mean, over all conditions; nothing where there are two.
+
+    Quantiles and ratios of totals have no test over all: their pairs are held together by Holm's steps.
+    """
+    if len(plan.conditions) < 3:
+        return ()
+    names = [name for name in plan.metrics if metric_of(plan, name).per_trial and name not in NOT_COMPARED]
+    return tuple(_group(plan, table, name) for name in names)
+
+
+def _group(plan: Plan, table: Table, name: str) -> Group:
+    declared, analysis = metric_of(plan, name), plan.analysis
+    values = {each.name: table.values(declared.column, k) for k, each in enumerate(plan.conditions)}
+    against = None if analysis.pairs == "all" else analysis.baseline or plan.conditions[0].name
+    alpha = round(1 - analysis.confidence, 12)
+    try:
+        found = stats.compare_groups(
+            values,
+            paired=True,
+            clusters=table.clusters,
+            strata=table.strata if table.clusters is None else None,
+            baseline=against,
+            kind=declared.kind if analysis.auto_select_test else "continuous",
+            alpha=alpha,
+        )
+    except StatsError as nothing:
+        return Group(metric=name, test=None, reason=str(nothing), against=against)
+    overall = found.overall
+    return Group(
+        metric=name,
+        test=overall.test,
+        statistic=overall.statistic,
+        df=overall.df,
+        df_error=overall.df_error,
+        p_value=overall.p_value,
+        apa=overall.apa(),
+        reason=found.reason,
+        against=against,
+        method=found.family.correction,
+        pairs=tuple(
+            GroupPair(
+                a=each.a,
+                b=each.b,
+                estimate=each.estimate,
+                test=each.test,
+                p_value=each.p_value,
+                p_adjusted=each.p_adjusted,
+                ci_low=each.ci_low,
+                ci_high=each.ci_high,
+            )
+            for each in found.family
+        ),
+        sizes=_sizes(plan, list(values.values()), overall.test, alpha),
+        naive_p=None if found.naive is None else found.naive.p_value,
+        notes=(*overall.notes, *found.notes),
+    )
+
+
+def _sizes(plan: Plan, values: list[Floats], test: str, alpha: float) -> tuple[Size, ...]:
+    means = np.column_stack([item_means(each) for each in values])
+    complete = means[~np.isnan(means).any(axis=1)]
+    asked = [each for each in plan.analysis.effect_sizes if each in OF_GROUPS]
+    wanted = asked or (["kendalls_w"] if test == "friedman" else [])
+    return tuple(size(measure, list(complete.T), alpha) for measure in wanted)
