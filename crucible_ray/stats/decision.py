@@ -144,7 +144,8 @@ _POOLED = "; datasets pooled, which counts what lies between them as noise"
 def _separable(diff: Floats, labels: NDArray[np.int64], *, bounded: bool) -> bool:
     """Whether there are strata, and enough in each of them."""
     counts = np.unique(labels, return_counts=True)[1]
-    enough = not bounded or (np.count_nonzero(diff) >= FEW_DIFFERING and effective_items(diff) >= EFFECTIVE)
+    many = int(np.count_nonzero(diff)) >= FEW_DIFFERING and effective_items(diff) >= EFFECTIVE
+    enough = many or not bounded
     spread = any(bool(np.ptp(diff[labels == label]) > 0) for label in np.unique(labels))
     return len(counts) > 1 and int(counts.min()) > 1 and enough and spread
 
