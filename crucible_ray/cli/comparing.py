@@ -45,7 +45,11 @@ def compare(
     value: Annotated[str | None, _text("--value", "COL", "Of a table: the column with the outcome.")] = None,
     by: Annotated[
         str | None,
-        _text("--by", "COL", "Of a table: the column with the condition; without it each file is one."),
+        _text(
+            "--by",
+            "COL",
+            "The column with the condition; without it each file is one. Of other logs: model, task or log.",
+        ),
     ] = None,
     pair: Annotated[
         str | None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from crucible_ray.errors import UsageError
 from crucible_ray.importing import helm, inspect_log, lm_eval, results_folder, table_file
-from crucible_ray.importing.log import Asked, Log
+from crucible_ray.importing.log import BY, Asked, Log, constant
+from crucible_ray.settings import did_you_mean
 
 _HEAD: Final = 1 << 16
 _KINDS: Final = (
@@ -19,7 +21,7 @@ _KINDS: Final = (
 
 def read_logs(path: Path, asked: Asked) -> list[Log]:
     """All that a file is, or a folder holds. Raises UsageError."""
-    found = [_read(each, asked) for each in _places(path)]
+    found = [_as_asked(_read(each, asked), asked) for each in _places(path)]
     if not found:
         raise UsageError(f"{path} holds nothing to compare: give {_KINDS}.")
     return found
@@ -37,6 +39,24 @@ def _places(path: Path) -> Iterator[Path]:
         yield from sorted(each.parent for each in path.rglob(helm.SCORES))
     else:
         raise UsageError(f"{path} is neither a file nor a folder.")
+
+
+def _as_asked(log: Log, asked: Asked) -> Log:
+    """The log with what is asked for as its condition; a table's is its column. Raises UsageError."""
+    if log.table or asked.by in (None, "model"):
+        return log
+    rows = len(log.labels["item"].codes)
+    if asked.by == "task" and any(log.labels["stratum"].names):
+        return replace(
+            log, labels={**log.labels, "condition": log.labels["stratum"], "stratum": constant("", rows)}
+        )
+    if asked.by == "log":
+        return replace(
+            log, labels={**log.labels, "condition": constant(log.name, rows), "stratum": constant("", rows)}
+        )
+    if asked.by == "task":
+        raise UsageError(f"{log.name} has no tasks to be conditions: leave out --by, or take --by log.")
+    raise UsageError(f"{log.name} is no table, whose columns --by names: {did_you_mean(str(asked.by), BY)}")
 
 
 def _read(path: Path, asked: Asked) -> Log:

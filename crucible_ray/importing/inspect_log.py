@@ -13,13 +13,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
 from crucible_ray.errors import UsageError
-from crucible_ray.importing.log import Asked, Log, Row, columns, finite, known_of_item, once
+from crucible_ray.importing.log import Asked, Floats, Log, Row, columns, finite, known_of_item, once
 
 _LETTERS: Final = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """inspect_ai's own values of correct, incorrect, partial and no answer, and of the words it knows."""
@@ -56,34 +56,49 @@ def is_log(head: bytes) -> bool:
     return b'"eval"' in head and b'"task"' in head
 
 
+class _Scorers(NamedTuple):
+    """What was learnt of scorers while their scores were read."""
+
+    lettered: set[str]
+    """Those that say C, I, P or N."""
+    unreadable: dict[str, str]
+    """Those that say something that is no number, and one of their values."""
+
+
 def read(path: Path, asked: Asked) -> Log:
     """A log of inspect_ai. Raises UsageError."""
-    lettered: set[str] = set()
+    scorers = _Scorers(set(), {})
     try:
         header, samples = _json(path) if path.suffix.lower() == ".json" else _zip(path)
-        labels, values = columns(once(_rows(header.eval, samples, asked, path.name, lettered), path.name))
+        labels, values = columns(once(_rows(header.eval, samples, asked, path.name, scorers), path.name))
     except (msgspec.DecodeError, zipfile.BadZipFile, KeyError, OSError, zlib.error, struct.error) as error:
         raise UsageError(f"{path.name} is not a readable log of inspect_ai: {error}.") from error
-    notes = () if header.status == "success" else (f"{path.name}: inspect_ai says of it: {header.status}",)
-    if not values:
+    values = {name: found for name, found in values.items() if name not in scorers.unreadable}
+    if not values and not scorers.unreadable:
         raise UsageError(f"{path.name} has no score: score it with `inspect score` first.")
+    shares = {name for name in scorers.lettered & values.keys() if _within_one(values[name])}
     return Log(
         name=path.name,
         tool=f"inspect_ai {header.eval.packages.get('inspect_ai', '')}".rstrip(),
         labels=labels,
         values=values,
-        kinds=dict.fromkeys(lettered, "bounded"),
-        notes=notes,
+        kinds=dict.fromkeys(shares, "bounded"),
+        unreadable=scorers.unreadable,
+        notes=() if header.status == "success" else (f"{path.name}: inspect_ai says of it: {header.status}",),
     )
 
 
+def _within_one(values: Floats) -> bool:
+    return not bool(((values < 0) | (values > 1)).any())
+
+
 def _rows(
-    run: _Eval, samples: Iterator[_Sample], asked: Asked, where: str, lettered: set[str]
+    run: _Eval, samples: Iterator[_Sample], asked: Asked, where: str, scorers: _Scorers
 ) -> Iterator[Row]:
     for sample in samples:
         values: dict[str, float | None] = {}
         for scorer, score in (sample.scores or {}).items():
-            values |= _values(scorer, score.value, where, lettered)
+            values |= _values(scorer, score.value, scorers)
         yield Row(
             item=str(sample.id),
             condition=run.model,
@@ -95,25 +110,21 @@ def _rows(
         )
 
 
-def _values(name: str, value: Any, where: str, lettered: set[str]) -> dict[str, float | None]:
+def _values(name: str, value: Any, scorers: _Scorers) -> dict[str, float | None]:
     """A score as numbers, each under a name; a score of several parts has a name for each."""
     if isinstance(value, Mapping):
         found: dict[str, float | None] = {}
         for part, inner in value.items():
-            found |= _values(f"{name}/{part}", inner, where, lettered)
+            found |= _values(f"{name}/{part}", inner, scorers)
         return found
-    if isinstance(value, str):
-        number = _LETTERS.get(value, _LETTERS.get(value.lower()))
-        if number is not None:
-            lettered.add(name)
-            return {name: number}
+    if isinstance(value, str) and (number := _LETTERS.get(value, _LETTERS.get(value.lower()))) is not None:
+        scorers.lettered.add(name)
+        return {name: number}
     try:
         number = math.nan if value is None else float(value)
     except (TypeError, ValueError):
-        raise UsageError(
-            f"{where}: the score {name!r} is {value!r:.60}, which is neither C, I, P or N nor a number; "
-            "choose another with --metric, or score it as a number."
-        ) from None
+        scorers.unreadable.setdefault(name, f"{value!r:.60}")
+        return {name: None}
     return {name: None if math.isnan(number) else number}
 
 

@@ -13,6 +13,9 @@ from crucible_ray.importing.log import LABELS, Codes, Encoder, Floats, Labels, L
 from crucible_ray.settings import did_you_mean
 
 _SHOWN = 3
+"""Ids in an error."""
+_ROOM = 1 << 62
+"""Numbers that an integer column has room for."""
 
 
 class Condition(NamedTuple):
@@ -91,11 +94,14 @@ class _Table:
 
     def key(self, *columns: Codes) -> Codes:
         """One number for each different row of these columns."""
-        found = np.zeros(len(self.log), np.int64)
-        for column in columns:
-            found = found * (int(column.max()) + 1) + column
-            found = np.unique(found, return_inverse=True)[1].astype(np.int64)
-        return found
+        found, room = columns[0], int(columns[0].max()) + 1
+        for column in columns[1:]:
+            size = int(column.max()) + 1
+            if room * size > _ROOM:
+                found = np.unique(found, return_inverse=True)[1].astype(np.int64)
+                room = int(found.max()) + 1
+            found, room = found * size + column, room * size
+        return np.unique(found, return_inverse=True)[1].astype(np.int64)
 
     def codes(self, name: str) -> Codes:
         """A label of each row."""
@@ -157,6 +163,11 @@ def _called(log: Log, metric: str, names: set[str]) -> str:
         return metric
     if metric in log.values:
         raise UsageError(f"{log.name}: every value of {metric!r} is missing: there is nothing to compare.")
+    if metric in log.unreadable:
+        raise UsageError(
+            f"{log.name}: the score {metric!r} is {log.unreadable[metric]}, which is no number; choose another "
+            f"({_listed(names)}), or have it scored as one."
+        )
     filtered = sorted(name for name in names if name.startswith(f"{metric},"))
     if len(filtered) == 1:
         return filtered[0]
@@ -211,6 +222,8 @@ def _chosen(found: Labels, wanted: Sequence[str]) -> list[str]:
 
 def _no_doubles(table: _Table, names: Labels) -> None:
     """A repeat of an item stands once in a condition, where repeats are numbered."""
+    if not any(log.repeats for log in table.logs):
+        return
     numbered = np.array([log.repeats for log in table.logs])[table.log]
     rows = table.key(names.codes, table.codes("stratum"), table.codes("item"), table.codes("repeat"))
     counts = np.bincount(rows[numbered], minlength=1)

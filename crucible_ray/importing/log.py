@@ -17,6 +17,8 @@ from crucible_ray.settings import did_you_mean
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+BY: Final = ("model", "task", "log")
+"""What of a log can be its condition; the first unless it is said."""
 LABELS: Final = ("item", "condition", "repeat", "stratum", "cluster", "content")
 
 
@@ -26,7 +28,7 @@ class Asked(NamedTuple):
     value: str | None = None
     """Of a table: the column that holds the outcome."""
     by: str | None = None
-    """Of a table: the column that names the condition."""
+    """Of a table: the column that names the condition; of another log one of `BY`."""
     pair: str | None = None
     """Of a table: the column that names the item."""
     repeat: str | None = None
@@ -73,6 +75,8 @@ class Log:
     """The columns of LABELS."""
     values: Mapping[str, Floats]
     """By score."""
+    table: bool = False
+    """Whether it is a table, whose columns were named."""
     items: bool = True
     """Whether item ids are known, so that conditions can be paired."""
     repeats: bool = True
@@ -83,6 +87,8 @@ class Log:
     """Of a score, where the tool declares it: `binary`, `bounded`, `ordinal`, `continuous`."""
     default: str | None = None
     """The score that is taken where several are there and none is asked for."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Scores that are no numbers, with one of their values."""
     notes: tuple[str, ...] = ()
 
 

@@ -74,6 +74,7 @@ def read(folder: Path, asked: Asked) -> Log:
     return replace(
         log,
         name=folder.name,
+        table=False,
         labels={**log.labels, **_of_items(log, items, asked, folder.name)},
         kinds=_KINDS | kinds,
         same_content=True,

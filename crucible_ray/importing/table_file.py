@@ -69,6 +69,7 @@ def read_columns(path: Path, names: list[str], asked: Asked, metrics: Mapping[st
         tool=tool,
         labels=found,
         values={metric: np.frombuffer(column, np.float64) for metric, column in values.items()},
+        table=True,
         items=asked.pair is not None,
         repeats=asked.repeat is not None,
     )

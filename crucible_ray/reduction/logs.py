@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from crucible_ray.errors import StatsError, UsageError
 from crucible_ray.importing.joining import Condition, Joined
+from crucible_ray.importing.log import Codes
+from crucible_ray.reduction.shared_items import Shared, lay_out
 from crucible_ray.reduction.sizes import several_sizes, two_sizes
 from crucible_ray.settings import did_you_mean
 from crucible_ray.stats.comparing import PAIRED, TWO_SAMPLES, Comparison, compare
@@ -24,7 +27,9 @@ from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.result import Floats, TestResult, format_p, plain
 from crucible_ray.stats.single import wilson
 
-_TASKS: Final = "tasks"
+_OF_TWO: Final = (*TWO_SAMPLES, *PAIRED)
+"""Tests of two conditions, by name."""
+_CORRECTION: Final = "holm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,151 +128,147 @@ def compare_logs(joined: Joined, question: Question) -> LogComparison:
     """What the conditions say of one another; all numbers are over the items they share. Raises UsageError, StatsError."""
     joined = _baseline_first(joined, question.baseline)
     _check(joined, question)
-    tables, matched, items, strata, clusters = _tables(joined)
-    kind = question.kind or joined.kind
-    notes = list(joined.notes)
-    design = _Design(joined, question, tables, strata, clusters, kind, notes)
-    if len(tables) == 2:
-        comparison = design.pair(0, 1, notes=True)
-        sizes, undefined = two_sizes(*tables, paired=joined.paired, kind=kind, alpha=question.alpha)
-        overall = family = None
-        reason, naive = comparison.reason, comparison.naive
-        if question.correction is not None:
-            notes.append("two conditions are one comparison: there is nothing to correct")
-    else:
-        comparison = None
-        overall, family, reason, naive = design.several()
-        sizes, undefined = several_sizes(tables, paired=joined.paired, kind=kind, alpha=question.alpha)
+    shared = lay_out(joined)
+    design, notes = _design(joined, question, shared)
+    answer = _two(design, question) if len(shared.tables) == 2 else _several(design, question)
+    measure = two_sizes if len(shared.tables) == 2 else several_sizes
+    sizes, undefined = measure(shared.tables, paired=joined.paired, kind=design.kind, alpha=question.alpha)
     return LogComparison(
         metric=joined.metric,
         conditions=tuple(
-            _described(condition, table, joined, matched, question.alpha)
-            for condition, table in zip(joined.conditions, tables, strict=True)
+            _described(condition, table, joined, shared, question.alpha)
+            for condition, table in zip(joined.conditions, shared.tables, strict=True)
         ),
         paired=joined.paired,
-        items=items,
-        matched=len(matched) if joined.paired else 0,
-        reason=reason,
-        comparison=comparison,
-        overall=overall,
-        family=family,
-        naive=naive,
+        items=shared.items,
+        matched=len(shared.matched) if joined.paired else 0,
+        reason=answer.reason,
+        comparison=answer.comparison,
+        overall=answer.overall,
+        family=answer.family,
+        naive=answer.naive,
         effect_sizes=sizes,
-        notes=tuple(dict.fromkeys((*notes, *undefined))),
+        notes=tuple(dict.fromkeys((*joined.notes, *notes, *answer.notes, *undefined))),
     )
 
 
-class _Design:
-    """The tables of conditions, and how any of them are compared."""
+class _Design(NamedTuple):
+    """What every comparison of these conditions has in common."""
 
-    def __init__(
-        self,
-        joined: Joined,
-        question: Question,
-        tables: list[Floats],
-        strata: Floats | None,
-        clusters: Floats | None,
-        kind: str | None,
-        notes: list[str],
-    ) -> None:
-        self._names = [condition.name for condition in joined.conditions]
-        self._joined, self._question, self._tables, self._kind = joined, question, tables, kind
-        self._strata, self._clusters, self._notes = strata, clusters, notes
-        if (
-            strata is not None
-            and not question.strata
-            and (clusters is not None or self._cannot_have_strata())
-        ):
-            self._strata = None
-            notes.append("tasks are no strata here: the test that is asked for does not know any")
+    names: tuple[str, ...]
+    tables: list[Floats]
+    paired: bool
+    kind: str | None
+    strata: Codes | None
+    clusters: Codes | None
 
-    def _cannot_have_strata(self) -> bool:
-        return self._question.test != "auto" or self._kind == "ordinal"
 
-    def pair(self, control: int, treatment: int, *, notes: bool = False) -> Comparison:
-        """Two of the conditions, by position."""
-        asked = self._question
-        found = compare(
-            self._tables[control],
-            self._tables[treatment],
-            paired=self._joined.paired,
-            clusters=self._clusters,
-            strata=self._strata,
-            test=asked.test,
-            kind=self._kind,
-            margin=asked.margin,
-            alpha=asked.alpha,
-        )
-        reason = found.reason.replace("several datasets", f"several {_TASKS}").replace(
-            "datasets pooled", f"{_TASKS} pooled"
-        )
-        if notes:
-            self._notes.extend(found.notes)
-        return replace(found, reason=reason)
+class _Answer(NamedTuple):
+    reason: str
+    naive: TestResult | None
+    notes: tuple[str, ...]
+    comparison: Comparison | None = None
+    overall: TestResult | None = None
+    family: FamilyResult | None = None
 
-    def several(self) -> tuple[TestResult | None, FamilyResult, str, TestResult | None]:
-        """The test over all, the family of pairs, the reason, the naive answer."""
-        asked = self._question
-        by_pairs = asked.test in (*TWO_SAMPLES, *PAIRED) or bool(asked.margin) or self._clusters is not None
-        if by_pairs or (self._strata is not None and asked.strata):
-            return None, self._pairs(), self._why_pairs(), None
-        self._strata = None
-        found = compare_groups(
-            dict(zip(self._names, self._tables, strict=True)),
-            paired=self._joined.paired,
-            baseline=asked.baseline,
-            test=asked.test,
-            kind=self._kind,
-            correction=asked.correction or "holm",
-            alpha=asked.alpha,
-        )
-        self._notes.extend((*found.notes, *found.overall.notes, *found.family.notes))
-        if asked.correction is None or found.family.correction == asked.correction:
-            return found.overall, found.family, found.reason, found.naive
-        return found.overall, self._pairs(), f"{found.reason}; {self._why_pairs()}", found.naive
 
-    def _why_pairs(self) -> str:
-        unit = "clusters of items" if self._clusters is not None else "the design"
-        return f"pairs one by one, each by its own test for {unit}, {self._question.correction or 'holm'} over all of them"
+def _design(joined: Joined, question: Question, shared: Shared) -> tuple[_Design, tuple[str, ...]]:
+    """Tasks are strata, unless what is asked for knows none: then that is said."""
+    kind, strata, notes = question.kind or joined.kind, shared.strata, ()
+    several = len(shared.tables) > 2 and not question.margin and question.test not in _OF_TWO
+    knows_none = question.test != "auto" or kind == "ordinal" or shared.clusters is not None or several
+    if strata is not None and knows_none and not question.strata:
+        strata = None
+        notes += ("tasks pair the items and are no strata: what is asked for here knows none",)
+    names = tuple(condition.name for condition in joined.conditions)
+    return _Design(names, shared.tables, joined.paired, kind, strata, shared.clusters), notes
 
-    def _pairs(self) -> FamilyResult:
-        """All pairs, or all against the baseline, each by `compare`; p-values corrected, intervals not."""
-        method = self._question.correction or "holm"
-        asked = (
-            replace(self._question, test="auto")
-            if self._question.test not in (*TWO_SAMPLES, *PAIRED)
-            else self._question
-        )
-        self._question = asked
-        places = list(combinations(range(len(self._tables)), 2))
-        if asked.baseline is not None:
-            places = [(0, other) for other in range(1, len(self._tables))]
-        found = [self.pair(control, treatment, notes=True) for control, treatment in places]
-        known = [each.p_value for each in found if each.p_value is not None]
-        adjusted = iter(correct(known, method).tolist())
-        pairs = tuple(
+
+def _pair(design: _Design, control: int, treatment: int, test: str, question: Question) -> Comparison:
+    """Two of the conditions, by position."""
+    found = compare(
+        design.tables[control],
+        design.tables[treatment],
+        paired=design.paired,
+        clusters=design.clusters,
+        strata=design.strata,
+        test=test,
+        kind=design.kind,
+        margin=question.margin,
+        alpha=question.alpha,
+    )
+    reason = found.reason.replace("several datasets", "several tasks").replace(
+        "datasets pooled", "tasks pooled"
+    )
+    return replace(found, reason=reason)
+
+
+def _two(design: _Design, question: Question) -> _Answer:
+    found = _pair(design, 0, 1, question.test, question)
+    notes = found.notes
+    if question.correction is not None:
+        notes += ("two conditions are one comparison: there is nothing to correct",)
+    return _Answer(found.reason, found.naive, notes, comparison=found)
+
+
+def _several(design: _Design, question: Question) -> _Answer:
+    """One test over all and its family; pair by pair where the design or the question has no such test."""
+    if (
+        question.test in _OF_TWO
+        or question.margin
+        or design.clusters is not None
+        or design.strata is not None
+    ):
+        family, why, notes = _pairs(design, question.test, question)
+        return _Answer(why, None, notes, family=family)
+    found = compare_groups(
+        dict(zip(design.names, design.tables, strict=True)),
+        paired=design.paired,
+        baseline=question.baseline,
+        test=question.test,
+        kind=design.kind,
+        correction=question.correction or _CORRECTION,
+        alpha=question.alpha,
+    )
+    notes = (*found.notes, *found.overall.notes)
+    if question.correction is None or found.family.correction == question.correction:
+        told = (*notes, *found.family.notes)
+        return _Answer(found.reason, found.naive, told, overall=found.overall, family=found.family)
+    family, why, more = _pairs(design, "auto", question)
+    return _Answer(
+        f"{found.reason}; {why}", found.naive, (*notes, *more), overall=found.overall, family=family
+    )
+
+
+def _pairs(design: _Design, test: str, question: Question) -> tuple[FamilyResult, str, tuple[str, ...]]:
+    """All pairs, or all against the baseline, each by `compare`; p-values corrected together, intervals not."""
+    method = question.correction or _CORRECTION
+    places = list(combinations(range(len(design.tables)), 2))
+    if question.baseline is not None:
+        places = [(0, other) for other in range(1, len(design.tables))]
+    found = [_pair(design, control, treatment, test, question) for control, treatment in places]
+    adjusted = iter(correct([each.p_value for each in found if each.p_value is not None], method).tolist())
+    pairs, notes = [], []
+    for (control, treatment), each in zip(places, found, strict=True):
+        a, b = design.names[treatment], design.names[control]
+        pairs.append(
             Pair(
-                a=self._names[treatment],
-                b=self._names[control],
-                estimate=each.estimate if each.estimate is not None else float("nan"),
+                a=a,
+                b=b,
+                estimate=each.estimate if each.estimate is not None else math.nan,
                 statistic=each.statistic,
                 p_value=each.p_value,
                 p_adjusted=next(adjusted) if each.p_value is not None else None,
                 ci_low=each.ci_low,
                 ci_high=each.ci_high,
             )
-            for (control, treatment), each in zip(places, found, strict=True)
         )
-        self._notes.append(
-            f"intervals of pairs are at {100 * (1 - asked.alpha):.4g} % each, not of all together"
-        )
-        return FamilyResult(
-            test=found[0].test,
-            pairs=pairs,
-            correction=method,
-            n=max(each.n for each in found),
-            alpha=asked.alpha,
-        )
+        notes += [f"{a} - {b}: {note}" for note in each.notes]
+    notes.append(f"intervals of pairs are at {100 * (1 - question.alpha):.4g} % each, not of all together")
+    tests = ", ".join(dict.fromkeys(each.test for each in found))
+    count = max(each.n for each in found)
+    family = FamilyResult(test=tests, pairs=tuple(pairs), correction=method, n=count, alpha=question.alpha)
+    return family, f"pair by pair, p-values corrected by {method}; the first: {found[0].reason}", tuple(notes)
 
 
 def _check(joined: Joined, question: Question) -> None:
@@ -297,52 +298,8 @@ def _baseline_first(joined: Joined, baseline: str | None) -> Joined:
     return replace(joined, conditions=tuple(ordered))
 
 
-def _tables(joined: Joined) -> tuple[list[Floats], np.ndarray[Any, Any], int, Floats | None, Floats | None]:
-    """Values as [items, repeats], the matched items, how many items there are, strata and clusters of the matched."""
-    everything = np.unique(np.concatenate([condition.items for condition in joined.conditions]))
-    if not joined.paired:
-        return (
-            [by_item(c.values[:, None], c.items) for c in joined.conditions],
-            everything,
-            len(everything),
-            None,
-            None,
-        )
-    matched = everything
-    for condition in joined.conditions:
-        matched = np.intersect1d(matched, condition.items[~np.isnan(condition.values)])
-    if len(matched) < 2:
-        raise StatsError(
-            f"a paired comparison needs two items with a value in every condition; of {len(everything):,} "
-            f"there are {len(matched)}. See that the logs are whole, and of the same items."
-        )
-    tables, strata, clusters = [], None, None
-    for condition in joined.conditions:
-        kept = np.isin(condition.items, matched)
-        places = np.searchsorted(matched, condition.items[kept])
-        tables.append(by_item(condition.values[kept][:, None], places, len(matched)))
-        strata = _of_items(strata, condition.strata[kept], places, len(matched), "strata")
-        clusters = _of_items(clusters, condition.clusters[kept], places, len(matched), "clusters")
-    return tables, matched, len(everything), _several(strata), _several(clusters)
-
-
-def _of_items(before: Any, labels: Any, places: Any, items: int, name: str) -> Any:
-    """The label of each matched item. Raises UsageError where it has two."""
-    found = np.full(items, -1, np.int64) if before is None else before
-    fresh = found.copy()
-    fresh[places] = labels
-    if (fresh[places] != labels).any() or (before is not None and (fresh != before).any()):
-        raise UsageError(f"an item is in two {name}: each has one. See that its rows agree in that column.")
-    return fresh
-
-
-def _several(labels: Any) -> Any:
-    """None where all are alike: no clusters, no strata."""
-    return None if labels is None or np.ptp(labels) == 0 else labels
-
-
 def _described(
-    condition: Condition, table: Floats, joined: Joined, matched: Any, alpha: float
+    condition: Condition, table: Floats, joined: Joined, shared: Shared, alpha: float
 ) -> LoggedCondition:
     everything = np.unique(condition.items)
     missing = int(np.isnan(condition.values).sum())
@@ -359,7 +316,7 @@ def _described(
         items=len(everything),
         values=len(condition.values) - missing,
         missing=missing,
-        unmatched=len(everything) - int(np.isin(everything, matched).sum()) if joined.paired else 0,
+        unmatched=len(everything) - int(np.isin(everything, shared.matched).sum()) if joined.paired else 0,
         mean=float(means.mean()) if means.size else None,
         ci_low=interval[0],
         ci_high=interval[1],

@@ -22,9 +22,9 @@ Sizes = tuple[tuple[Effect, ...], tuple[str, ...]]
 """The sizes, and what is to be said of those that are undefined."""
 
 
-def two_sizes(control: Floats, treatment: Floats, *, paired: bool, kind: str | None, alpha: float) -> Sizes:
-    """Of treatment beside control, tables of items by repeats."""
-    before, after = item_means(control), item_means(treatment)
+def two_sizes(tables: Sequence[Floats], *, paired: bool, kind: str | None, alpha: float) -> Sizes:
+    """Of the second beside the first, tables of items by repeats."""
+    before, after = map(item_means, tables)
     if paired:
         kept = ~np.isnan(before) & ~np.isnan(after)
         before, after = before[kept], after[kept]

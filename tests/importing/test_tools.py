@@ -89,16 +89,7 @@ def test_the_same_model_and_items_in_two_logs_are_two_conditions() -> None:
 
 
 def test_a_json_log_of_inspect_reads_like_its_eval(tmp_path: Path) -> None:
-    paths = []
-    for model in ("strong", "weak"):
-        source = INSPECT / f"physics_{model}.eval"
-        with zipfile.ZipFile(source) as log:
-            parts = {
-                name: json.loads(inspect_log._member(log, source, name))
-                for name in ("header.json", "summaries.json")
-            }
-        paths.append(tmp_path / f"{model}.json")
-        paths[-1].write_text(json.dumps(parts["header.json"] | {"samples": parts["summaries.json"]}))
+    paths = [changed(INSPECT / f"physics_{model}.eval", tmp_path) for model in ("strong", "weak")]
     found = crucible_ray.compare(*paths, metric="graded")
     same = crucible_ray.compare(
         *(INSPECT / f"physics_{each}.eval" for each in ("strong", "weak")), metric="graded"
@@ -204,15 +195,48 @@ def test_what_is_no_log_is_refused_with_what_is_one(tmp_path: Path) -> None:
         crucible_ray.compare(tmp_path / "nothing")
 
 
-def test_a_score_that_no_number_stands_for_is_told() -> None:
-    with pytest.raises(
-        UsageError, match="the score 'judge' is 'good', which is neither C, I, P or N nor a number"
-    ):
-        inspect_log._values("judge", "good", "a.eval", set())
-    assert inspect_log._values("judge", {"style": "P", "fact": True}, "a.eval", set()) == {
-        "judge/style": 0.5,
-        "judge/fact": 1.0,
-    }
+def changed(path: Path, folder: Path, **changes: Any) -> Path:
+    """A log of inspect_ai as JSON, with another value of the scorer `graded`, or another task."""
+    with zipfile.ZipFile(path) as log:
+        header, samples = (
+            json.loads(inspect_log._member(log, path, name)) for name in ("header.json", "summaries.json")
+        )
+    header["eval"] |= {name: value for name, value in changes.items() if name == "task"}
+    for sample in samples:
+        if "value" in changes and sample["scores"]:
+            sample["scores"]["graded"]["value"] = changes["value"]
+    made = folder / f"{path.stem}.json"
+    made.write_text(json.dumps(header | {"samples": samples}))
+    return made
+
+
+def test_a_score_that_is_no_number_stops_nobody_who_asks_for_another(tmp_path: Path) -> None:
+    paths = [changed(INSPECT / f"physics_{m}.eval", tmp_path, value="good") for m in ("strong", "weak")]
+    assert crucible_ray.compare(*paths).metric == "pattern"
+    with pytest.raises(UsageError, match=r"the score 'graded' is 'good', which is no number; .* \(pattern\)"):
+        crucible_ray.compare(*paths, metric="graded")
+
+
+def test_a_score_of_several_parts_has_a_name_for_each(tmp_path: Path) -> None:
+    parts = {"style": "P", "fact": True}
+    paths = [changed(INSPECT / f"physics_{m}.eval", tmp_path, value=parts) for m in ("strong", "weak")]
+    found = crucible_ray.compare(*paths, metric="graded/style", test="sign_test")
+    assert [each.mean for each in found.conditions] == [0.5, 0.5]
+    assert [
+        each.mean for each in crucible_ray.compare(*paths, metric="graded/fact", test="sign_test").conditions
+    ] == [1, 1]
+
+
+def test_tasks_or_logs_can_be_the_conditions(tmp_path: Path) -> None:
+    plain = INSPECT / "physics_strong.eval"
+    other = changed(INSPECT / "physics_weak.eval", tmp_path, task="physics_short")
+    tasks = crucible_ray.compare(plain, other, metric="pattern", by="task")
+    assert [each.name for each in tasks.conditions] == ["physics", "physics_short"]
+    logs = crucible_ray.compare(plain, other, metric="pattern", by="log")
+    assert [each.name for each in logs.conditions] == ["physics_strong.eval", "physics_weak.json"]
+    assert tasks.comparison == logs.comparison
+    with pytest.raises(UsageError, match=r"is no table, whose columns --by names: did you mean 'task'\?"):
+        crucible_ray.compare(plain, other, metric="pattern", by="tasks")
 
 
 def test_reading_a_log_leaves_transcripts_alone() -> None:
