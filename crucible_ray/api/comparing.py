@@ -37,8 +37,9 @@ def compare(
     logs: CSV, TSV or Parquet files; results folders or ids; logs of inspect_ai (`.eval`, `.json`), of
     lm-evaluation-harness (`samples_*.jsonl`) and of HELM (run folders), or folders of these. Items are aligned by id.
     value, by, pair, repeat: columns of a table with the outcome, the condition, the item and the repeat; without `by`
-    each file is a condition. Of other logs `by` is `model` (as it comes), `task` or `log`. cluster, strata: columns, or
-    what a log knows of an item. metric: of several scores the one to take. conditions: these alone, the first being the control. baseline: what all others are compared with.
+    each file is a condition. Of other logs `by` is `model` (as it comes), `task` or `log`.
+    cluster, strata: columns, or what a log knows of an item. metric: of several scores the one to take.
+    conditions: these alone, the first being the control. baseline: what all others are compared with.
     unpaired: take conditions as independent groups. test, kind, margin, alpha, correction: as `stats.compare` and
     `stats.compare_groups`; an explicit correction replaces a joint distribution. Raises UsageError, StatsError.
     """

@@ -174,7 +174,8 @@ class _Answer(NamedTuple):
 
 def _design(joined: Joined, question: Question, shared: Shared) -> tuple[_Design, tuple[str, ...]]:
     """Tasks are strata, unless what is asked for knows none: then that is said."""
-    kind, strata, notes = question.kind or joined.kind, shared.strata, ()
+    kind, strata = question.kind or joined.kind, shared.strata
+    notes: tuple[str, ...] = ()
     several = len(shared.tables) > 2 and not question.margin and question.test not in _OF_TWO
     knows_none = question.test != "auto" or kind == "ordinal" or shared.clusters is not None or several
     if strata is not None and knows_none and not question.strata:

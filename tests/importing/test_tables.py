@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -196,6 +197,26 @@ def test_what_cannot_be_compared_is_refused_with_the_mend(
         crucible_ray.compare(path, **options)  # type: ignore[arg-type]
 
 
+def test_a_pair_says_whose_note_it_is_and_a_design_without_its_test_is_refused(tmp_path: Path) -> None:
+    rows = [(i, c, f"p{i // 4}", (i * (n + 2)) % 3 == 0) for i in range(40) for n, c in enumerate("abc")]
+    path = written(tmp_path / "t.csv", "item,model,passage,right", rows)
+    compared = partial(crucible_ray.compare, path, value="right", by="model", pair="item")
+    notes = compared(correction="holm").notes
+    assert any(note.startswith("c - b: ") for note in notes)
+    assert "intervals of pairs are at 95 % each, not of all together" in notes
+    with pytest.raises(StatsError, match="choose the test"):
+        compared(cluster="passage", test="anova")
+    with pytest.raises(UsageError, match="--cluster and --strata together"):
+        compared(cluster="passage", strata="passage")
+
+
+def test_an_item_in_two_clusters_is_refused(tmp_path: Path) -> None:
+    rows = [(i, c, f"p{i // 4}{c if i == 5 else ''}", i % 2) for i in range(40) for c in "ab"]
+    path = written(tmp_path / "t.csv", "item,model,passage,right", rows)
+    with pytest.raises(UsageError, match="an item is in two clusters"):
+        crucible_ray.compare(path, value="right", by="model", pair="item", cluster="passage")
+
+
 def test_no_common_item_shows_ids_of_both_and_the_way_out(tmp_path: Path) -> None:
     rows = [(f"{c}{i}", c, i % 2) for i in range(8) for c in "ab"]
     path = written(tmp_path / "t.csv", "item,model,score", rows)
@@ -246,6 +267,16 @@ def test_results_folders_are_compared_within_and_with_one_another(tmp_path: Path
     ]  # fmt: skip
     two = crucible_ray.compare(first, second, conditions=["two", "other"], metric="latency_mean")
     assert (two.metric, two.paired) == ("latency_mean", True)
+
+
+def test_what_our_items_know_of_themselves_can_be_cluster_or_stratum(tmp_path: Path) -> None:
+    result = ran(tmp_path, "one", "two")
+    lines = (result.results_dir / "dataset.jsonl").read_text().splitlines()
+    topics = {json.loads(line)["topic"] for line in lines}
+    assert f"{len(topics)} clusters" in crucible_ray.compare(result, cluster="topic").reason
+    assert "tasks" in crucible_ray.compare(result, strata="topic").reason
+    with pytest.raises(UsageError, match=r"an item has no 'topics': did you mean 'topic'\?"):
+        crucible_ray.compare(result, cluster="topics")
 
 
 def test_a_parquet_or_csv_of_ours_needs_no_column_named(tmp_path: Path) -> None:
