@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": _GROUND | {"experiment", "prompts", "ensemble", "stats"},
     "journal": _GROUND | {"experiment"} | _CALLING,
     "runtime": _RECORDING,
-    "actors": _RUNNING,
+    # Arrays to resample are shipped to workers; `stats` knows nothing of anybody.
+    "actors": _RUNNING | {"stats"},
     "importing": {"errors", "settings"},
     "reduction": _RECORDING | {"stats", "importing"},
     "reports": _INFERRING,

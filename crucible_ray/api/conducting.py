@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from crucible_ray.estimating import Estimate, estimate_lines, recorded_lines
 from crucible_ray.experiment.formats import check_formats
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.store import BlockingLog
+from crucible_ray.stats.chunks import drawing_on
 
 
 class Declined(UsageError):
@@ -56,26 +57,29 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
         prepared.code.pack()
     folder = folder or Path(options.output_dir or prepared.settings.run.results_dir) / plan.experiment_id
     log = journal_store(folder, prepared.settings.run.checkpoint_dir, plan.experiment_id)
-    with room(options) as scratch:
-        earlier = await look_up(prepared, options, folder, scratch)
-        options = dataclasses.replace(options, earlier=earlier)
-        estimated_usd = await _agreed(prepared, options, folder, log)
-        session = await _run(prepared, options, folder, log)
-    try:
-        result = await finish(
-            prepared,
-            folder,
-            log,
-            session,
-            formats=formats,
-            estimated_usd=estimated_usd,
-            runtime=options.runtime,
-        )
-    except SpecError as error:  # a function of the author's own failed
-        error.add_note("Every answer is recorded. Mend it and run the same again: nothing is asked twice.")
-        bare = dataclasses.replace(prepared, plan=without_own(plan))
-        await _leave(error, bare, folder, log, session.status, session.duration_s, session.calls)
-        raise
+    async with AsyncExitStack() as place:  # Ray stays until its results are written
+        with room(options) as scratch:
+            earlier = await look_up(prepared, options, folder, scratch)
+            options = dataclasses.replace(options, earlier=earlier)
+            estimated_usd = await _agreed(prepared, options, folder, log)
+            session = await _run(prepared, options, folder, log, place)
+        try:
+            result = await finish(
+                prepared,
+                folder,
+                log,
+                session,
+                formats=formats,
+                estimated_usd=estimated_usd,
+                runtime=options.runtime,
+            )
+        except SpecError as error:  # a function of the author's own failed
+            error.add_note(
+                "Every answer is recorded. Mend it and run the same again: nothing is asked twice."
+            )
+            bare = dataclasses.replace(prepared, plan=without_own(plan))
+            await _leave(error, bare, folder, log, session.status, session.duration_s, session.calls)
+            raise
     result = gates.judged(result, prepared.items)
     if session.cancelled:
         raise asyncio.CancelledError
@@ -112,13 +116,19 @@ def _ask(plan: Plan, found: Estimate, *, recorded: Sequence[str]) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def _run(prepared: Prepared, options: Options, folder: Path, log: BlockingLog) -> Session:
-    """The session itself; where it breaks, its error knows what is recorded. Raises CrucibleError."""
+async def _run(
+    prepared: Prepared, options: Options, folder: Path, log: BlockingLog, place: AsyncExitStack
+) -> Session:
+    """The session itself; where it breaks, its error knows what is recorded. Raises CrucibleError.
+
+    place: what clients live on stays for what comes after, resampling among it, and ends with it.
+    """
     began_s = time.monotonic()
     try:
-        async with _placed(prepared, options) as (fleet, placed):
-            with showing(placed, prepared.settings.run) as shown:
-                return await run_session(prepared, shown, fleet, folder, log)
+        fleet, placed = await place.enter_async_context(_placed(prepared, options))
+        place.enter_context(drawing_on(fleet.resample))
+        with showing(placed, prepared.settings.run) as shown:
+            return await run_session(prepared, shown, fleet, folder, log)
     except CannotContinue as error:
         if not isinstance(error, AlreadyRunning):
             await _leave(error, prepared, folder, log, "broken", time.monotonic() - began_s)

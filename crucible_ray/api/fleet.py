@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,10 +21,13 @@ from crucible_ray.runtime.function_clock import DEBUGGING
 from crucible_ray.runtime.limiter import LimiterService
 from crucible_ray.runtime.live import live_client, raise_file_limit
 from crucible_ray.runtime.local import LocalSpawner
+from crucible_ray.stats.chunks import Arrays, Chunk, Draw, draw_here
+from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:
     from crucible_ray.actors.client import RaySpawner
     from crucible_ray.actors.cluster import RayThread
+    from crucible_ray.actors.resampling import RayDrawer
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
@@ -49,6 +52,12 @@ class Fleet(Protocol):
 
     def kill_one(self) -> bool:
         """Kill client 0 as an accident would; whether there was one."""
+        ...
+
+    def resample(
+        self, draw: Draw, data: Arrays, chunks: Sequence[Chunk], /, *, values: int
+    ) -> Iterable[Floats]:
+        """A `stats.chunks.Drawer`: chunks of large work are drawn where clients live."""
         ...
 
 
@@ -108,6 +117,12 @@ class LocalFleet:
         """See Fleet: an object cannot be killed from outside without Ray."""
         return False
 
+    def resample(
+        self, draw: Draw, data: Arrays, chunks: Sequence[Chunk], /, *, values: int
+    ) -> Iterable[Floats]:
+        """See Fleet."""
+        return draw_here(draw, data, chunks, values=values)
+
 
 class RayFleet:
     """Client actors on Ray."""
@@ -115,6 +130,8 @@ class RayFleet:
     def __init__(self, folder: Path, ray: RayThread) -> None:
         self._folder, self._ray = folder, ray
         self._spawner: RaySpawner | None = None
+        self._there = False
+        self._drawer: RayDrawer | None = None
 
     async def ready(self) -> int:
         """See Fleet."""
@@ -124,6 +141,7 @@ class RayFleet:
         FileStates(self._folder).close()
         while not await asyncio.to_thread(self._ray.ready, 0.2):
             pass
+        self._there = True
         return alive_nodes()
 
     def spawner(self, setup: Setup, keys: Mapping[str, str], seed: int) -> Spawner:
@@ -142,3 +160,15 @@ class RayFleet:
     def kill_one(self) -> bool:
         """See Fleet."""
         return self._spawner is not None and self._spawner.kill_process(0)
+
+    def resample(
+        self, draw: Draw, data: Arrays, chunks: Sequence[Chunk], /, *, values: int
+    ) -> Iterable[Floats]:
+        """See Fleet."""
+        if not self._there:  # nothing was left to run: Ray is not waited for to resample
+            return draw_here(draw, data, chunks, values=values)
+        if self._drawer is None:
+            from crucible_ray.actors.resampling import RayDrawer
+
+            self._drawer = RayDrawer()
+        return self._drawer(draw, data, chunks, values=values)

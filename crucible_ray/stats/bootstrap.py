@@ -2,7 +2,7 @@
 
 Values that take few distinct forms (0/1 scores, thirds over three repeats, clusters of a few kinds) are resampled
 by how often each form is drawn, one multinomial a resample: the same distribution as drawing indices, at a cost
-that does not grow with n. The rest is drawn in chunks of `_CHUNK` indices. A seed gives the same limits anew.
+that does not grow with n. The rest is drawn by indices, in `chunks`. A seed gives the same limits anew.
 
 With few values these intervals are too short (inference in small samples: `wilson`, `tango`, `mean_ci`).
 """
@@ -10,13 +10,15 @@ With few values these intervals are too short (inference in small samples: `wils
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.chunks import Arrays, Chunk, drawn
 from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile
 from crucible_ray.stats.inputs import complete
 from crucible_ray.stats.result import Floats, Interval
@@ -50,16 +52,15 @@ def bootstrap_ci(
     _ask(method, resamples, alpha)
     if found.min() == found.max():
         raise StatsError("all values are alike: a bootstrap has nothing to vary (for shares: wilson)")
-    rng = np.random.default_rng(seed)
     if statistic == "mean":
-        drawn = _sums(found[:, None], rng, resamples)[:, 0] / len(found)
-        return _limits(drawn, lambda: math.fsum(found) / len(found), method, alpha, lambda: _skew(found))
+        means = _sums(found[:, None], seed, resamples)[:, 0] / len(found)
+        return _limits(means, lambda: math.fsum(found) / len(found), method, alpha, lambda: _skew(found))
     reduce = np.median if statistic == "median" else statistic
     if not callable(reduce):
         raise StatsError(f"no statistic {statistic!r}: mean, median, or a function with an axis")
-    drawn = _reduced(found, reduce, rng, resamples)
+    values_R = drawn(partial(_reduced, reduce), (found,), resamples=resamples, width=len(found), seed=seed)
     return _limits(
-        drawn, lambda: float(reduce(found, axis=-1)), method, alpha, lambda: _jackknife(found, reduce)
+        values_R, lambda: float(reduce(found, axis=-1)), method, alpha, lambda: _jackknife(found, reduce)
     )
 
 
@@ -94,7 +95,7 @@ def cluster_bootstrap_ci(
     influence = totals_K2[:, 0] - estimate * totals_K2[:, 1]
     if not np.abs(influence).max() > 1e-14 * np.abs(totals_K2[:, 0]).max():
         raise StatsError("all clusters have the same mean: a bootstrap has nothing to vary")
-    sums = _sums(totals_K2, np.random.default_rng(seed), resamples)
+    sums = _sums(totals_K2, seed, resamples)
     return _limits(sums[:, 0] / sums[:, 1], lambda: estimate, method, alpha, lambda: _ratio_skew(totals_K2))
 
 
@@ -106,15 +107,19 @@ def _ask(method: str, resamples: int, alpha: float) -> None:
         raise StatsError(f"{resamples} resamples say nothing about tails; take 1,000 or more")
 
 
-def _sums(rows_NC: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+def _sums(rows_NC: Floats, seed: int, resamples: int) -> Floats:
     """Sums of each column over `resamples` draws of n rows with replacement, shape [resamples, columns]."""
     n = len(rows_NC)
     forms_FC, counts = _forms(rows_NC)
     if forms_FC is not None:
-        return rng.multinomial(n, counts / n, size=resamples) @ forms_FC
-    sums = np.empty((resamples, rows_NC.shape[1]))
-    columns = [np.ascontiguousarray(column) for column in rows_NC.T]
-    for start, indices in _indices(n, rng, resamples):
+        return np.random.default_rng(seed).multinomial(n, counts / n, size=resamples) @ forms_FC
+    columns = tuple(np.ascontiguousarray(column) for column in rows_NC.T)
+    return drawn(_summed, columns, resamples=resamples, width=n, seed=seed)
+
+
+def _summed(columns: Arrays, chunk: Chunk) -> Floats:
+    sums = np.empty((chunk.rows, len(columns)))
+    for start, indices in _indices(len(columns[0]), chunk):
         for number, column in enumerate(columns):
             # The indices are in range, so that clipping only spares the check.
             np.take(column, indices, mode="clip").sum(axis=1, out=sums[start : start + len(indices), number])
@@ -136,44 +141,44 @@ def _forms(rows_NC: Floats) -> tuple[Floats | None, NDArray[np.int64]]:
     return forms.reshape(len(forms), -1), counts
 
 
-def _indices(n: int, rng: np.random.Generator, resamples: int) -> Any:
-    """(first resample, indices of shape [some, n]), chunk by chunk."""
-    size = max(1, _CHUNK // n)
-    for start in range(0, resamples, size):
-        yield start, rng.integers(0, n, size=(min(size, resamples - start), n))
+def _indices(n: int, chunk: Chunk) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """(first resample, indices of shape [some, n]), a cache's worth at a time."""
+    rng, size = chunk.rng(), max(1, _CHUNK // n)
+    for start in range(0, chunk.rows, size):
+        yield start, rng.integers(0, n, size=(min(size, chunk.rows - start), n))
 
 
-def _reduced(values: Floats, reduce: Statistic, rng: np.random.Generator, resamples: int) -> Floats:
-    drawn = [
-        np.asarray(reduce(np.take(values, indices, mode="clip"), axis=-1), np.float64)
-        for _, indices in _indices(len(values), rng, resamples)
+def _reduced(reduce: Statistic, data: Arrays, chunk: Chunk) -> Floats:
+    parts = [
+        np.asarray(reduce(np.take(data[0], indices, mode="clip"), axis=-1), np.float64)
+        for _, indices in _indices(len(data[0]), chunk)
     ]
-    return np.concatenate(drawn)
+    return np.concatenate(parts)
 
 
 def _limits(
-    drawn: Floats,
+    draws: Floats,
     estimate: Callable[[], float],
     method: str,
     alpha: float,
     skew: Callable[[], float],
 ) -> Interval:
     """Limits from draws; what not every method needs is asked for where it does."""
-    if not np.isfinite(drawn).all():
+    if not np.isfinite(draws).all():
         raise StatsError("the statistic is undefined on some resamples")
     if method == "bca":
-        levels = _corrected(drawn, estimate(), alpha, skew())
+        levels = _corrected(draws, estimate(), alpha, skew())
     else:
         levels = (alpha / 2, 1 - alpha / 2)
-    low, high = (float(limit) for limit in np.quantile(drawn, levels))
+    low, high = (float(limit) for limit in np.quantile(draws, levels))
     if method == "basic":
         low, high = 2 * estimate() - high, 2 * estimate() - low
     return Interval(low, high)
 
 
-def _corrected(drawn: Floats, estimate: float, alpha: float, skew: float) -> tuple[float, float]:
+def _corrected(draws: Floats, estimate: float, alpha: float, skew: float) -> tuple[float, float]:
     """Levels of the BCa interval (Efron 1987, JASA 82, eq. 2.3 and 6.6)."""
-    share = (np.count_nonzero(drawn < estimate) + np.count_nonzero(drawn <= estimate)) / (2 * len(drawn))
+    share = (np.count_nonzero(draws < estimate) + np.count_nonzero(draws <= estimate)) / (2 * len(draws))
     if not 0 < share < 1:
         raise StatsError("every resample lies on one side of the estimate: BCa is undefined; use percentile")
     bias, z = normal_quantile(share), critical(alpha)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.chunks import Arrays, Chunk, drawn
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import items_for_quantile
-
-_CHUNK = 1_000_000
 
 
 def quantile_difference(
@@ -45,13 +45,14 @@ def quantile_difference(
     needed, fewest = items_for_quantile(q, alpha=alpha), min(len(before), len(after))
     notes: tuple[str, ...] = (f"{fewest} items; an interval for quantile {q} needs {needed}: descriptive",)
     if fewest >= needed:
-        rng = np.random.default_rng(seed)
-        drawn = (
-            _together(before, after, q, rng, resamples)
-            if paired
-            else _difference(*(_quantile_draws(values, q, rng, resamples) for values in (before, after)))
-        )
-        low, high, notes = _percentiles(drawn, alpha)
+        if paired:
+            draws = drawn(
+                partial(_together, q), (before, after), resamples=resamples, width=len(before), seed=seed
+            )
+        else:
+            rng = np.random.default_rng(seed)
+            draws = _difference(*(_quantile_draws(values, q, rng, resamples) for values in (before, after)))
+        low, high, notes = _percentiles(draws, alpha)
     return Effect(
         measure="quantile_difference",
         value=at[1] - at[0],
@@ -101,16 +102,11 @@ def _quantile_draws(values: Floats, q: float, rng: np.random.Generator, resample
     return _between(picked[0], picked[1], position - rank)
 
 
-def _together(before: Floats, after: Floats, q: float, rng: np.random.Generator, resamples: int) -> Floats:
-    n = len(before)
-    size = max(1, _CHUNK // n)
-    parts = []
-    for start in range(0, resamples, size):
-        indices = rng.integers(0, n, size=(min(size, resamples - start), n))
-        parts.append(
-            _difference(*(_quantile(np.sort(values[indices], axis=1), q) for values in (before, after)))
-        )
-    return np.concatenate(parts)
+def _together(q: float, data: Arrays, chunk: Chunk) -> Floats:
+    """Differences of quantiles, pairs drawn together."""
+    n = len(data[0])
+    indices = chunk.rng().integers(0, n, size=(chunk.rows, n))
+    return _difference(*(_quantile(np.sort(values[indices], axis=1), q) for values in data))
 
 
 def _difference(before: Floats, after: Floats) -> Floats:
@@ -118,11 +114,11 @@ def _difference(before: Floats, after: Floats) -> Floats:
         return after - before
 
 
-def _percentiles(drawn: Floats, alpha: float) -> tuple[float | None, float | None, tuple[str, ...]]:
+def _percentiles(draws: Floats, alpha: float) -> tuple[float | None, float | None, tuple[str, ...]]:
     """Limits of draws, some infinite; where both quantiles are censored the draw counts for both sides."""
-    rank = math.floor(alpha / 2 * (len(drawn) - 1))
-    low = float(np.sort(np.where(np.isnan(drawn), -np.inf, drawn))[rank])
-    high = float(np.sort(np.where(np.isnan(drawn), np.inf, drawn))[len(drawn) - 1 - rank])
+    rank = math.floor(alpha / 2 * (len(draws) - 1))
+    low = float(np.sort(np.where(np.isnan(draws), -np.inf, draws))[rank])
+    high = float(np.sort(np.where(np.isnan(draws), np.inf, draws))[len(draws) - 1 - rank])
     notes = tuple(
         f"the {side} limit is censored by timeouts"
         for side, limit in (("lower", low), ("upper", high))

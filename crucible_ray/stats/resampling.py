@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.chunks import Arrays, Chunk, drawn
 from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile
 from crucible_ray.stats.inputs import direction, pairs, two_samples, without_dust
 from crucible_ray.stats.ranks import signed_sums
@@ -19,7 +21,7 @@ RESAMPLES = 9_999
 _EXACT = 50_000
 """Splits of two samples that are all gone through."""
 _CHUNK = 4_000_000
-"""Values held in memory at once while resampling."""
+"""Values held in memory at once while all splits are gone through."""
 _FFT_SUMS = 4_000_000
 """Different sums up to which the sign-flip distribution is computed whole."""
 _FEW_FLIPS = 16
@@ -57,7 +59,7 @@ def permutation_test(
     splits = math.comb(total, n)
     extreme = 0
     exact = splits <= _EXACT
-    for sums in _all_sums(centred, n) if exact else _random_sums(centred, n, resamples, seed):
+    for sums in _all_sums(centred, n) if exact else [_random_sums(centred, n, resamples, seed)]:
         extreme += _as_extreme(sums, observed, tolerance, side)
     p_value = extreme / splits if exact else (extreme + 1) / (resamples + 1)
     how = f"all {splits} splits" if exact else f"{resamples} random splits, seed {seed}"
@@ -110,9 +112,7 @@ def paired_permutation(
     elif differing <= _FEW_FLIPS:
         p_value = _as_extreme(_all_flips(diff[diff != 0]), observed, tolerance, side) / 2**differing
     else:
-        extreme = sum(
-            _as_extreme(sums, observed, tolerance, side) for sums in _random_flips(diff, resamples, seed)
-        )
+        extreme = _as_extreme(_random_flips(diff, resamples, seed), observed, tolerance, side)
         p_value, how = (extreme + 1) / (resamples + 1), f"{resamples} random flips, seed {seed}"
     return TestResult(
         test="paired_permutation",
@@ -157,19 +157,19 @@ def bootstrap_difference(
     if np.ptp(before) == 0 and np.ptp(after) == 0:
         note = "neither sample has any spread: there is nothing to resample"
         return undefined("bootstrap_difference", estimate=estimate, n=n, note=note, alpha=alpha)
-    rng = np.random.default_rng(seed)
-    drawn = np.sort(_bootstrap_means(after, resamples, rng) - _bootstrap_means(before, resamples, rng))
-    bias, acceleration = _bias(drawn, estimate), _acceleration(before, after)
+    width = len(before) + len(after)
+    draws = np.sort(drawn(_mean_differences, (before, after), resamples=resamples, width=width, seed=seed))
+    bias, acceleration = _bias(draws, estimate), _acceleration(before, after)
     if method == "percentile":
         bias = acceleration = 0.0
     z = critical(alpha)
-    low, high = (float(np.quantile(drawn, _level(end, bias, acceleration))) for end in (-z, z))
+    low, high = (float(np.quantile(draws, _level(end, bias, acceleration))) for end in (-z, z))
     small = ("fewer than 20 values in a sample: bootstrap intervals are too short there",)
     return TestResult(
         test=f"bootstrap_{method}",
         statistic=None,
         df=None,
-        p_value=_bootstrap_p(drawn, bias, acceleration, side),
+        p_value=_bootstrap_p(draws, bias, acceleration, side),
         estimate=estimate,
         ci_low=low,
         ci_high=high,
@@ -200,11 +200,13 @@ def _all_sums(values: Floats, size: int) -> Iterator[Floats]:
         yield values[np.array(chunk)].sum(axis=1)
 
 
-def _random_sums(values: Floats, size: int, resamples: int, seed: int) -> Iterator[Floats]:
-    rng = np.random.default_rng(seed)
-    for rows in _rows(resamples, len(values)):
-        shuffled = rng.permuted(np.broadcast_to(values, (rows, len(values))), axis=1)
-        yield shuffled[:, :size].sum(axis=1)
+def _random_sums(values: Floats, size: int, resamples: int, seed: int) -> Floats:
+    return drawn(partial(_split_sums, size), (values,), resamples=resamples, width=len(values), seed=seed)
+
+
+def _split_sums(size: int, data: Arrays, chunk: Chunk) -> Floats:
+    shuffled = chunk.rng().permuted(np.broadcast_to(data[0], (chunk.rows, len(data[0]))), axis=1)
+    return np.asarray(shuffled[:, :size].sum(axis=1), np.float64)
 
 
 def _all_flips(diff: Floats) -> Floats:
@@ -212,25 +214,24 @@ def _all_flips(diff: Floats) -> Floats:
     return np.asarray((2 * kept - 1) @ diff, np.float64)
 
 
-def _random_flips(diff: Floats, resamples: int, seed: int) -> Iterator[Floats]:
+def _random_flips(diff: Floats, resamples: int, seed: int) -> Floats:
     """Sums under random signs. Eight differences have 256 sums: a random byte looks one up."""
-    rng = np.random.default_rng(seed)
     width = -(-len(diff) // 8)
     eights = np.zeros((width, 8))
     eights.ravel()[: len(diff)] = diff
     sums = eights @ np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).T
-    for rows in _rows(resamples, width):
-        drawn = np.frombuffer(rng.bytes(rows * width), np.uint8).reshape(width, rows)
-        kept = np.zeros(rows)
-        for eight, byte in zip(sums, drawn, strict=True):
-            kept += eight[byte]
-        yield 2 * kept - diff.sum()
+    kept = drawn(_picked, (sums,), resamples=resamples, width=width, seed=seed)
+    return 2 * kept - diff.sum()
 
 
-def _rows(resamples: int, width: int) -> Iterator[int]:
-    """Resamples in chunks that fit in memory."""
-    step = max(1, _CHUNK // width)
-    yield from (min(step, resamples - start) for start in range(0, resamples, step))
+def _picked(data: Arrays, chunk: Chunk) -> Floats:
+    """Sums of the flipped differences; data: the 256 sums of each eight, shape [eights, 256]."""
+    (sums,) = data
+    kept = np.zeros(chunk.rows)
+    random = np.frombuffer(chunk.rng().bytes(chunk.rows * len(sums)), np.uint8).reshape(len(sums), chunk.rows)
+    for eight, byte in zip(sums, random, strict=True):
+        kept += eight[byte]
+    return kept
 
 
 def _whole(sizes: Floats, repeats: int) -> Floats | None:
@@ -277,20 +278,19 @@ def _tail(
     return min(1.0, math.fsum(extreme))
 
 
-def _bootstrap_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    parts = [
-        values[rng.integers(0, len(values), (rows, len(values)))].mean(axis=1)
-        for rows in _rows(resamples, len(values))
-    ]
-    return np.concatenate(parts)
+def _mean_differences(data: Arrays, chunk: Chunk) -> Floats:
+    """Means of the second sample less those of the first, each resampled by itself."""
+    rng = chunk.rng()
+    before, after = (each[rng.integers(0, len(each), (chunk.rows, len(each)))].mean(axis=1) for each in data)
+    return np.asarray(after - before, np.float64)
 
 
-def _bias(drawn: Floats, estimate: float) -> float:
+def _bias(draws: Floats, estimate: float) -> float:
     """The normal quantile of the share of resamples below the estimate, ties counting half."""
-    share = (np.searchsorted(drawn, estimate, "left") + np.searchsorted(drawn, estimate, "right")) / (
-        2 * len(drawn)
+    share = (np.searchsorted(draws, estimate, "left") + np.searchsorted(draws, estimate, "right")) / (
+        2 * len(draws)
     )
-    return normal_quantile(min(max(float(share), 0.5 / len(drawn)), 1 - 0.5 / len(drawn)))
+    return normal_quantile(min(max(float(share), 0.5 / len(draws)), 1 - 0.5 / len(draws)))
 
 
 def _acceleration(before: Floats, after: Floats) -> float:
@@ -306,13 +306,13 @@ def _level(z: float, bias: float, acceleration: float) -> float:
     return normal_cdf(bias + shifted / (1 - acceleration * shifted))
 
 
-def _bootstrap_p(drawn: Floats, bias: float, acceleration: float, alternative: str) -> float:
+def _bootstrap_p(draws: Floats, bias: float, acceleration: float, alternative: str) -> float:
     """The level whose interval ends at 0, never below 1 / (R + 1)."""
-    below = (np.searchsorted(drawn, 0.0, "left") + np.searchsorted(drawn, 0.0, "right")) / 2
-    share = min(max(float(below), 0.5), len(drawn) - 0.5) / len(drawn)
+    below = (np.searchsorted(draws, 0.0, "left") + np.searchsorted(draws, 0.0, "right")) / 2
+    share = min(max(float(below), 0.5), len(draws) - 0.5) / len(draws)
     shifted = normal_quantile(share) - bias
     lower = normal_cdf(shifted / (1 + acceleration * shifted) - bias)
-    floor = 1 / (len(drawn) + 1)
+    floor = 1 / (len(draws) + 1)
     if alternative == "two-sided":
         return min(1.0, max(2 * min(lower, 1 - lower), 2 * floor))
     return max(lower if alternative == "greater" else 1 - lower, floor)
