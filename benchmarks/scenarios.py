@@ -95,8 +95,7 @@ class Scenario:
 
 
 def _binomial(chances: Floats, repeats: int) -> Floats:
-    table: Floats = binom.pmf(np.arange(repeats + 1), repeats, chances[:, None])
-    return table
+    return np.asarray(binom.pmf(np.arange(repeats + 1), repeats, chances[:, None]), np.float64)
 
 
 def by_step(draws: Counts, repeats: int) -> Counts:

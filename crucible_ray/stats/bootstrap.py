@@ -53,7 +53,7 @@ def bootstrap_ci(
     if found.min() == found.max():
         raise StatsError("all values are alike: a bootstrap has nothing to vary (for shares: wilson)")
     if statistic == "mean":
-        means = _sums(found[:, None], seed, resamples)[:, 0] / len(found)
+        means = resampled_sums(found[:, None], seed, resamples)[:, 0] / len(found)
         return _limits(means, lambda: math.fsum(found) / len(found), method, alpha, lambda: _skew(found))
     reduce = np.median if statistic == "median" else statistic
     if not callable(reduce):
@@ -95,7 +95,7 @@ def cluster_bootstrap_ci(
     influence = totals_K2[:, 0] - estimate * totals_K2[:, 1]
     if not np.abs(influence).max() > 1e-14 * np.abs(totals_K2[:, 0]).max():
         raise StatsError("all clusters have the same mean: a bootstrap has nothing to vary")
-    sums = _sums(totals_K2, seed, resamples)
+    sums = resampled_sums(totals_K2, seed, resamples)
     return _limits(sums[:, 0] / sums[:, 1], lambda: estimate, method, alpha, lambda: _ratio_skew(totals_K2))
 
 
@@ -107,7 +107,7 @@ def _ask(method: str, resamples: int, alpha: float) -> None:
         raise StatsError(f"{resamples} resamples say nothing about tails; take 1,000 or more")
 
 
-def _sums(rows_NC: Floats, seed: int, resamples: int) -> Floats:
+def resampled_sums(rows_NC: Floats, seed: int, resamples: int) -> Floats:
     """Sums of each column over `resamples` draws of n rows with replacement, shape [resamples, columns]."""
     n = len(rows_NC)
     forms_FC, counts = _forms(rows_NC)

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.bootstrap import resampled_sums
 from crucible_ray.stats.comparing import Comparison
-from crucible_ray.stats.comparing_quantiles import RESAMPLES, codes_of, weights
+from crucible_ray.stats.comparing_quantiles import RESAMPLES, codes_of
 from crucible_ray.stats.draws import Draws
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.ratios import ratio_ci
 from crucible_ray.stats.result import Floats
-
-_CHUNK = 2_000_000
 
 
 def ratio_of(
@@ -100,12 +99,6 @@ def _resampled(
 ) -> Floats:
     """Differences of ratios over resamples of units; infinite where a resample has nothing below a line."""
     totals = np.concatenate([_sums(side, clusters)[0] for side in sides])
-    n, rng = totals.shape[1], np.random.default_rng(seed)
-    step = max(1, _CHUNK // n)
-    parts = []
-    for start in range(0, resamples, step):
-        times = weights(n, min(step, resamples - start), rng).astype(np.float64)
-        drawn = times @ totals.T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            parts.append(drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1])
-    return np.concatenate(parts)
+    sums = resampled_sums(totals.T, seed, resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(sums[:, 2] / sums[:, 3] - sums[:, 0] / sums[:, 1], np.float64)

@@ -221,7 +221,8 @@ def _random_flips(diff: Floats, resamples: int, seed: int) -> Floats:
     eights.ravel()[: len(diff)] = diff
     sums = eights @ np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).T
     kept = drawn(_picked, (sums,), resamples=resamples, width=width, seed=seed)
-    return 2 * kept - diff.sum()
+    flipped: Floats = 2 * kept - float(diff.sum())
+    return flipped
 
 
 def _picked(data: Arrays, chunk: Chunk) -> Floats:

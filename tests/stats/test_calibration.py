@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import calibration, calibration_page, peeking, rules
-from benchmarks.scenarios import Scenario, by_step, chance_of, splits
+from benchmarks.scenarios import Baseline, Counts, Scenario, by_step, chance_of, splits
 from crucible_ray.stats import betting_sequence, bootstrap_ci, mcnemar, paired_permutation, welch_t
 from crucible_ray.stats.result import Floats
 
@@ -16,7 +16,7 @@ SMALL = calibration.Scale(
 )
 
 
-def _tables(draws: Floats, repeats: int) -> tuple[Floats, Floats]:
+def _tables(draws: Counts, repeats: int) -> tuple[Floats, Floats]:
     """0/1 answers of one simulated experiment, shape [items, repeats]."""
     before, after = (np.repeat(axis, draws) for axis in np.divmod(np.arange(len(draws)), repeats + 1))
     places = np.arange(repeats)
@@ -25,7 +25,7 @@ def _tables(draws: Floats, repeats: int) -> tuple[Floats, Floats]:
 
 @pytest.mark.parametrize("baseline", ["stochastic", "frozen"])
 @pytest.mark.parametrize("repeats", [1, 3])
-def test_other_rules_are_those_that_are_shipped(repeats: int, baseline: calibration.Baseline) -> None:
+def test_other_rules_are_those_that_are_shipped(repeats: int, baseline: Baseline) -> None:
     scenario = Scenario(25, repeats, 0.7, 0.1, baseline)
     draws = scenario.draws(40, np.random.default_rng(repeats))
     steps = by_step(draws, repeats)
