@@ -51,7 +51,7 @@ async def read_result(
     if analysis is None:
         own = own if own is not None else reload_own(plan, folder)[1]
         analysis, tables = _anew(plan, items, log, state, own)
-    result = RunResult(
+    return RunResult(
         experiment_id=plan.experiment_id,
         results_dir=folder,
         status=status or standing.status,
@@ -68,21 +68,24 @@ async def read_result(
         tables=tables,
         exception=None if hides(analysis) else first_exception(plan, log, state),
     )
-    if tables is not None:
-        weakref.finalize(result, shutil.rmtree, tables, ignore_errors=True)
-    return result
+
+
+class _Tables(type(Path())):  # type: ignore[misc]
+    """A temporary folder, there as long as a result has this very path: copies of a result (with gates) share it."""
 
 
 def _anew(
     plan: Plan, items: tuple[Item, ...], log: BlockingLog, state: JournalState, own: Own
 ) -> tuple[Analysis, Path]:
     """The analysis of the rows that count, and the temporary folder with the tables that it was made of."""
-    tables = Path(tempfile.mkdtemp(prefix="crucible-"))
+    tables = _Tables(tempfile.mkdtemp(prefix="crucible-"))
     try:
-        return write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own), tables
+        found = write_and_analyse(tables, plan=plan, items=items, log=log, state=state, own=own)
     except BaseException:
         shutil.rmtree(tables, ignore_errors=True)
         raise
+    weakref.finalize(tables, shutil.rmtree, str(tables), ignore_errors=True)
+    return found, tables
 
 
 def _stored_rows(folder: Path) -> int:
