@@ -44,7 +44,7 @@ class Scenario:
         """As it stands in the table."""
         spread = "" if self.concentration == 8.0 else f", concentration {self.concentration:g}"
         return (
-            f"{self.items} items x {self.repeats}, accuracy {self.accuracy:g}, difference {self.difference:+g}, "
+            f"{self.items} items x {self.repeats}, accuracy {self.accuracy:g}, difference {self.difference + 0.0:+g}, "
             f"{self.baseline} baseline{spread}"
         )
 
