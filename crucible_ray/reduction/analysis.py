@@ -22,6 +22,7 @@ from crucible_ray.reduction.decisions import (
     Size,
 )
 from crucible_ray.reduction.parts import MetricVariance, Missing
+from crucible_ray.stats.result import format_p
 
 _DIGITS = 12
 """Significant digits written: enough for every use, few enough to be the same on every machine."""
@@ -191,6 +192,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """How many of them were compared."""
     apa: str = ""
     """As the APA's manual writes it."""
+    assumptions: tuple[str, ...] = ()
+    """What the test asks of the data."""
     sizes: tuple[Size, ...] = ()
     checks: tuple[Check, ...] = ()
     others: tuple[Other, ...] = ()
@@ -199,6 +202,16 @@ class Comparison(Struct, frozen=True, kw_only=True):
     achieved_power: float | None = None
     """Power if the difference that was found were the true one: a function of the p-value, so no evidence of anything."""
     desired_power: float = 0.8
+
+    def __str__(self) -> str:
+        """The difference, its interval and p, and why this test, in the metric's own unit."""
+        if self.estimate is None:
+            return f"{self.metric}: {self.a} - {self.b} not compared: {self.reason}"
+        ends = (
+            "" if self.ci_low is None or self.ci_high is None else f" [{self.ci_low:.4g}, {self.ci_high:.4g}]"
+        )
+        p = "p undefined" if self.p_value is None else format_p(self.p_value)
+        return f"{self.metric}: {self.a} - {self.b} = {self.estimate:+.4g}{ends}, {p} ({self.reason})"
 
 
 class Value(Struct, frozen=True, kw_only=True):

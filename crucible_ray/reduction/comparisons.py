@@ -136,6 +136,7 @@ def _beside(asker: Asker, pair: Pair, found: stats.Comparison) -> dict[str, Any]
         "unit": "items" if asker.table.clusters is None else str(asker.plan.analysis.cluster),
         "units": found.n,
         "apa": found.apa(),
+        "assumptions": found.assumptions,
         "sizes": sizes_of(asker, pair),
         "checks": checks_of(found, asker.names(pair)),
         "others": others_of(found),

@@ -50,6 +50,7 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]
     if analysis.preregistration is not None:
         lines += [f"  Not as registered: {found.told}" for found in analysis.preregistration.deviations]
+    lines += [f"  {told}" for each in analysis.hypotheses if (told := words.needed(each)) is not None]
     lines += [
         f"Bound by: {facts.bound_by}   {words.duration(facts.duration_s)}",
         f"Results saved to: {facts.results_dir}",

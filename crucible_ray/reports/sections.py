@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.records import Item
-from crucible_ray.reduction.analysis import Analysis, Comparison
-from crucible_ray.reports import detail, figures, words
+from crucible_ray.reduction.analysis import Analysis
+from crucible_ray.reports import comparisons, detail, figures, words
 from crucible_ray.reports.answers import single_questions
 from crucible_ray.reports.blinding import blinding
 from crucible_ray.reports.datasets import by_dataset
@@ -23,7 +23,6 @@ from crucible_ray.reports.page import (
     Code,
     Page,
     Section,
-    Strong,
     Text,
     quoted,
     table,
@@ -91,34 +90,6 @@ def _finding(source: Source) -> list[Section]:
     return [Section("Key finding", (*blocks, Text(words.recommendation(analysis))))]
 
 
-def _hypotheses(source: Source) -> list[Section]:
-    found = source.analysis.hypotheses
-    if not found:
-        return []
-    rows = [
-        (
-            h.text,
-            Strong(words.VERDICTS[h.verdict]),
-            words.difference(h.metric, h.estimate),
-            _between(h.metric, h.ci_low, h.ci_high),
-            f"{100 * h.confidence:.4g} %",
-            h.reason,
-        )
-        for h in found
-    ]
-    columns = ("hypothesis", "verdict", "#estimate", "#interval", "#confidence", "why")
-    blocks: list[Block] = [table("Verdict on each declared hypothesis", columns, rows)]
-    if len(found) > 1:
-        alone = "; ".join(words.VERDICTS[h.bonferroni] for h in found)
-        blocks.append(
-            Text(
-                "Each verdict is read from the interval at the level that the correction "
-                f"({source.analysis.correction}) gives it; Bonferroni alone would have said: {alone}."
-            )
-        )
-    return [Section("Hypotheses", (*blocks, *figures.hypotheses(found)))]
-
-
 def _conditions(source: Source) -> list[Section]:
     plan, analysis = source.plan, source.analysis
     rows = [
@@ -165,26 +136,6 @@ def _members(plan: Plan, analysis: Analysis) -> list[Section]:
     return [Section("Members of the ensembles", (shown, *notes), level=3)]
 
 
-def _comparisons(source: Source) -> list[Section]:
-    found = source.analysis.comparisons
-    if not found:
-        return []
-    rows = [
-        (
-            c.metric,
-            f"{c.a} - {c.b}",
-            words.difference(c.metric, c.estimate) + (words.unit(c.metric) if c.estimate is not None else ""),
-            _between(c.metric, c.ci_low, c.ci_high),
-            words.p_text(c.p_value),
-            words.test_name(c) + (" (exploratory)" if c.exploratory else ""),
-        )
-        for c in found
-    ]
-    columns = ("metric", "a - b", "#difference", "#interval", "#p", "test")
-    told = Bullets(tuple(_why(c) for c in found))
-    return [Section("Comparisons", (table("Differences between conditions", columns, rows), told))]
-
-
 def _custom(source: Source) -> list[Section]:
     """What the author's own analysis said."""
     found = source.analysis.custom
@@ -195,19 +146,6 @@ def _custom(source: Source) -> list[Section]:
         for name, value in found.items()
     ]
     return [Section("Own analysis", (table("What the experiment's own analysis says", ("of", "is"), rows),))]
-
-
-def _why(c: Comparison) -> str:
-    text = f"{c.metric}, {c.a} - {c.b}: {'; '.join((c.reason, *c.notes))}."
-    statistic = words.apa(c)
-    if statistic is not None:
-        text += f" {statistic}."
-    naive = words.naive(c)
-    if naive:
-        text += (
-            f" For contrast, {naive} for this difference: it takes repeats for items and ignores the pairing."
-        )
-    return text
 
 
 def _warnings(source: Source) -> list[Section]:
@@ -273,22 +211,16 @@ def _limitations(source: Source) -> list[Section]:
     ]
 
 
-def _between(metric: str, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "-"
-    return " to ".join(words.difference_ends(metric, low, high))
-
-
 _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _overview,
     _finding,
     _warnings,
-    _hypotheses,
+    lambda source: comparisons.hypotheses(source.analysis),
     lambda source: preregistration(source.analysis, source.facts),
     lambda source: blinding(source.analysis),
     _conditions,
     lambda source: by_dataset(source.plan, source.analysis),
-    _comparisons,
+    lambda source: comparisons.comparisons(source.analysis),
     _custom,
     _completeness,
     lambda source: variance(source.plan, source.analysis),

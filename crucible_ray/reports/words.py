@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.registry import METRICS
 from crucible_ray.reduction.analysis import Analysis, Comparison, HypothesisResult, Metric
+from crucible_ray.reduction.decisions import SECONDARY
 from crucible_ray.reports.visible import visible
 from crucible_ray.stats.result import format_p
 
@@ -16,12 +17,32 @@ VERDICTS = {
     "reversed": "reversed: the other one is ahead",
     "not_decided": "not decided",
 }
-_TESTS = {
+TESTS = {
     "mcnemar_score": "McNemar's score test, Tango's interval",
     "clustered_t": "t on item differences",
     "adjusted_t": "t on item differences, adjusted",
     "adjusted_wald": "adjusted Wald with two pseudo-items",
+    "stratified_t": "t on differences within datasets",
+    "cluster_t": "t on clusters (CR2)",
+    "sign_flip": "sign flips of item means",
+    "quantile_bootstrap": "bootstrap of items",
+    "ratio_bootstrap": "bootstrap of items",
+    "cochran_q": "Cochran's Q",
+    "friedman": "Friedman's test",
+    "repeated_measures_anova": "repeated-measures analysis of variance",
+    "max_t": "the largest t",
+    "mcnemar_mid_p": "McNemar's mid-p",
+    "paired_permutation": "sign flips",
+    "wilcoxon": "Wilcoxon's signed ranks",
+    "paired_t": "paired t",
+    "ordered_logit": "ordered logit",
 }
+CHECKS = {
+    "shapiro_wilk": "normality (Shapiro-Wilk)",
+    "anderson_darling": "normality (Anderson-Darling)",
+    "levene": "equal variances (Levene)",
+}
+"""What each test of an assumption looks at."""
 
 
 _REFERENCES = {
@@ -30,6 +51,14 @@ _REFERENCES = {
     "adjusted_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640; two small pseudo-items.",
     "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
     "wilson": "Wilson (1927), Journal of the American Statistical Association 22.",
+    "stratified_t": "Strata: Cochran (1977), Sampling Techniques.",
+    "cluster_t": "Clusters: Bell and McCaffrey (2002), Survey Methodology 28; Pustejovsky and Tipton (2018), JBES 36.",
+    "sign_flip": "Sign flips: Fisher (1935), The Design of Experiments; Hartigan (1969), JASA 64.",
+    "quantile_bootstrap": "Bootstrap: Efron (1979), Annals of Statistics 7; ranks: Woodruff (1952), JASA 47.",
+    "ratio_bootstrap": "Bootstrap: Efron (1979), Annals of Statistics 7; ratios: Fieller (1954), JRSS B 16.",
+    "cochran_q": "Cochran (1950), Biometrika 37.",
+    "friedman": "Friedman (1937), JASA 32.",
+    "max_t": "Several comparisons: Hothorn, Bretz and Westfall (2008), Biometrical Journal 50.",
     "holm": "Holm (1979), Scandinavian Journal of Statistics 6.",
 }
 
@@ -108,6 +137,16 @@ def difference_ends(metric: str, low: float, high: float, *, signed: bool = True
     return difference(metric, low, signed=signed), difference(metric, high, signed=signed)
 
 
+def span(metric: str, low: float | None, high: float | None) -> str:
+    """An interval of differences; one end may not be known (latencies beyond the timeout); a dash: there is none."""
+    if low is None and high is None:
+        return "-"
+    if low is None or high is None:
+        known = difference(metric, low if high is None else high)
+        return f"{known} or more" if high is None else f"{known} or less"
+    return " to ".join(difference_ends(metric, low, high))
+
+
 def unit(metric: str) -> str:
     """What a difference counts."""
     if metric not in METRICS:
@@ -131,24 +170,48 @@ def compared(comparison: Comparison) -> str:
     if comparison.ci_low is not None and comparison.ci_high is not None:
         low, high = difference_ends(metric, comparison.ci_low, comparison.ci_high, signed=False)
         text += f" [{low}, {high}]"
+    elif comparison.ci_low is not None or comparison.ci_high is not None:
+        text += f" [{span(metric, comparison.ci_low, comparison.ci_high)}]"
     told = f"{text}, {p_text(comparison.p_value)}"
     return f"{told}, withheld: the lost trials could turn it" if comparison.withheld else told
 
 
 def test_name(comparison: Comparison) -> str:
     """The test in words."""
-    return _TESTS.get(comparison.test or "", comparison.test or "none")
+    return TESTS.get(comparison.test or "", comparison.test or "none")
 
 
 def naive(comparison: Comparison) -> str | None:
-    """What pooling repeats as if they were items would have said of the same difference; None where it says no more.
+    """What a test that ignores the design would have said of the same difference; None where it says no more.
 
     It is a test against zero, as the comparison's own p is; it says nothing of a hypothesis with a margin.
     """
     if comparison.naive is None or comparison.naive.p_value is None:
         return None
     told = p_text(comparison.naive.p_value)
-    return None if told == p_text(comparison.p_value) else f"a pooled t-test would have said {told}"
+    which = "a t-test over items" if comparison.naive.test == "clustered_t" else "a pooled t-test"
+    return None if told == p_text(comparison.p_value) else f"{which} would have said {told}"
+
+
+def naive_fault(comparison: Comparison) -> str:
+    """What is wrong with it."""
+    if comparison.naive is not None and comparison.naive.test == "clustered_t":
+        return "it takes items of one cluster for independent"
+    return "it takes repeats for items and ignores the pairing"
+
+
+def needed(h: HypothesisResult) -> str | None:
+    """How many items would clear a margin; None where that is not counted."""
+    if h.needed is None:
+        return None
+    found = {share: items for share, items in zip(h.needed.discordant, h.needed.items, strict=True) if items}
+    if not found:
+        return None
+    sizes = ", ".join(
+        f"{items:,} items where {100 * share:.3g} % of them differ" for share, items in sorted(found.items())
+    )
+    effect = difference(h.metric, h.needed.effect) + unit(h.metric)
+    return f'"{h.text}": if the true difference were {effect}, a power of {h.needed.power:.2g} would take {sizes}.'
 
 
 def comparison_of(analysis: Analysis, hypothesis: HypothesisResult) -> Comparison:
@@ -178,6 +241,10 @@ def finding(analysis: Analysis) -> str:
     return f'"{result.text}" is {VERDICTS[result.verdict]}. {told}'
 
 
+_MOST_TOLD = 8
+"""Sentences of the key finding about what no hypothesis asks."""
+
+
 def sentences(analysis: Analysis) -> list[str]:
     """What else was found, a sentence each: the other hypotheses, then the differences that nobody asked about."""
     lines = [
@@ -186,11 +253,15 @@ def sentences(analysis: Analysis) -> list[str]:
         if comparison_of(analysis, result).estimate is not None
     ]
     first = headline(analysis)
-    return lines + [
-        f"Exploratory: {_direction(found)}"
-        for found in analysis.comparisons
-        if found.exploratory and found is not first and found.estimate is not None
+    rest = [
+        f"{'Exploratory' if found.exploratory else 'Secondary'}: {_direction(found)}"
+        for found in sorted(analysis.comparisons, key=lambda each: each.exploratory)
+        if (found.exploratory or found.family == SECONDARY)
+        and found is not first
+        and found.estimate is not None
     ]
+    more = [f"{len(rest) - _MOST_TOLD} more comparisons stand below."] if len(rest) > _MOST_TOLD else []
+    return lines + rest[:_MOST_TOLD] + more
 
 
 def recommendation(analysis: Analysis) -> str:
@@ -234,7 +305,7 @@ def limitations(plan: Plan, analysis: Analysis) -> list[str]:
         )
     if analysis.items < 30:
         lines.append(f"{analysis.items} items are few: intervals are wide, and rest on approximations.")
-    exploratory = sum(found.exploratory for found in analysis.comparisons)
+    exploratory = sum(found.exploratory and found.adjusted is None for found in analysis.comparisons)
     if exploratory:
         lines.append(
             f"Exploratory comparisons ({exploratory}) are not corrected for their number: leads, not findings."
@@ -257,15 +328,8 @@ def references(analysis: Analysis) -> list[str]:
         metric.method for condition in analysis.conditions.values() for metric in condition.metrics.values()
     }
     used |= {analysis.correction} if len(analysis.hypotheses) > 1 else set()
+    used |= {name for group in analysis.groups for name in (group.test, group.method)}
     return [text for name, text in _REFERENCES.items() if name in used]
-
-
-def apa(c: Comparison) -> str | None:
-    """`t(99) = 2.10, p = .038`, as the APA's manual writes a test; None where there is no statistic."""
-    if c.statistic is None or c.p_value is None:
-        return None
-    name = "z" if c.df is None else f"t({c.df:.6g})"
-    return f"{name} = {c.statistic:.2f}, {p_text(c.p_value)}"
 
 
 def _direction(found: Comparison) -> str:
@@ -280,12 +344,19 @@ def _direction(found: Comparison) -> str:
     span = ""
     if found.ci_low is not None and found.ci_high is not None:
         low, high = difference_ends(found.metric, found.ci_low, found.ci_high)
-        span = f" (interval {low} to {high}{unit(found.metric)}, {p_text(found.p_value)})"
+        span = f" (interval {low} to {high}{unit(found.metric)}, {p_text(found.p_value)}{_together(found)})"
         if found.ci_low <= 0.0 <= found.ci_high:
             span += ": the interval holds zero, so no difference is shown"
     if not found.estimate:
         return f"{found.metric} of {found.a} and {found.b} is the same{span}."
     return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{span}."
+
+
+def _together(found: Comparison) -> str:
+    """What its family leaves of a p-value."""
+    if found.adjusted is None or found.adjusted.p_value is None:
+        return ""
+    return f"; {p_text(found.adjusted.p_value)} as one of {found.adjusted.comparisons}"
 
 
 def moment(started: str, later_s: float = 0.0) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.assumptions import anderson_darling, levene, shapiro_wilk
+from crucible_ray.stats.judging import ordered_logit
 from crucible_ray.stats.layout import Layout
 from crucible_ray.stats.paired import item_means, mcnemar, paired_t
 from crucible_ray.stats.ranks import wilcoxon
@@ -20,6 +21,8 @@ _NORMALITY = ("shapiro_wilk", "anderson_darling")
 _MOST_RANKED = 20_000
 """Items above which nothing is ranked and no signs are flipped beside a t-test: all say the same, and one is quick."""
 _MOST_SHAPIRO = 5_000
+_MOST_SCORES = 20
+"""Different scores above which an ordered logit has too many thresholds to be a check."""
 
 
 def checks_of(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
@@ -76,6 +79,8 @@ def beside(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
         tests.append(lambda: mcnemar(before[kept], after[kept], variant="mid_p", alpha=alpha))
     if result.test == "sign_flip":
         tests.append(lambda: paired_t(before, after, alpha=alpha))
+        if len(np.unique(np.concatenate([control[kept], treatment[kept]]))) <= _MOST_SCORES:
+            tests.append(lambda: ordered_logit(control[kept], treatment[kept], alpha=alpha))
     elif int(kept.sum()) <= _MOST_RANKED:
         if result.test in ("clustered_t", "stratified_t"):
             tests.append(lambda: wilcoxon(before[kept], after[kept], alpha=alpha))

@@ -56,6 +56,9 @@ def check_findings(results: Path) -> None:
         [0.0178, 0.0065, 0.0293], abs=5e-5
     )
     assert difference["p_value"] == pytest.approx(0.0021, abs=5e-5)
+    needed = analysis["hypotheses"][1]["needed"]
+    assert (needed["effect"], needed["power"]) == (0.08, 0.8)
+    assert (needed["discordant"][:2], needed["items"][:2]) == ([0.1, 0.16], [817, 1340])
     assert analysis["conditions"]["ensemble_3model"]["best_member"] == "anthropic/claude-3-opus-20240229"
 
 

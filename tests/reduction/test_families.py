@@ -272,6 +272,7 @@ def test_ordinal_scores_are_decided_by_sign_flips_and_have_a_verdict() -> None:
     analysis = _analyse(rows, asked, own=[own])
     found = _found(analysis, "score", "ensemble", "single")
     assert found.test == "sign_flip"
+    assert [each.test for each in found.others] == ["paired_t", "ordered_logit"]
     assert [each.measure for each in found.sizes] == ["cliffs_delta", "rank_biserial"]
     assert analysis.hypotheses[0].verdict == "supported"
     assert (found.ci_low or 0) > 0

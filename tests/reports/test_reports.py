@@ -252,3 +252,100 @@ def test_replies_that_may_be_the_same_reused_ones_are_not_called_separate_draws(
         for name, each in analysis.conditions.items()
     }
     assert "separate draws" not in _markdown(asked, replace(analysis, conditions=reused))
+
+
+def _three(**how: Any) -> tuple[Plan, Analysis]:
+    """Three conditions on accuracy and latency; the third is better and slower than the first."""
+    names = ("first <b>", "second", "third")
+    asked = plan(
+        120,
+        conditions=tuple(condition(name, [model(f"m{k}")]) for k, name in enumerate(names)),
+        metrics=("accuracy", "latency_mean", "latency_p95"),
+        **how,
+    )
+    rng = np.random.default_rng(2)
+    slow = rng.lognormal(0, 0.5, 120)
+    rows = [
+        row(
+            t,
+            int(rng.random() < 0.4 + 0.2 * (t % 3)),
+            latency_us=int(1e6 * slow[t // 3] * rng.lognormal(0.3 * (t % 3), 1)),
+        )
+        for t in range(360)
+    ]
+    return asked, reduce(asked, batches(rows))
+
+
+def test_a_comparison_is_told_with_its_reason_its_size_its_family_and_what_the_naive_test_would_say() -> None:
+    report = _markdown(*_three(hypotheses=(hypothesis("third is better", a="third", b="first <b>"),)))
+    for heading in ("Several conditions", "Effect sizes", "What the design could find", "Assumptions"):
+        assert f"\n### {heading}\n" in report
+    assert "so McNemar's score test with Tango's interval" in report
+    assert "| primary | McNemar's score test" in report
+    assert "secondary; 2 counted (holm): p" in report
+    assert "exploratory; 2 counted (max_t): p" in report
+    assert "Cochran's Q: chi2(2) = " in report
+    assert "| latency_mean | third - first &lt;b> | cohens_d | " in report
+    assert "difference = " in report
+    assert "95% CI" in report
+    assert "Beside it, and deciding nothing: McNemar's mid-p p" in report
+    assert "a function of the p-value (p = .05 is always .50), so it adds no evidence" in report
+
+
+def test_a_t_test_on_data_that_are_not_normal_says_so_and_what_to_look_at() -> None:
+    report = _markdown(*_three())
+    assert "data are not normally distributed (shapiro_wilk p" in report
+    assert "look at wilcoxon or paired_permutation too" in report
+    assert "| normality (Shapiro-Wilk) | item differences | W = " in report
+    assert "| equal variances (Levene) | item means of third and first &lt;b> | F(1, 238) = " in report
+    assert "No hypothesis was declared, so every comparison is exploratory." in report
+
+
+def test_every_section_is_in_html_too_and_names_are_escaped_there() -> None:
+    asked, analysis = _three(hypotheses=(hypothesis("x", a="third", b="first <b>"),))
+    shown = write_html(page(Source(plan=asked, analysis=analysis, facts=_facts())))
+    for part in ("Several conditions", "Effect sizes", "Assumptions", "minimum detectable difference"):
+        assert part in shown
+    assert "first <b>" not in shown
+    assert "first &lt;b&gt;" in shown
+
+
+def test_a_margin_that_was_not_cleared_is_told_with_the_items_that_would_clear_it() -> None:
+    asked = plan(100, hypotheses=(hypothesis("at least 5 points better", margin=0.05),))
+    outcomes = [(0, 1)] * 10 + [(1, 0)] * 10 + [(1, 1)] * 80
+    rows = [row(2 * k + c, correct) for k, pair in enumerate(outcomes) for c, correct in enumerate(pair)]
+    analysis = reduce(asked, batches(rows))
+    told = "817 items where 10 % of them differ, 1,340 items where 16 % of them differ, 1,689 items where 20 % of them differ"
+    assert f"if the true difference were +8.0 points, a power of 0.8 would take {told}." in _markdown(
+        asked, analysis
+    )
+    assert any(told in line for line in summary_lines(asked, analysis, _facts()))
+
+
+def test_several_hypotheses_stand_with_holms_and_bonferronis_intervals_and_the_plain_one() -> None:
+    claims = tuple(
+        hypothesis(f"{metric} claim", metric=metric, a="third", b="first <b>")
+        for metric in ("accuracy", "latency_mean")
+    )
+    asked, analysis = _three(hypotheses=claims)
+    report = _markdown(asked, analysis)
+    assert (
+        "| hypothesis | interval by itself | p (holm) | by holm | interval (Bonferroni) | by Bonferroni |"
+        in report
+    )
+    assert "Bonferroni alone would have said: " in report
+
+
+def test_an_interval_of_which_one_end_is_beyond_the_timeout_says_so() -> None:
+    asked = plan(100, metrics=("latency_p95",))
+    rows = [
+        row(t, error="timeout")
+        if t % 2 and t < 9
+        else row(t, latency_us=1000 * (100 + 7 * t + 900 * (t % 2)))
+        for t in range(200)
+    ]
+    analysis = reduce(asked, batches(rows))
+    found = analysis.comparisons[0]
+    assert (found.ci_high, found.ci_low is None) == (None, False)
+    assert " or more" in words.compared(found)
+    assert " or more | p" in _markdown(asked, analysis)
