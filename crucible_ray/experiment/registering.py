@@ -25,7 +25,14 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _READING: Final = ("parse", "normalize", "vote", "quorum")
 _SOURCES: Final = frozenset({"custom", "source"})
 """Values that are hashes of an author's functions: that they changed is told, not what they are."""
-_DEFAULTS: Final[dict[str, Any]] = msgspec.to_builtins(AnalysisPlan())
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """As it is read back from a log: a list has no tuples in it."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=dict[str, Any])
+
+
+_DEFAULTS: Final[dict[str, Any]] = _plain(AnalysisPlan())
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -83,7 +90,7 @@ def registered_part(plan: Plan) -> dict[str, Any]:
         "readings": {each.name: _readings(each) for each in plan.conditions},
     }
     stop = getattr(plan, "stop_when", None)
-    return found if stop is None else {**found, "stop_when": msgspec.to_builtins(stop)}
+    return _plain(found if stop is None else {**found, "stop_when": msgspec.to_builtins(stop)})
 
 
 def _readings(condition: ConditionPlan) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -20,7 +21,9 @@ from tests.reduction.rows import hypothesis, plan
 
 
 def _registered(asked: Plan, trials: int = 0) -> Registration:
-    return registration(asked, after_trials=trials, at="2026-11-03T10:00:00+00:00")
+    """As it is read back from a log."""
+    made = registration(asked, after_trials=trials, at="2026-11-03T10:00:00+00:00")
+    return msgspec.json.decode(msgspec.json.encode(made), type=Registration)
 
 
 PLAN = plan(100, hypotheses=(hypothesis("accuracy: ensemble > single"),))
