@@ -84,7 +84,7 @@ class Log:
     same_content: bool = False
     """Whether other content makes an id another item; else it is only said."""
     kinds: Mapping[str, str] = field(default_factory=dict)
-    """Of a score, where the tool declares it: `binary`, `bounded`, `ordinal`, `continuous`."""
+    """Of a score, where the tool declares it, as `stats.compare` knows kinds."""
     default: str | None = None
     """The score that is taken where several are there and none is asked for."""
     unreadable: Mapping[str, str] = field(default_factory=dict)

@@ -24,15 +24,8 @@ _COLUMNS: Final = {
 _KINDS: Final = {
     "accuracy": "binary",
     "latency_mean": "continuous",
-    "cost_per_query": "continuous",
-    "consensus": "bounded",
-}
-_OWN_KINDS: Final = {
-    "proportion": "bounded",
-    "ordinal": "ordinal",
-    "count": "continuous",
-    "continuous": "continuous",
-    "cost": "continuous",
+    "cost_per_query": "cost",
+    "consensus": "proportion",
 }
 
 
@@ -70,13 +63,12 @@ def read(folder: Path, asked: Asked) -> Log:
     }
     columns = Asked(by="condition", pair="item_id", repeat="repeat")
     log = read_columns(results, names, columns, metrics, tool="crucible-ray")
-    kinds = {name: _OWN_KINDS[each.kind] for name, each in own.items() if each.kind in _OWN_KINDS}
     return replace(
         log,
         name=folder.name,
         table=False,
         labels={**log.labels, **_of_items(log, items, asked, folder.name)},
-        kinds=_KINDS | kinds,
+        kinds=_KINDS | {name: each.kind for name, each in own.items()},
         same_content=True,
         default="accuracy",
     )

@@ -13,7 +13,7 @@ import numpy as np
 from crucible_ray.errors import StatsError, UsageError
 from crucible_ray.importing.joining import Condition, Joined
 from crucible_ray.importing.log import Codes
-from crucible_ray.reduction.shared_items import Shared, lay_out
+from crucible_ray.reduction.shared_items import Shared, lay_out, present
 from crucible_ray.reduction.sizes import several_sizes, two_sizes
 from crucible_ray.settings import did_you_mean
 from crucible_ray.stats.comparing import PAIRED, TWO_SAMPLES, Comparison, compare
@@ -176,8 +176,7 @@ def _design(joined: Joined, question: Question, shared: Shared) -> tuple[_Design
     """Tasks are strata, unless what is asked for knows none: then that is said."""
     kind, strata = question.kind or joined.kind, shared.strata
     notes: tuple[str, ...] = ()
-    several = len(shared.tables) > 2 and not question.margin and question.test not in _OF_TWO
-    knows_none = question.test != "auto" or kind == "ordinal" or shared.clusters is not None or several
+    knows_none = question.test != "auto" or kind == "ordinal" or shared.clusters is not None
     if strata is not None and knows_none and not question.strata:
         strata = None
         notes += ("tasks pair the items and are no strata: what is asked for here knows none",)
@@ -213,17 +212,14 @@ def _two(design: _Design, question: Question) -> _Answer:
 
 
 def _several(design: _Design, question: Question) -> _Answer:
-    """One test over all and its family; pair by pair where the design or the question has no such test."""
-    if (
-        question.test in _OF_TWO
-        or question.margin
-        or design.clusters is not None
-        or design.strata is not None
-    ):
+    """One test over all and its family; pair by pair where a test of two or a margin is asked for."""
+    if question.test in _OF_TWO or question.margin:
         family, why, notes = _pairs(design, question.test, question)
         return _Answer(why, None, notes, family=family)
     found = compare_groups(
         dict(zip(design.names, design.tables, strict=True)),
+        clusters=design.clusters,
+        strata=design.strata,
         paired=design.paired,
         baseline=question.baseline,
         test=question.test,
@@ -262,6 +258,7 @@ def _pairs(design: _Design, test: str, question: Question) -> tuple[FamilyResult
                 p_adjusted=next(adjusted) if each.p_value is not None else None,
                 ci_low=each.ci_low,
                 ci_high=each.ci_high,
+                test=each.test,
             )
         )
         notes += [f"{a} - {b}: {note}" for note in each.notes]
@@ -283,6 +280,8 @@ def _check(joined: Joined, question: Question) -> None:
         )
     if question.clusters and question.strata:
         raise UsageError("--cluster and --strata together are not supported by this version: leave one out.")
+    if (question.clusters or question.strata) and question.test != "auto":
+        raise UsageError(f"clusters and strata choose the test: leave out {question.test}, or them.")
     if not 0 < question.alpha < 1:
         raise UsageError(f"alpha is {question.alpha:g}; it lies between 0 and 1, such as .05.")
 
@@ -302,22 +301,22 @@ def _baseline_first(joined: Joined, baseline: str | None) -> Joined:
 def _described(
     condition: Condition, table: Floats, joined: Joined, shared: Shared, alpha: float
 ) -> LoggedCondition:
-    everything = np.unique(condition.items)
+    there = np.flatnonzero(present(condition.items, 1 + int(condition.items.max())))
     missing = int(np.isnan(condition.values).sum())
     means = item_means(table)
     means = means[~np.isnan(means)]
     whole = item_means(by_item(condition.values[:, None], condition.items))
     whole = whole[~np.isnan(whole)]
-    bounded = joined.kind in ("binary", "bounded") or is_binary(table[~np.isnan(table)])
+    bounded = joined.kind in ("binary", "bounded", "proportion") or is_binary(table[~np.isnan(table)])
     interval = _interval(means, table, alpha, bounded=bounded)
     return LoggedCondition(
         name=condition.name,
         logs=condition.logs,
         tools=condition.tools,
-        items=len(everything),
+        items=len(there),
         values=len(condition.values) - missing,
         missing=missing,
-        unmatched=len(everything) - int(np.isin(everything, shared.matched).sum()) if joined.paired else 0,
+        unmatched=len(there) - len(shared.matched) if joined.paired else 0,
         mean=float(means.mean()) if means.size else None,
         ci_low=interval[0],
         ci_high=interval[1],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crucible_ray.errors import StatsError, UsageError
 from crucible_ray.importing.joining import Joined
@@ -31,13 +32,14 @@ def lay_out(joined: Joined) -> Shared:
 
     Raises StatsError with fewer than two shared items, UsageError where an item is in two strata or clusters.
     """
-    everything = np.unique(np.concatenate([condition.items for condition in joined.conditions]))
+    size = 1 + max(int(condition.items.max()) for condition in joined.conditions)
+    everything = np.flatnonzero(sum(present(condition.items, size) for condition in joined.conditions))
     if not joined.paired:
         tables = [by_item(each.values[:, None], each.items) for each in joined.conditions]
         return Shared(tables, everything, len(everything), None, None)
-    matched = everything
-    for condition in joined.conditions:
-        matched = np.intersect1d(matched, condition.items[~np.isnan(condition.values)])
+    answered = [present(each.items[~np.isnan(each.values)], size) for each in joined.conditions]
+    in_all = np.logical_and.reduce(answered)
+    matched = np.flatnonzero(in_all)
     if len(matched) < 2:
         raise StatsError(
             f"a paired comparison needs two items with a value in every condition; of {len(everything):,} "
@@ -46,12 +48,19 @@ def lay_out(joined: Joined) -> Shared:
     tables = []
     strata, clusters = (np.full(len(matched), -1, np.int64) for _ in range(2))
     for condition in joined.conditions:
-        kept = np.isin(condition.items, matched)
+        kept = in_all[condition.items]
         places = np.searchsorted(matched, condition.items[kept])
         tables.append(by_item(condition.values[kept][:, None], places, len(matched)))
         _label(strata, condition.strata[kept], places, "strata")
         _label(clusters, condition.clusters[kept], places, "clusters")
     return Shared(tables, matched, len(everything), _if_several(strata), _if_several(clusters))
+
+
+def present(items: Codes, size: int) -> NDArray[np.bool_]:
+    """Of each number below `size`, whether it is among the items."""
+    found = np.zeros(size, np.bool_)
+    found[items] = True
+    return found
 
 
 def _label(found: Codes, labels: Codes, places: Codes, name: str) -> None:

@@ -89,11 +89,12 @@ def _pairs(found: LogComparison) -> Table:
             _between(pair.ci_low, pair.ci_high),
             "-" if pair.p_value is None else format_p(pair.p_value),
             "-" if pair.p_adjusted is None else format_p(pair.p_adjusted),
+            pair.test or found.family.test,
         )
         for pair in found.family.pairs
     ]
-    columns = ("a - b", "#difference", "#interval", "#p", "#p adjusted")
-    return table(f"Pairs by {found.family.test}; p adjusted: {found.family.correction}", columns, rows)
+    columns = ("a - b", "#difference", "#interval", "#p", "#p adjusted", "test")
+    return table(f"Pairs; p adjusted by {found.family.correction}", columns, rows)
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:
