@@ -74,7 +74,7 @@ def refuse_hidden(plan: Plan, state: JournalState, folder: Path, what: str) -> N
 async def tell_names(journal: Journal, plan: Plan, *, trials: int) -> None:
     """Write into the log that names are told from here on."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    await journal.append_plan(replace(registration(plan, after_trials=trials, at=at), unblinded=True))
+    await journal.append_plan(registration(plan, after_trials=trials, at=at, unblinded=True))
 
 
 async def unblind(folder: Path) -> None:

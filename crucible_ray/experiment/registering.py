@@ -99,10 +99,10 @@ def _readings(condition: ConditionPlan) -> dict[str, Any]:
     return {**found, "members": members} if any(members) else found
 
 
-def registration(plan: Plan, *, after_trials: int, at: str) -> Registration:
+def registration(plan: Plan, *, after_trials: int, at: str, unblinded: bool = False) -> Registration:
     """A plan's registration."""
     part = registered_part(plan)
-    return Registration(sha256=digest(part), plan=part, after_trials=after_trials, at=at)
+    return Registration(sha256=digest(part), plan=part, after_trials=after_trials, at=at, unblinded=unblinded)
 
 
 def digest(part: Mapping[str, Any]) -> str:

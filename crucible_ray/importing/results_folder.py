@@ -38,6 +38,14 @@ class _Plan(Struct):
     own_metrics: tuple[_Metric, ...] = ()
 
 
+class _Blind(Struct):
+    hidden: bool = False
+
+
+class _Analysis(Struct):
+    blind: _Blind | None = None
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder is the record of a run."""
     return (path / "config.json").is_file()
@@ -52,8 +60,16 @@ def read(folder: Path, asked: Asked) -> Log:
         plan = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Plan)
         lines = (folder / "dataset.jsonl").read_bytes().splitlines()
         items = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines if line]
+        analysis = folder / "analysis.json"
+        found = (
+            msgspec.json.decode(analysis.read_bytes(), type=_Analysis) if analysis.is_file() else _Analysis()
+        )
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{folder}: config.json or dataset.jsonl cannot be read: {error}.") from error
+        raise UsageError(
+            f"{folder}: config.json, dataset.jsonl or analysis.json cannot be read: {error}."
+        ) from error
+    if found.blind is not None and found.blind.hidden:
+        raise UsageError(f"{folder} is blind until all its trials are in: nothing of it is compared before.")
     names = column_names(results)
     own = {metric.name: metric for metric in plan.own_metrics}
     metrics = {

@@ -19,6 +19,8 @@ def hidden_analysis(found: Analysis, blind: Blind) -> Analysis:
         conditions={name: _bare(found.conditions[name]) for name in names},
         comparisons=tuple(sorted(found.comparisons, key=lambda each: (each.metric, _place(each.a)))),
         warnings=tuple(sorted(found.warnings, key=lambda each: (each.kind, _place(each.condition)))),
+        families=None,
+        groups=(),
         datasets={},
         values=(),
         missing=None,

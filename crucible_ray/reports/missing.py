@@ -17,6 +17,8 @@ _SOURCES = {
 def missing_data(analysis: Analysis) -> list[Section]:
     """Whether what is missing is missing by chance, and what it could have said."""
     found = analysis.missing
+    if analysis.blind is not None and analysis.blind.hidden:
+        return _failures(analysis)
     if found is None:
         whole = "Every trial that began has an answer, so nothing here rests on how missing ones are taken."
         return [Section("Missing data", (Text(whole),))]

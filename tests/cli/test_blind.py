@@ -113,6 +113,7 @@ def test_what_would_tell_a_name_is_refused_and_unblinding_a_run_that_stays_as_it
         lambda: api.show(folder, 0),
         lambda: api.rescore(folder, parse="text"),
         lambda: api.load(folder).compare(*LABELS),
+        lambda: api.compare(folder),
     ):
         with pytest.raises(UsageError, match="blind until all its trials are in"):
             look()
