@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Experiment,
         FewShot,
         Function,
+        Looks,
         Model,
     )
     from crucible_ray.records import Answer, EnsembleResult, Reply
@@ -53,6 +54,7 @@ __all__ = [
     "Function",
     "Hypothesis",
     "LogComparison",
+    "Looks",
     "Model",
     "Options",
     "Reply",
@@ -77,7 +79,7 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(
-    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "FewShot", "Function", "Model"),
+    ("Analysis", "Budget", "Dataset", "Ensemble", "Experiment", "FewShot", "Function", "Looks", "Model"),
     "crucible_ray.experiment.spec",
 )
 _HOMES |= {"metric": "crucible_ray.experiment.own"}

@@ -8,6 +8,7 @@ import weakref
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from crucible_ray.api.blinding import hides, shown_plan
 from crucible_ray.api.failures import first_exception
@@ -110,5 +111,14 @@ def _stored_analysis(plan: Plan, folder: Path, state: JournalState) -> Analysis 
         failed == state.failed.count
         and asked == {condition.name: set(plan.metrics) for condition in plan.conditions}
         and [each.text for each in found.hypotheses] == [each.text for each in plan.hypotheses]
+        and _same_rule(found, plan)
     )
     return found if same else None
+
+
+def _same_rule(found: Analysis, plan: Plan) -> bool:
+    """Whether it was analysed under the plan's `stop_when`."""
+    told, rule = found.sequential, plan.stop_when if plan.hypotheses else None
+    if told is UNSET or rule is None:
+        return told is UNSET and rule is None
+    return (told.rule, len(told.looks)) == (rule.rule, len(rule.looks))

@@ -7,7 +7,7 @@ from pathlib import Path
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.silence import SHARE
 from crucible_ray.reduction import Analysis
-from crucible_ray.reduction.analysis import Completeness
+from crucible_ray.reduction.analysis import Completeness, is_decided
 from crucible_ray.runtime.trial import EXCEPTION
 
 
@@ -17,6 +17,8 @@ def next_steps(plan: Plan, analysis: Analysis, status: str, failed: int, folder:
     Where answers could not be read, or an own parser raised on them, the replies are there: they can be read in
     another way, without a call. A condition's function that raised has to run again.
     """
+    if status == "stopped" and is_decided(analysis):
+        return (f"crucible-ray reproduce {folder}", f"crucible-ray resume {folder} --beyond-stop")
     if status in ("interrupted", "budget", "refused", "stopped"):
         return (f"crucible-ray resume {folder}",)
     functions = {each.name for each in plan.conditions if each.function is not None}

@@ -37,6 +37,12 @@ class Progress(Struct, frozen=True, kw_only=True):
     throttled: int
     clients: int
     elapsed_s: float
+    hypotheses: int = 0
+    """With `stop_when`: how many are to be decided; 0: the run ends when everything is asked."""
+    decided: int = 0
+    """How many of them are."""
+    counted: int = 0
+    """Items that count so far, in the order fixed before the run."""
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -65,6 +71,8 @@ class Options:
     """False: refuse where there is anything to resume."""
     checkpoint: int | None = None
     """Go back to this entry of the journal first."""
+    beyond_stop: bool = False
+    """Ask everything, although the experiment's `stop_when` says that its hypotheses are decided."""
     retry: bool = False
     """Run the failed trials again."""
     formats: str | Sequence[str] | None = None

@@ -46,6 +46,11 @@ def progress_line(progress: Progress, *, bar: bool) -> str:
     parts += [f"{progress.failed:,} failed"] if progress.failed else []
     parts += [f"{progress.retries:,} retries"] if progress.retries else []
     parts += [f"{progress.throttled:,} x 429"] if progress.throttled else []
+    if progress.hypotheses:
+        parts.append(
+            f"decided {progress.decided} of {progress.hypotheses} "
+            f"{'hypothesis' if progress.hypotheses == 1 else 'hypotheses'} at item {progress.counted:,}"
+        )
     parts += ["stopping ..."] if progress.phase == "stopping" else []
     return "  ".join(parts)
 
@@ -70,6 +75,11 @@ def note_line(note: Note) -> str:
             return f"client {facts['client']} is silent and will be replaced"
         case "budget_warning":
             return f"${facts['spent_usd']:.4g} of the budget of ${facts['max_total']:.4g} are spent"
+        case "decided":
+            return (
+                f"every hypothesis is decided after {facts['counted']:,} of {facts['items']:,} items: no new trial starts, "
+                "those under way end"
+            )
         case "window_lowered":
             return (
                 f"only {facts['open_files']:,} files may be open: {facts['to']:,} trials in flight instead of "

@@ -32,6 +32,7 @@ from crucible_ray.api.reusing import reuse_replies
 from crucible_ray.api.session import Session
 from crucible_ray.api.sharing import shared_before
 from crucible_ray.api.simulating import served
+from crucible_ray.api.stopping import Stopping, stopping_of
 from crucible_ray.api.warning import Warnings
 from crucible_ray.api.watching import Watch, stopped_by_signals
 from crucible_ray.calls.budget import Ledger
@@ -52,6 +53,9 @@ from crucible_ray.runtime.sharing import run_lanes
 
 _UNPLANNED_USD = 1.0
 """What functions are taken to cost where nobody knows: it sizes the steps in which the log is told of money."""
+
+_LEAST_LEAD = 16
+"""Blocks that one lane may be ahead of another where a run may stop early."""
 
 
 def _public(prepared: Prepared, options: Options, folder: Path) -> dict[str, Any]:
@@ -134,10 +138,20 @@ class _Run:
         plan = self.prepared.plan
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=SCRATCH) as scratch:
             state, known = await self._paid_for(state, Path(scratch))
-            if self.part.without(state.kept).count < plan.trials:
-                await self._drive(state, known, fleet, keys, bounds)
+            stopping = await asyncio.to_thread(self._stopping, state)
+            decided = stopping is not None and stopping.sequence.over
+            if self.part.without(state.kept).count < plan.trials and not decided:
+                await self._drive(state, known, fleet, keys, bounds, stopping)
             elif state.kept.count < plan.trials:
                 self.session.status = "stopped"
+
+    def _stopping(self, state: JournalState) -> Stopping | None:
+        """What may stop the run, told the rows that there are."""
+        beyond = self.options.beyond_stop
+        stopping = stopping_of(self.prepared.plan, self.prepared.items, self.prepared.own, beyond=beyond)
+        if stopping is not None:
+            stopping.read(self.store, state)
+        return stopping
 
     async def _paid_for(self, state: JournalState, scratch: Path) -> tuple[JournalState, Known | None]:
         """What earlier runs and earlier sessions have paid for."""
@@ -165,6 +179,7 @@ class _Run:
         fleet: Fleet,
         keys: dict[str, str],
         bounds: tuple[float, ...],
+        stopping: Stopping | None,
     ) -> None:
         """Clients, a driver, and the watch over them, until everything is asked or something stops it."""
         prepared, plan = self.prepared, self.prepared.plan
@@ -173,14 +188,19 @@ class _Run:
         async with served(plan, self.folder / "dataset.jsonl") as (live_plan, url):
             warnings = Warnings(plan, prepared.items)
             watch = Watch(plan, self.options, fleet, self.session, state, warnings)
-            watch.folder = self.folder
+            watch.folder, watch.stopping = self.folder, stopping
             watch.skipped = skipped.count - state.kept.count
             watch.tell("starting", None)
             setup = await self._setup(live_plan, url, fleet, bounds, watch)
             directory = replace(prepared.directory(), simulator_url=url)
             driver = Driver(
                 frontier=Frontier(
-                    order=order_of(plan), lanes=setup.lanes, done=skipped, together=plan.share_replies
+                    order=order_of(plan),
+                    lanes=setup.lanes,
+                    done=skipped,
+                    together=plan.share_replies,
+                    # What one lane asks ahead of the others is lost where the run stops early.
+                    lead=None if stopping is None else max(_LEAST_LEAD, max(setup.windows) * setup.clients),
                 ),
                 ledger=_ledger(prepared, state, bounds),
                 journal=self.journal,
@@ -193,6 +213,7 @@ class _Run:
                 open_ended=[k for k, each in enumerate(plan.conditions) if each.function is not None],
                 when_done="complete" if self.part.whole else "stopped",
                 on_event=watch.note,
+                decides=None if stopping is None else watch.heard,
                 on_rows=warnings.listening(self.log.rows(live_plan, prepared.items, directory.find)),
             )
             await _watched(driver, watch, fleet, self.session, handle_signals=self.options.handle_signals)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import to_builtins
 
@@ -18,11 +19,15 @@ from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.api.session import Session
+from crucible_ray.api.stopping import Stopping
 from crucible_ray.api.waiting import WAITING
 from crucible_ray.api.warning import Warnings
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.journal.state import JournalState
 from crucible_ray.runtime.driver import Driver
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Watch:
@@ -40,6 +45,8 @@ class Watch:
         self._plan, self._options, self._fleet, self._session = plan, options, fleet, session
         self.folder = Path()
         """Where the record is."""
+        self.stopping: Stopping | None = None
+        """What may end it before everything is asked."""
         self.skipped = 0
         """Trials that are not to be run now: for the frontier they are done."""
         self._earlier_failed = state.failed.count
@@ -100,8 +107,29 @@ class Watch:
                 throttled=tally.throttled if tally else 0,
                 clients=self._session.clients,
                 elapsed_s=now - self._began_s,
+                **self._decisions(),
             )
         )
+
+    def _decisions(self) -> dict[str, int]:
+        """How far `stop_when` has come."""
+        if self.stopping is None:
+            return {}
+        sequence = self.stopping.sequence
+        return {
+            "hypotheses": len(sequence.plan.hypotheses),
+            "decided": sequence.decided,
+            "counted": sequence.items,
+        }
+
+    def heard(self, rows: pa.Table) -> bool:
+        """Whether these rows, the first of their trials, settle what the run is for; told once."""
+        assert self.stopping is not None
+        before = self.stopping.sequence.over
+        over = self.stopping.heard(rows)
+        if over and not before:
+            self.note("decided", {**self._decisions(), "items": self._plan.items})
+        return over
 
     def _measure(self, now: float, rows: int) -> None:
         """Rows a second, from the first rows on: what goes before them is start-up."""

@@ -56,6 +56,7 @@ def run(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start anew: earlier rows are voided.")] = False,
     take_over: words.TakeOver = False,
+    beyond_stop: words.BeyondStop = False,
     clients: words.Clients = None,
     reuse: words.Reuse = None,
     params: words.Params = None,
@@ -99,6 +100,7 @@ def run(
             address=address,
             clients=clients,
             take_over=take_over,
+            beyond_stop=beyond_stop,
             force=force,
             formats=wanted,
             items=tuple(item or ()),
@@ -152,6 +154,7 @@ def resume(
     address: words.Address = None,
     in_process: words.InProcess = False,
     take_over: words.TakeOver = False,
+    beyond_stop: words.BeyondStop = False,
     clients: words.Clients = None,
     reuse: words.Reuse = None,
     fail_if: words.FailIf = None,
@@ -180,6 +183,7 @@ def resume(
         baseline=baseline,
         junit=junit,
         checkpoint=number,
+        beyond_stop=beyond_stop,
     )
 
 

@@ -187,6 +187,10 @@ Reuse = Annotated[
         show_default=False,
     ),
 ]
+BeyondStop = Annotated[
+    bool,
+    typer.Option("--beyond-stop", help="Ask everything, although stop_when says that all is decided."),
+]
 TakeOver = Annotated[
     bool,
     typer.Option("--take-over", help="Go on although another process seems to run this; that one stops."),

@@ -21,6 +21,7 @@ from crucible_ray.experiment.spec import (
     Experiment,
     FewShot,
     Function,
+    Looks,
     Model,
     option_problems,
 )
@@ -61,6 +62,8 @@ def _experiment(content: Mapping[str, Any], folder: Path, problems: list[str]) -
     for name, kind in (("budget", Budget), ("analysis", Analysis), ("few_shot", FewShot)):
         if name in values:
             values[name] = _table(values[name], kind, name, problems)
+    if isinstance(values.get("stop_when"), dict):
+        values["stop_when"] = _table(values["stop_when"], Looks, "stop_when", problems)
     if "dataset" in values:
         values["dataset"] = _dataset(values["dataset"], "dataset", problems)
     if "hypotheses" in values:

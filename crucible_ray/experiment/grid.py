@@ -36,9 +36,14 @@ def _mix(words: _Words) -> _Words:
 class Order:
     """The planned order of a grid: a rank for each block, a place for each condition within its block."""
 
-    def __init__(self, *, blocks: int, conditions: int, seed: int, randomize: bool = True) -> None:
+    def __init__(
+        self, *, blocks: int, conditions: int, seed: int, randomize: bool = True, together: int = 1
+    ) -> None:
+        """together: so many blocks in a row (an item's repeats) keep together; `blocks` is a multiple of it."""
         self.blocks, self.conditions, self.randomize = blocks, conditions, randomize
-        self._half = np.uint64(max(1, ((max(blocks, 2) - 1).bit_length() + 1) // 2))
+        self._together = together
+        self._groups = blocks // together
+        self._half = np.uint64(max(1, ((max(self._groups, 2) - 1).bit_length() + 1) // 2))
         self._low = np.uint64((1 << int(self._half)) - 1)
         self._keys = [np.uint64(derive(seed, "order", r)) for r in range(_ROUNDS)]
         self._place_keys = np.array([derive(seed, "place", c) for c in range(conditions)], np.uint64)
@@ -50,6 +55,10 @@ class Order:
     def ranks_of(self, blocks: Ints) -> Ints:
         """At which ranks these blocks stand: the inverse of `blocks_at`."""
         return self._walk(blocks, self._keys[::-1], inverse=True)
+
+    def items_at(self, ranks: Ints) -> Ints:
+        """Which items stand at these ranks, where an item's blocks keep together; shape [n]."""
+        return self.blocks_at(ranks * self._together) // self._together
 
     def conditions_of(self, blocks: Ints) -> Ints:
         """In which order each block's conditions are started; shape [n, conditions]."""
@@ -73,13 +82,19 @@ class Order:
     def _walk(self, values: Ints, keys: list[np.uint64], *, inverse: bool = False) -> Ints:
         if not self.randomize:
             return values.astype(np.int64)
+        if self._together == 1:
+            return self._walk_groups(values, keys, inverse=inverse)
+        groups, within = np.divmod(values, self._together)
+        return self._walk_groups(groups, keys, inverse=inverse) * self._together + within
+
+    def _walk_groups(self, values: Ints, keys: list[np.uint64], *, inverse: bool) -> Ints:
         words = self._feistel(values.astype(np.uint64), keys, inverse=inverse)
         # A result outside the domain is enciphered again until it falls inside: the domain is less than
         # four times the grid, so this ends after a few steps.
-        outside = np.flatnonzero(words >= self.blocks)
+        outside = np.flatnonzero(words >= self._groups)
         while outside.size:
             words[outside] = self._feistel(words[outside], keys, inverse=inverse)
-            outside = outside[words[outside] >= self.blocks]
+            outside = outside[words[outside] >= self._groups]
         return words.astype(np.int64)
 
     def _feistel(self, words: _Words, keys: list[np.uint64], *, inverse: bool) -> _Words:
@@ -100,4 +115,6 @@ def order_of(plan: Plan) -> Order:
         conditions=len(plan.conditions),
         seed=plan.seed,
         randomize=plan.randomize,
+        # Only what is complete counts: an item whose repeats lie all over the run would count at its end.
+        together=1 if plan.stop_when is None else plan.repeats,
     )

@@ -118,6 +118,15 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
         return tuple(call.parse or self.parse for call in self.calls)
 
 
+class StopPlan(Struct, frozen=True, kw_only=True):
+    """When a run ends before everything is asked."""
+
+    rule: str
+    """`decided`: a betting sequence, looked at all the time; `looks`: planned ones, by O'Brien-Fleming spending."""
+    looks: tuple[float, ...] = ()
+    """Of `looks`: the shares of the items at which it looks, rising to 1."""
+
+
 class BudgetPlan(Struct, frozen=True, kw_only=True):
     """US dollars."""
 
@@ -224,6 +233,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     share_replies: bool = False
     """An identical request for the same item and repeat is made once, whichever conditions ask it."""
     budget: BudgetPlan = BudgetPlan()
+    stop_when: StopPlan | None = None
+    """None: the run ends when everything is asked. With one, an item's repeats are asked one after the other."""
     analysis: AnalysisPlan = AnalysisPlan()
     source: str | None = None
     """The experiment's file, as it was named; for `resume`."""

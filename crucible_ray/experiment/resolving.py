@@ -41,6 +41,7 @@ from crucible_ray.experiment.spec import (
     datasets_of,
     has_several,
 )
+from crucible_ray.experiment.stopping import stop_plan
 from crucible_ray.experiment.validation import Catalogue, referenced_models, validate
 from crucible_ray.records import Item, Limits, ModelRef
 from crucible_ray.settings import Settings, is_loopback
@@ -111,6 +112,7 @@ def resolve(
             blind=experiment.blind,
             share_replies=experiment.share_replies,
             budget=_budget(experiment, settings),
+            stop_when=stop_plan(experiment.stop_when),
             analysis=_analysis(experiment, settings),
             source=source,
             params=dict(params or {}),

@@ -35,7 +35,6 @@ LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
         {
             "cache",
             "latency_budget",
-            "stop_when",
             "tail_hedging",
         }
     ),
@@ -205,6 +204,17 @@ class Budget:
 
 
 @_value
+class Looks:
+    """`stop_when`: planned looks at the results, by O'Brien-Fleming spending."""
+
+    looks: int | Sequence[float]
+    """How many, evenly spread; or the shares of the items at which to look, rising to 1."""
+
+    def __post_init__(self) -> None:
+        _freeze(self, "looks")
+
+
+@_value
 class Analysis:
     """How results become inference; what is unset comes from `[stats]`."""
 
@@ -283,6 +293,8 @@ class Experiment:
     checkpoint_every: Count | None = None
     """Rows."""
     budget: Budget | None = None
+    stop_when: Literal["decided"] | Looks | None = None
+    """End the run as soon as every hypothesis is decided: "decided" looks all the time, `Looks(5)` five times."""
     max_failed: Share = 0.05
     blind: bool = False
     """Whether conditions are shown under neutral labels until all trials are in; see `unblind`."""

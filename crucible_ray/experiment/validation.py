@@ -39,6 +39,7 @@ from crucible_ray.experiment.spec import (
     conditions_of,
     has_several,
 )
+from crucible_ray.experiment.stopping import stopping_problems
 from crucible_ray.records import Item, ModelRef
 from crucible_ray.settings import Settings, did_you_mean, explain
 
@@ -84,7 +85,16 @@ def problems_of(experiment: Experiment) -> list[str]:
         *_value_problems(
             experiment,
             "",
-            skip=("dataset", "conditions", "metrics", "hypotheses", "budget", "analysis", *_PROMPTS),
+            skip=(
+                "dataset",
+                "conditions",
+                "metrics",
+                "hypotheses",
+                "budget",
+                "analysis",
+                "stop_when",
+                *_PROMPTS,
+            ),
         ),
         *_word_problems(experiment, ""),
         *_metric_problems(experiment),
@@ -92,6 +102,7 @@ def problems_of(experiment: Experiment) -> list[str]:
         *_part_problems(experiment),
         *_condition_problems(experiment),
         *_hypothesis_problems(experiment),
+        *stopping_problems(experiment),
     ]
 
 

@@ -151,6 +151,19 @@ class Naive(Struct, frozen=True, kw_only=True):
     n: int
 
 
+class FixedSample(Struct, frozen=True, kw_only=True):
+    """What a test says that takes the number of items for fixed, where the run could stop early: it does not hold its level."""
+
+    test: str | None
+    estimate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+    confidence: float
+    verdict: str | None = None
+    """On a hypothesis."""
+
+
 class Comparison(Struct, frozen=True, kw_only=True):
     """One metric, a - b."""
 
@@ -202,6 +215,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     achieved_power: float | None = None
     """Power if the difference that was found were the true one: a function of the p-value, so no evidence of anything."""
     desired_power: float = 0.8
+    fixed: FixedSample | UnsetType = UNSET
+    """Where the run could stop early and a hypothesis asks for it: what stands above is valid whenever it stops."""
 
     def __str__(self) -> str:
         """The difference, its interval and p, and why this test, in the metric's own unit."""
@@ -237,6 +252,27 @@ class DatasetResult(Struct, frozen=True, kw_only=True):
     """Exploratory all: a hypothesis is about all datasets together."""
 
 
+class Sequential(Struct, frozen=True, kw_only=True):
+    """How far a run came whose `stop_when` may end it before everything is asked."""
+
+    rule: str
+    """`decided` (a betting sequence) or `looks` (planned ones)."""
+    looks: tuple[int, ...]
+    """Items at each planned look."""
+    looks_taken: int
+    items: int
+    """Items that count: complete, and all before them in the order fixed before the run as well."""
+    planned: int
+    lost: int
+    """Of them: items with a failed trial, which counts at its worst for whatever is claimed."""
+    waiting: int
+    """Complete items that do not count, since an item before them is not complete."""
+    decided_at: int | None
+    """After how many items every hypothesis was decided; None: not all are."""
+    level: float
+    """Of each hypothesis."""
+
+
 class HypothesisResult(Struct, frozen=True, kw_only=True):
     """The verdict on one declared hypothesis."""
 
@@ -270,6 +306,11 @@ class HypothesisResult(Struct, frozen=True, kw_only=True):
     bonferroni_high: float | None = None
     needed: Needed | None = None
     """How many items would clear the margin; where there is one that was not cleared."""
+    e_value: float | UnsetType = UNSET
+    """Of a betting sequence: what was won by betting one on the hypothesis. Unset, as what follows, elsewhere."""
+    decided_at: int | UnsetType | None = UNSET
+    """Where the run could stop early: after how many items it was decided."""
+    fixed: FixedSample | UnsetType = UNSET
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
@@ -304,6 +345,13 @@ class Analysis(Struct, frozen=True, kw_only=True):
     variance: dict[str, MetricVariance] = {}
     """By metric: where its variance comes from."""
     custom: dict[str, Any] = {}
+    sequential: Sequential | UnsetType = UNSET
+    """Of a run that could stop early; unset elsewhere."""
+
+
+def is_decided(analysis: Analysis) -> bool:
+    """Whether its `stop_when` has ended the run, or would have."""
+    return analysis.sequential is not UNSET and analysis.sequential.decided_at is not None
 
 
 def encode(analysis: Analysis) -> bytes:

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
 from crucible_ray.metrics.silence import Silences
-from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult
+from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult, Sequential
 from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
 from crucible_ray.reduction.detail import Topics, by_consensus, by_topic, spreads, values_of
 from crucible_ray.reduction.families import held_together
 from crucible_ray.reduction.groups import groups_of
 from crucible_ray.reduction.missing import missing_data
+from crucible_ray.reduction.stopped import read
 from crucible_ray.reduction.table import Table
 from crucible_ray.reduction.variance import variances
 
@@ -65,6 +67,9 @@ def reduce(
         table.add_own(batch)
     alpha = round(1 - plan.analysis.confidence, 12)
     comparisons, hypotheses = compare(plan, table)
+    sequential: Sequential | UnsetType = UNSET
+    if plan.stop_when is not None and plan.hypotheses:
+        sequential, comparisons, hypotheses = read(plan, table, comparisons, hypotheses)
     groups = groups_of(plan, table)
     comparisons, families = held_together(plan, table, comparisons, hypotheses, groups)
     topics = Topics(items)
@@ -90,6 +95,7 @@ def reduce(
         missing=missing_data(plan, table, items, comparisons),
         preregistration=preregistration,
         variance=variances(plan, table, comparisons),
+        sequential=sequential,
     )
 
 

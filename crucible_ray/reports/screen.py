@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.reduction.analysis import Analysis, Comparison
-from crucible_ray.reports import words
+from crucible_ray.reports import stopping, words
 from crucible_ray.reports.blinding import blind_lines
 from crucible_ray.reports.facts import RunFacts
 
 
 def final_screen(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
     """The demo's last screen: what was kept, what was found, what to do next."""
-    lines = [_trials(plan, analysis, facts), *_mishaps(facts)]
+    lines = [_trials(plan, analysis, facts), *_mishaps(facts), *stopping.on_screen(analysis)]
     found = words.headline(analysis)
     if found is not None:
         lines += [_compared(found, analysis), *_verdicts(analysis, found)]

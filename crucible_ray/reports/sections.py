@@ -10,7 +10,7 @@ from msgspec import Struct
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis
-from crucible_ray.reports import comparisons, detail, figures, words
+from crucible_ray.reports import comparisons, detail, figures, stopping, words
 from crucible_ray.reports.answers import single_questions
 from crucible_ray.reports.blinding import blinding
 from crucible_ray.reports.datasets import by_dataset
@@ -207,7 +207,14 @@ def _cost(source: Source) -> list[Section]:
 
 def _limitations(source: Source) -> list[Section]:
     return [
-        Section("What this cannot say", (Bullets(tuple(words.limitations(source.plan, source.analysis))),))
+        Section(
+            "What this cannot say",
+            (
+                Bullets(
+                    (*words.limitations(source.plan, source.analysis), *stopping.limitation(source.analysis))
+                ),
+            ),
+        )
     ]
 
 
@@ -216,6 +223,7 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _finding,
     _warnings,
     lambda source: comparisons.hypotheses(source.analysis),
+    lambda source: stopping.sections(source.analysis),
     lambda source: preregistration(source.analysis, source.facts),
     lambda source: blinding(source.analysis),
     _conditions,

@@ -36,6 +36,8 @@ TESTS = {
     "wilcoxon": "Wilcoxon's signed ranks",
     "paired_t": "paired t",
     "ordered_logit": "ordered logit",
+    "betting_sequence": "betting sequence, valid whenever the run stops",
+    "obrien_fleming": "planned look, O'Brien-Fleming spending",
 }
 CHECKS = {
     "shapiro_wilk": "normality (Shapiro-Wilk)",
@@ -50,6 +52,8 @@ _REFERENCES = {
     "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
     "adjusted_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640; two small pseudo-items.",
     "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
+    "betting_sequence": "Waudby-Smith and Ramdas (2024), Journal of the Royal Statistical Society B 86.",
+    "obrien_fleming": "O'Brien and Fleming (1979), Biometrics 35; Lan and DeMets (1983), Biometrika 70.",
     "wilson": "Wilson (1927), Journal of the American Statistical Association 22.",
     "stratified_t": "Strata: Cochran (1977), Sampling Techniques.",
     "cluster_t": "Clusters: Bell and McCaffrey (2002), Survey Methodology 28; Pustejovsky and Tipton (2018), JBES 36.",

@@ -40,6 +40,8 @@ GRACE_S = 10.0
 SILENCE_S = 60.0
 BEAT_S = 5.0
 ALIVE_S = 2.0
+DECIDED = "stopped"
+"""The status of a run that ended because what it is for was decided."""
 
 
 class Driver:
@@ -62,8 +64,12 @@ class Driver:
         when_done: str = "complete",
         on_event: Callable[[str, dict[str, object]], None] | None = None,
         on_rows: Callable[[pa.Table], None] | None = None,
+        decides: Callable[[pa.Table], bool] | None = None,
     ) -> None:
-        """`on_rows` sees every table of rows that arrives, late ones too."""
+        """`on_rows` sees every table of rows that arrives, late ones too.
+
+        decides: told rows that are the first for their trial, it says whether they settle what the run is for.
+        """
         self.frontier, self.ledger, self.tally = frontier, ledger, Tally()
         self._granting = Granting(
             frontier, ledger, clients=clients, windows=windows, bounds_usd=bounds_usd, open_ended=open_ended
@@ -78,7 +84,7 @@ class Driver:
         self._answer_within_s, self._known = answer_within_s, known
         self._when_done = when_done
         self._on_event = on_event or (lambda _name, _facts: None)
-        self._on_rows = on_rows
+        self._on_rows, self._decides = on_rows, decides
         self._loop = asyncio.get_running_loop()
         self._pending: list[pa.Table] = []
         self._pending_bytes = 0
@@ -94,7 +100,8 @@ class Driver:
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> str:
-        """Run to the end: `complete` (or what `when_done` says), `budget`, `interrupted`, `refused` or what `stop` was told.
+        """Run to the end: `complete` (or what `when_done` says), `budget`, `interrupted`, `refused`, `stopped` (it is decided)
+        or what `stop` was told.
 
         Raises CannotContinue where the record cannot be written or clients cannot be kept alive.
         """
@@ -126,8 +133,11 @@ class Driver:
             await self._journal.append_stop("broken", self.ledger.spent_usd)
 
     def stop(self, status: str) -> None:
-        """Grant nothing more; what is in flight has a grace time, the rest stays pending."""
-        if self._status is None:
+        """Grant nothing more; what is in flight has a grace time, the rest stays pending.
+
+        Where everything is decided, what is in flight may end; a later stop for another reason cuts that short.
+        """
+        if self._status in (None, DECIDED) and self._status != status:
             self._status, self._stopped_s = status, self._loop.time()
             self._changed.set()
 
@@ -196,7 +206,7 @@ class Driver:
             answer_within_s=self._answer_within_s,
             stop=stop,
             hand_back_unsent=self._status == "interrupted",
-            abandon=stop and self._loop.time() > self._stopped_s + GRACE_S,
+            abandon=stop and self._status != DECIDED and self._loop.time() > self._stopped_s + GRACE_S,
             known=self._known.of(self.frontier.trials_of(grants))
             if self._known is not None and grants
             else b"",
@@ -280,7 +290,10 @@ class Driver:
         trials: Ints = table["trial"].to_numpy()
         first = self.frontier.finish(index, trials)
         # Late rows are written too: the log keeps all that was paid for, and reading it keeps the first.
-        self.tally.add(table if first.all() else table.filter(pa.array(first)))
+        fresh = table if first.all() else table.filter(pa.array(first))
+        self.tally.add(fresh)
+        if self._decides is not None and self._decides(fresh):
+            self.stop(DECIDED)
         if EXCEPTION in self.tally.errors and not self._told_exception:
             self._told_exception = True
             self._on_event("exception", _first_exception(table))

@@ -28,8 +28,13 @@ _SCAN = 4096
 class Frontier:
     """The state of the grid. Pure: told what happened, it says what may be granted."""
 
-    def __init__(self, *, order: Order, lanes: Lanes, done: TrialSet, together: bool = False) -> None:
-        """`together`: single trials of one block go to one client, as far as they stand together."""
+    def __init__(
+        self, *, order: Order, lanes: Lanes, done: TrialSet, together: bool = False, lead: int | None = None
+    ) -> None:
+        """`together`: single trials of one block go to one client, as far as they stand together.
+
+        lead: by how many blocks a lane may be ahead of the slowest, 1 or more; None: as far as it gets.
+        """
         self.order, self.lanes, self.done = order, lanes, done
         self.total = order.blocks * order.conditions
         self._fresh, self._together = done.count == 0, together
@@ -38,6 +43,7 @@ class Frontier:
             self._lane_of[list(conditions)] = lane
         self._in_lane = [self._lane_of == lane for lane in range(len(lanes))]
         self._cursor = [0] * len(lanes)
+        self._lead = order.blocks if lead is None else lead
         self._singles: list[deque[int]] = [deque() for _ in lanes]
         self._suspects: deque[list[int]] = deque()
         self._deaths: dict[int, int] = {}
@@ -72,7 +78,11 @@ class Frontier:
 
     def has_work(self, lane: int) -> bool:
         """Whether this lane has anything left to grant."""
-        return bool(self._singles[lane]) or self._cursor[lane] < self.order.blocks
+        return bool(self._singles[lane]) or self._cursor[lane] < self._reach()
+
+    def _reach(self) -> int:
+        """How far the cursor of a lane may go now."""
+        return min(self.order.blocks, min(self._cursor) + self._lead)
 
     def next_single(self, lane: int) -> int | None:
         """The next trial that stands alone, without taking it."""
@@ -88,9 +98,9 @@ class Frontier:
             return Grant(lane=lane, trials=trials)
         spans: list[tuple[int, int]] = []
         blocks = max(1, most // len(self.lanes[lane]))
-        while blocks > 0 and self._cursor[lane] < self.order.blocks:
+        while blocks > 0 and self._cursor[lane] < self._reach():
             start = self._cursor[lane]
-            stop = min(self.order.blocks, start + (blocks if self._fresh else _SCAN))
+            stop = min(self._reach(), start + (blocks if self._fresh else _SCAN))
             blocks -= self._advance(client, lane, start, stop, blocks, spans)
             if singles:
                 break

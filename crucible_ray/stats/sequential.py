@@ -66,8 +66,8 @@ def betting_sequence(increments: ArrayLike, *, margin: float = 0.0, alpha: float
     return BettingSequence(
         n=len(found),
         estimate=math.fsum(found) / len(found),
-        ci_low=2 * _limit(up, threshold) - 1,
-        ci_high=1 - 2 * _limit(down, threshold),
+        ci_low=2 * limit(up, threshold) - 1,
+        ci_high=1 - 2 * limit(down, threshold),
         p_value=min(1.0, 2 * math.exp(-float(capitals.max()))),
         decided_at=int(passed[0]) + 1 if passed.size else None,
         margin=margin,
@@ -84,8 +84,11 @@ def _capital(values: Floats, mean: float) -> Floats:
     return capital
 
 
-def _limit(values: Floats, threshold: float) -> float:
-    """The largest mean in [0, 1] that the capital has ever refuted; capital falls in the mean bet against."""
+def limit(values: Floats, threshold: float) -> float:
+    """The largest mean in [0, 1] that log capital passing `threshold` has ever put out; shape [n].
+
+    Capital falls in the mean that is bet against.
+    """
     from scipy.optimize import brentq
 
     def excess(mean: float) -> float:
@@ -136,8 +139,7 @@ def group_sequential(
     fractions = _fractions(looks)
     if not 0 < power < 1 or power <= alpha / 2:
         raise StatsError(f"power is {power}; it must lie between alpha / 2 and 1")
-    quantile = critical(alpha / 2)
-    spent = [4 * normal_cdf(-quantile / math.sqrt(share)) for share in fractions]
+    spent = _spent(fractions, alpha)
     bounds = _bounds(fractions, spent)
     fixed = critical(alpha) + normal_quantile(power)
     drift = _drift(fractions, bounds, power, fixed)
@@ -155,6 +157,18 @@ def group_sequential(
         alpha=alpha,
         power=power,
     )
+
+
+@cache
+def look_levels(fractions: tuple[float, ...], alpha: float) -> tuple[float, ...]:
+    """The two-sided level of each of these looks alone: `GroupSequential.levels` of a plan that begins with them."""
+    return tuple(two_sided_p(bound) for bound in _bounds(fractions, _spent(fractions, alpha)))
+
+
+def _spent(fractions: Sequence[float], alpha: float) -> list[float]:
+    """Alpha spent up to each look, both sides."""
+    quantile = critical(alpha / 2)
+    return [4 * normal_cdf(-quantile / math.sqrt(share)) for share in fractions]
 
 
 def _fractions(looks: int | Sequence[float]) -> list[float]:
