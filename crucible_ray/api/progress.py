@@ -77,7 +77,7 @@ def note_line(note: Note) -> str:
             return f"${facts['spent_usd']:.4g} of the budget of ${facts['max_total']:.4g} are spent"
         case "decided":
             return (
-                f"every hypothesis is decided after {facts['counted']:,} of {facts['items']:,} items: no new trial starts, "
+                f"every hypothesis is decided after {facts['decided_at']:,} of {facts['items']:,} items: no new trial starts, "
                 "those under way end"
             )
         case "window_lowered":

@@ -128,7 +128,8 @@ class Watch:
         before = self.stopping.sequence.over
         over = self.stopping.heard(rows)
         if over and not before:
-            self.note("decided", {**self._decisions(), "items": self._plan.items})
+            at = self.stopping.sequence.decided_at
+            self.note("decided", {**self._decisions(), "decided_at": at, "items": self._plan.items})
         return over
 
     def _measure(self, now: float, rows: int) -> None:

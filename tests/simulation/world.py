@@ -15,6 +15,8 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -30,17 +32,18 @@ from crucible_ray.errors import (
     StorageFailed,
     Superseded,
 )
-from crucible_ray.experiment.grid import Order
+from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import BudgetPlan, CallPlan, ConditionPlan, Plan, PromptPlan
 from crucible_ray.journal.log import Journal
 from crucible_ray.journal.memory import MemoryLog
 from crucible_ray.journal.rows import read_rows
-from crucible_ray.journal.state import read_state
+from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import inline
 from crucible_ray.models.endpoint import Endpoint
 from crucible_ray.models.transport import Response
 from crucible_ray.ports import AmbiguousWrite, Client, ClientLost, Limiter
 from crucible_ray.records import Exchange, Item, Limits, Message, ModelRef, Report
+from crucible_ray.reduction.peeking import Sequence
 from crucible_ray.runtime.client import ClientCore, Setup
 from crucible_ray.runtime.driver import Driver
 from crucible_ray.runtime.frontier import Frontier
@@ -54,6 +57,8 @@ LETTERS = "ABCD"
 INPUT_PRICE, OUTPUT_PRICE = 1000.0, 2000.0  # US dollars per million tokens: large, so that cents matter
 MAX_TOKENS = 8
 WINDOW_S = 60.0
+LEAD = 4
+"""Blocks that one lane may be ahead of another where a run may stop early."""
 
 
 @dataclass
@@ -149,14 +154,14 @@ class Provider:
             nth = self.asked[body]
             self.asked[body] += 1
             draw = random.Random(f"{body!r}{nth}")
-            answer = LETTERS[draw.randrange(4)]
+            answer = self.answer(request, draw)
             fault = rng.choice(_FAULTS) if rng.random() < self.weather.fault else None
             if fault in (None, "lost", "stale", "malformed"):
                 prompt = request["messages"][-1]["content"]
                 self.charged_usd += (len(prompt) // 4 * INPUT_PRICE + 2 * OUTPUT_PRICE) * 1e-6
             if rng.random() < self.weather.stall:
                 await asyncio.sleep(1e6)
-            await asyncio.sleep(self.weather.latency_s * rng.lognormvariate(0.0, 0.7))
+            await asyncio.sleep(self.weather.latency_s * rng.lognormvariate(0.0, 0.7) * self.slowness(request, answer))
             if fault is not None:
                 return _fault(fault)
             usage = {"prompt_tokens": len(request["messages"][-1]["content"]) // 4, "completion_tokens": 2}
@@ -168,6 +173,14 @@ class Provider:
             return _answer(200, {"id": "x", "model": "m-1", "choices": [choice], "usage": usage}, {})
         finally:
             self.open -= 1
+
+    def answer(self, request: dict[str, Any], draw: random.Random) -> str:
+        """What a model says to a request."""
+        return LETTERS[draw.randrange(4)]
+
+    def slowness(self, request: dict[str, Any], answer: str) -> float:
+        """How much longer than usual it takes to say so."""
+        return 1.0
 
     def _admit(self, now: float, tokens: int) -> bool:
         while self.admitted and self.admitted[0][0] <= now - WINDOW_S:
@@ -279,6 +292,8 @@ class Wire:
         self._rows = b""
 
     async def exchange(self, message: Exchange) -> Report:
+        if message.grants:
+            self._world.granted()
         rng, weather, before = self._world.rng, self._world.weather, self._rows
         await asyncio.sleep(rng.choice([0.0, 0.001, 0.05]))
         report = await self._client.exchange(message)
@@ -317,13 +332,18 @@ class Spawner:
             await self.kill(index)
 
 
+def _decided(sequence: Sequence, rows: pa.Table) -> bool:
+    sequence.add(rows)
+    return sequence.over
+
+
 class World:
     """One seed's world."""
 
     def __init__(self, seed: int, weather: Weather | None = None) -> None:
         self.rng = random.Random(seed)
         self.weather = weather or Weather.drawn(self.rng)
-        self.provider = Provider(self.rng, self.weather)
+        self.provider = self._provider()
         self.storage = Storage(self.rng, self.weather)
         self.limiter = LimiterService(MemoryStates(asyncio.get_running_loop().time))
         self.items = tuple(
@@ -334,6 +354,16 @@ class World:
         self.lanes = lanes_of(self.plan.conditions)
         self.bounds = self._bounds()
         self.notes: list[str] = []
+
+    def _provider(self) -> Provider:
+        return Provider(self.rng, self.weather)
+
+    def sequence(self, state: JournalState) -> Sequence | None:
+        """What may stop a run, told the rows that the log holds; None: it ends when everything is asked."""
+        return None
+
+    def granted(self) -> None:
+        """Trials are on their way to a client."""
 
     def _question(self, k: int) -> str:
         return f"Question {k}?" + " And why?" * (7 * (k % 5) if self.weather.mixed_lengths else 0)
@@ -447,7 +477,10 @@ class Attempt:
             self.door, writer=writer, checkpoint_every=10, take_over=self.take_over, offload=inline
         )
         state = await read_state(self.door, conditions=len(plan.conditions))
-        order = Order(blocks=plan.items * plan.repeats, conditions=len(plan.conditions), seed=plan.seed)
+        order = order_of(plan)
+        sequence = world.sequence(state)
+        if sequence is not None and sequence.over:
+            return "stopped"
         limit = self.budget if self.budget is not None else plan.budget.max_total
         ledger = Ledger(
             limit_usd=limit if limit is not None else float("inf"),
@@ -462,7 +495,9 @@ class Attempt:
         )  # fmt: skip
         self.spawner = Spawner(world, setup)
         self.driver = Driver(
-            frontier=Frontier(order=order, lanes=world.lanes, done=state.kept),
+            frontier=Frontier(
+                order=order, lanes=world.lanes, done=state.kept, lead=None if sequence is None else LEAD
+            ),
             ledger=ledger,
             journal=journal,
             spawner=self.spawner,
@@ -470,6 +505,7 @@ class Attempt:
             windows=windows,
             bounds_usd=world.bounds,
             restarts=RestartBudget(max_restarts=10_000, window_s=60.0),
+            decides=None if sequence is None else partial(_decided, sequence),
         )
         return await self.driver.run()
 
