@@ -172,7 +172,9 @@ def test_planned_looks_are_taken_when_their_items_are_there_and_at_no_other_time
 @pytest.mark.parametrize("rule", [DECIDED, StopPlan(rule="looks", looks=(0.5, 1.0))])
 def test_the_analysis_of_the_same_rows_has_the_same_bytes_in_any_order_of_arrival(rule: StopPlan) -> None:
     of = stopping(60, repeats=2, rule=rule)
-    rows = [r for k, item in enumerate(ranked(of)) for r in rows_of(of, item, int(k % 3 == 0), int(k % 4 > 0))]
+    rows = [
+        r for k, item in enumerate(ranked(of)) for r in rows_of(of, item, int(k % 3 == 0), int(k % 4 > 0))
+    ]
     shuffled = [rows[k] for k in np.random.default_rng(3).permutation(len(rows))]
     assert encode(reduce(of, batches(rows))) == encode(reduce(of, batches(shuffled, 7)))
 

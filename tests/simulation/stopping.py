@@ -89,7 +89,9 @@ class StoppingWorld(World):
         shares = tuple((k + 1) / looks for k in range(looks))
         chosen = self.draws.sample(_HYPOTHESES, self.draws.choice([1, 1, 2]))
         hypotheses = tuple(
-            HypothesisPlan(text=relation, metric="accuracy", a="three", b="one", relation=relation, margin=margin)
+            HypothesisPlan(
+                text=relation, metric="accuracy", a="three", b="one", relation=relation, margin=margin
+            )
             for relation, margin in chosen
         )
         if self.draws.random() < 0.5:  # conditions of different limit groups: one lane may outrun the other
@@ -101,7 +103,9 @@ class StoppingWorld(World):
             analysis=AnalysisPlan(alpha=ALPHA),
         )
 
-    def sequence(self, state: JournalState) -> Sequence:
+    def sequence(self, state: JournalState) -> Sequence | None:
+        if self.over:
+            return None
         sequence = Sequence(self.plan)
         for table in kept_tables(self.storage, state):
             sequence.add(table)
@@ -114,7 +118,9 @@ class StoppingWorld(World):
         new = sorted(self.storage.entries.keys() - self._read)
         self._read |= set(new)
         entries = [decode_entry(self.storage.entries[number], number, "simulated") for number in new]
-        fresh = [row for entry in entries if entry.head.kind == "rows" for row in rows_to_records(entry.table())]
+        fresh = [
+            row for entry in entries if entry.head.kind == "rows" for row in rows_to_records(entry.table())
+        ]
         for row in fresh:
             self._rows.setdefault(row.trial, row)
         if fresh and not self._decided:
@@ -199,9 +205,7 @@ def _by_looks(
     plan: Plan, asked: HypothesisPlan, lows: np.ndarray, highs: np.ndarray, alpha: float
 ) -> tuple[str, int | None]:
     assert plan.stop_when is not None
-    group = _plan_of_looks(
-        plan.stop_when.looks, 2 * alpha if asked.relation == "equivalence" else alpha
-    )
+    group = _plan_of_looks(plan.stop_when.looks, 2 * alpha if asked.relation == "equivalence" else alpha)
     for look, share in enumerate(plan.stop_when.looks):
         n = ceil(share * plan.items - 1e-9)
         if n > len(lows):
@@ -237,7 +241,6 @@ async def _play(seed: int) -> StoppingWorld:
     stopped = await check_stop(world)
     if stopped:
         world.over = True
-        world.sequence = lambda _state: None  # type: ignore[method-assign,assignment]
         await _until(world, {"complete"})
         after = recomputed(world.plan, await kept(world))[0]
         if after != stopped:
@@ -278,10 +281,9 @@ async def check_stop(world: StoppingWorld) -> list[tuple[str, int | None]]:
     if not decided:
         raise Violation(f"it stopped although the rows say {found}")
     sequence = world.sequence(await scenario._state(world))
+    assert sequence is not None
     told = [(each.verdict, each.decided_at) for each in sequence.judgements]
     plain = [("refuted" if verdict == "reversed" else verdict, n) for verdict, n in found]
     if [("refuted" if verdict == "reversed" else verdict, n) for verdict, n in told] != plain:
         raise Violation(f"it stopped on {told}; the rows say {found}")
     return found
-
-

@@ -161,7 +161,9 @@ class Provider:
                 self.charged_usd += (len(prompt) // 4 * INPUT_PRICE + 2 * OUTPUT_PRICE) * 1e-6
             if rng.random() < self.weather.stall:
                 await asyncio.sleep(1e6)
-            await asyncio.sleep(self.weather.latency_s * rng.lognormvariate(0.0, 0.7) * self.slowness(request, answer))
+            await asyncio.sleep(
+                self.weather.latency_s * rng.lognormvariate(0.0, 0.7) * self.slowness(request, answer)
+            )
             if fault is not None:
                 return _fault(fault)
             usage = {"prompt_tokens": len(request["messages"][-1]["content"]) // 4, "completion_tokens": 2}

@@ -46,7 +46,11 @@ def test_increments_fed_one_by_one_say_what_all_at_once_say() -> None:
     whole.feed(values, values)
     for value in values:
         parts.feed(np.array([value]), np.array([value]))
-    assert (parts.verdict, parts.decided_at, parts.p_value) == (whole.verdict, whole.decided_at, whole.p_value)
+    assert (parts.verdict, parts.decided_at, parts.p_value) == (
+        whole.verdict,
+        whole.decided_at,
+        whole.p_value,
+    )
     assert whole.p_value == betting_sequence(values).p_value
 
 
