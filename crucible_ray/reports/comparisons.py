@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from crucible_ray.reduction.analysis import Analysis, Comparison, HypothesisResult
 from crucible_ray.reduction.decisions import Families, Group, Size
 from crucible_ray.reports import figures, words
@@ -35,7 +37,9 @@ def hypotheses(analysis: Analysis) -> list[Section]:
         blocks.append(
             Text("p is against the margin where there is one: the level at which the interval ends there.")
         )
-    blocks += _family(found, analysis.correction) if len(found) > 1 else []
+    blocks += (
+        _family(found, analysis.correction) if len(found) > 1 and analysis.sequential is UNSET else []
+    )
     needed = tuple(told for h in found if (told := words.needed(h)) is not None)
     blocks += [Bullets(needed)] if needed else []
     return [Section("Hypotheses", (*blocks, *figures.hypotheses(found)))]

@@ -1,17 +1,22 @@
-"""`python -m tests.simulation 0 10000`: play seeds; `--safeguards`: how soon a seed fails without each safeguard."""
+"""`python -m tests.simulation 0 10000`: play seeds.
+
+`--stopping`: those of runs that may stop early; `--safeguards`: how soon a seed fails without each safeguard.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
 from tests.simulation.safeguards import SAFEGUARDS
 from tests.simulation.scenario import play
+from tests.simulation.stopping import play_stopping
 from tests.simulation.test_simulation import FAILING
 
 
-def seeds(first: int, last: int) -> int:
+def seeds(first: int, last: int, play: Callable[[int], object] = play) -> int:
     failures, began = 0, time.monotonic()
     for seed in range(first, last):
         try:
@@ -46,5 +51,7 @@ if __name__ == "__main__":
     parser.add_argument("first", type=int, nargs="?", default=0)
     parser.add_argument("last", type=int, nargs="?", default=200)
     parser.add_argument("--safeguards", action="store_true")
+    parser.add_argument("--stopping", action="store_true", help="runs that may stop early")
     choice = parser.parse_args()
-    sys.exit(bool(safeguards() if choice.safeguards else seeds(choice.first, choice.last)))
+    played = play_stopping if choice.stopping else play
+    sys.exit(bool(safeguards() if choice.safeguards else seeds(choice.first, choice.last, played)))

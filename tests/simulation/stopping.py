@@ -71,6 +71,10 @@ class StoppingWorld(World):
         self.draws = random.Random(f"stopping {seed}")
         drawn = weather or Weather.drawn(random.Random(seed))
         drawn.items = self.draws.randrange(12, 32)
+        self.apart = self.draws.random() < 0.5
+        """Whether conditions have different limit groups: then one lane may outrun the other."""
+        if self.apart:  # the provider keeps one limit for all, and each group would take all of it
+            drawn.rpm = drawn.tpm = None
         super().__init__(seed, drawn)
         self.limit = self.plan.budget.max_total
         self._read: set[int] = set()
@@ -94,7 +98,7 @@ class StoppingWorld(World):
             )
             for relation, margin in chosen
         )
-        if self.draws.random() < 0.5:  # conditions of different limit groups: one lane may outrun the other
+        if self.apart:
             plan = _in_lanes(plan)
         return msgspec.structs.replace(
             plan,
@@ -128,6 +132,7 @@ class StoppingWorld(World):
         if self._decided:
             raise Violation("trials were granted after the decision was recorded")
 
+    ended = ""
     over = False
     """Whether a user asked to go on beyond the stop."""
 
@@ -237,7 +242,7 @@ async def _bounded(seed: int) -> StoppingWorld:
 async def _play(seed: int) -> StoppingWorld:
     world = StoppingWorld(seed)
     outages = asyncio.ensure_future(world.weather_of_provider())
-    world.notes.append(await _until(world, {"stopped", "complete"}))
+    world.ended = await _until(world, {"stopped", "complete"})
     stopped = await check_stop(world)
     if stopped:
         world.over = True
@@ -274,8 +279,7 @@ async def check_stop(world: StoppingWorld) -> list[tuple[str, int | None]]:
     if doubled := [trial for trial, n in counts.items() if n > 1]:
         raise Violation(f"trials with more than one row: {doubled[:5]}")
     found, decided = recomputed(world.plan, rows)
-    status = world.notes[-1]
-    if status == "complete":
+    if world.ended == "complete":
         await scenario.check_rows(world)
         return []
     if not decided:
