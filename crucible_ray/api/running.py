@@ -19,7 +19,7 @@ import numpy as np
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from crucible_ray.api.blinding import shown_note, tell_names
+from crucible_ray.api.blinding import is_hidden, shown_note, tell_names
 from crucible_ray.api.earlier import Earlier, place, wanted
 from crucible_ray.api.fleet import Fleet
 from crucible_ray.api.logging import RunLog
@@ -144,6 +144,20 @@ class _Run:
                 await self._drive(state, known, fleet, keys, bounds, stopping)
             elif state.kept.count < plan.trials:
                 self.session.status = "stopped"
+        if (
+            plan.blind
+            and self.session.status == "stopped"
+            and stopping is not None
+            and stopping.sequence.over
+        ):
+            await self._unblind()
+
+    async def _unblind(self) -> None:
+        """A blind run that its rule has ended is not gone on with: names are told, on record."""
+        plan = self.prepared.plan
+        state = await read_state(self.store, conditions=len(plan.conditions))
+        if is_hidden(plan, state):
+            await tell_names(self.journal, plan, trials=state.kept.count)
 
     def _stopping(self, state: JournalState) -> Stopping | None:
         """What may stop the run, told the rows that there are."""

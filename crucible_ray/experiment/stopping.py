@@ -40,6 +40,11 @@ def stopping_problems(experiment: Experiment) -> list[str]:
             "stop_when: the first items have to be like the others, so their order has to be drawn: leave out "
             "randomize = false, or stop_when."
         )
+    if getattr(experiment.analysis, "cluster", None) is not None:
+        problems.append(
+            "stop_when: what counts is one item, and analysis.cluster says that items are not independent: leave out one "
+            "of them."
+        )
     hypotheses = _hypotheses(experiment)
     if not hypotheses and experiment.hypotheses == ():
         problems.append("stop_when: it stops when hypotheses are decided, and there is none: declare one.")

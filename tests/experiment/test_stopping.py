@@ -10,7 +10,7 @@ import pytest
 from crucible_ray import metric
 from crucible_ray.experiment.declarative import read_toml
 from crucible_ray.experiment.plan import StopPlan
-from crucible_ray.experiment.spec import Experiment, Looks, Model
+from crucible_ray.experiment.spec import Analysis, Experiment, Looks, Model
 from crucible_ray.experiment.stopping import BOUNDED_KINDS, BOUNDED_METRICS, stop_plan, stopping_problems
 from crucible_ray.metrics.registry import METRICS
 
@@ -50,6 +50,7 @@ def test_a_rule_reads_the_same_in_python_and_toml(
         ({"stop_when": Looks([0.5, 0.4])}, "rising to 1"),
         ({"hypotheses": []}, "there is none: declare one"),
         ({"randomize": False}, "leave out randomize = false"),
+        ({"analysis": Analysis(cluster="topic")}, "leave out one of them"),
         ({"hypotheses": ["latency_mean: a > b"]}, "no bounds: it stops on accuracy"),
         ({"hypotheses": ["accuracy: a > b + 1"]}, "stays below 1"),
     ],

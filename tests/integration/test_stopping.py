@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import UNSET
 
-from crucible_ray import api
+from crucible_ray import api, datasets
 from crucible_ray.api import Note, Progress
 from crucible_ray.experiment.own import metric
 from crucible_ray.experiment.spec import Budget, Looks, Model
-from crucible_ray.simulator import SimulatedModel
+from crucible_ray.simulator import SimulatedModel, SimulatorProcess
 from tests.conftest import Simulate
 from tests.integration.lab import prepared, rows_of
 
@@ -27,6 +28,13 @@ TWO = {
 }
 
 
+def started(folder: Path, simulate: Simulate) -> SimulatorProcess:
+    """A provider whose models know the questions, and one of them the answers."""
+    path = folder / "known.jsonl"
+    path.write_bytes(msgspec.json.Encoder().encode_lines(datasets.load("demo").items))
+    return simulate(models=APART, items=path)
+
+
 @metric(kind="proportion")
 def right(reply: Any, item: Any) -> float:
     return float(reply.prediction == item.expected)
@@ -35,7 +43,7 @@ def right(reply: Any, item: Any) -> float:
 def test_a_run_ends_when_its_hypothesis_is_decided_and_goes_on_only_when_asked(
     tmp_path: Path, simulate: Simulate
 ) -> None:
-    provider = simulate(models=APART)
+    provider = started(tmp_path, simulate)
     ready = prepared(tmp_path, provider.url, sample_size=80, repeat=2, **TWO)
     seen: list[Progress] = []
     notes: list[Note] = []
@@ -66,7 +74,7 @@ def test_a_run_ends_when_its_hypothesis_is_decided_and_goes_on_only_when_asked(
 
 
 def test_without_its_rule_the_same_experiment_goes_on(tmp_path: Path, simulate: Simulate) -> None:
-    provider = simulate(models=APART)
+    provider = started(tmp_path, simulate)
     run: dict[str, Any] = {"runtime": "in-process", "output_dir": tmp_path / "out"}
     first = api.run(prepared(tmp_path, provider.url, sample_size=60, **TWO), **run)
     plain = prepared(tmp_path, provider.url, sample_size=60, **(TWO | {"stop_when": None}))
@@ -81,7 +89,7 @@ def test_without_its_rule_the_same_experiment_goes_on(tmp_path: Path, simulate: 
 def test_a_proportion_of_ones_own_can_stop_a_run_too(
     tmp_path: Path, simulate: Simulate, rule: str | Looks
 ) -> None:
-    provider = simulate(models=APART)
+    provider = started(tmp_path, simulate)
     ready = prepared(
         tmp_path,
         provider.url,
@@ -96,13 +104,25 @@ def test_a_proportion_of_ones_own_can_stop_a_run_too(
 
 
 def test_a_budget_and_a_rule_end_a_run_whichever_comes_first(tmp_path: Path, simulate: Simulate) -> None:
-    provider = simulate(models=APART)
+    provider = started(tmp_path, simulate)
     ready = prepared(tmp_path, provider.url, sample_size=80, **TWO)
     budget = Budget(max_total=6 * sum(ready.bounds_usd()), abort_on_exceed=True)
     little = prepared(tmp_path, provider.url, sample_size=80, budget=budget, **TWO)
     poor = api.run(little, runtime="in-process", output_dir=tmp_path / "out")
     assert poor.status == "budget"
     assert poor.analysis.hypotheses[0].verdict == "not_decided"
-    rich = api.resume(poor.results_dir, runtime="in-process", max_cost=1e6)
+    rich = api.resume(poor.results_dir, runtime="in-process", max_cost=1e6, max_concurrent_queries=4)
     assert rich.status == "stopped"
     assert rich.analysis.hypotheses[0].verdict == "supported"
+
+
+def test_a_blind_run_tells_names_when_it_is_decided(tmp_path: Path, simulate: Simulate) -> None:
+    provider = started(tmp_path, simulate)
+    ready = prepared(tmp_path, provider.url, sample_size=80, **TWO, blind=True)
+    result = api.run(ready, runtime="in-process", output_dir=tmp_path / "out", max_concurrent_queries=4)
+    assert result.status == "stopped"
+    assert result.pending
+    assert result.analysis.blind is not None
+    assert not result.analysis.blind.hidden
+    assert result.analysis.hypotheses[0].verdict == "supported"
+    assert api.reproduce(result.results_dir).same

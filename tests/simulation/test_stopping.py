@@ -5,6 +5,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 import numpy as np
+
 from crucible_ray.reduction.peeking import Sequence
 from tests.simulation.scenario import Violation
 from tests.simulation.stopping import play_stopping
