@@ -37,9 +37,7 @@ def hypotheses(analysis: Analysis) -> list[Section]:
         blocks.append(
             Text("p is against the margin where there is one: the level at which the interval ends there.")
         )
-    blocks += (
-        _family(found, analysis.correction) if len(found) > 1 and analysis.sequential is UNSET else []
-    )
+    blocks += _family(found, analysis.correction) if len(found) > 1 and analysis.sequential is UNSET else []
     needed = tuple(told for h in found if (told := words.needed(h)) is not None)
     blocks += [Bullets(needed)] if needed else []
     return [Section("Hypotheses", (*blocks, *figures.hypotheses(found)))]
