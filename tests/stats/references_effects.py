@@ -207,19 +207,19 @@ _INTERVALS = (
     ),
     _rounded(
         "newcombe",
-        "Newcombe 1998, Statistics in Medicine 17, 873-890, Table II (a), method 10: 56/70 - 48/80",
+        "R: method 10 of Newcombe 1998 (Statistics in Medicine 17, 873-890) from prop.test's Wilson limits: 56/70 - 48/80",
         lambda: stats.newcombe(shares(48, 80), shares(56, 70)),
-        (0.0524, 0.3339),
-        1e-3,
-        "printed with 4 digits",
+        (0.0524314724, 0.333872654),
+        1e-8,
+        "printed with 10 digits",
     ),
     _rounded(
         "newcombe",
-        "Newcombe 1998, Table II (b), method 10: 9/10 - 3/10",
+        "R: the same, 9/10 - 3/10",
         lambda: stats.newcombe(shares(3, 10), shares(9, 10)),
-        (0.1705, 0.8090),
-        5e-4,
-        "printed with 4 digits",
+        (0.1705227239, 0.8090179735),
+        1e-8,
+        "printed with 10 digits",
     ),
     _rounded(
         "newcombe_paired",
@@ -286,14 +286,14 @@ _INTERVALS = (
 _MARGINS = (
     _rounded(
         "superiority",
-        "Newcombe 1998, Statistics in Medicine 17, 873-890, Table II (a) and (d), method 6 (Miettinen and Nurminen)",
+        "R: Miettinen and Nurminen's score by optimize, its limits by uniroot: 56/70 - 48/80, 5/56 - 0/29",
         lambda: (
             *margin(stats.superiority(shares(48, 80), shares(56, 70)))[1:],
             *margin(stats.superiority(shares(0, 29), shares(5, 56)))[1:],
         ),
-        (0.0528, 0.3382, -0.0326, 0.1933),
-        1.6e-3,
-        "printed with 4 digits",
+        (0.05282971323, 0.33817294, -0.03259656332, 0.1933309767),
+        1e-6,
+        "roots found to 1e-10 on shares found to about 1e-8",
     ),
     _r(
         "tost",
