@@ -90,7 +90,10 @@ class _Table:
         sizes = [len(log.labels["item"].codes) for log in logs]
         self.log: Codes = np.repeat(np.arange(len(logs)), sizes)
         self.values: Floats = np.concatenate([log.values[score[log.name]] for log in logs])
-        self.splits = all(log.same_content for log in logs)
+        self.splits = all(log.same_content for log in logs) and "" not in self.labels["content"].names
+        tasks = self.labels["stratum"]
+        if len(tasks.names) == 2 and "" in tasks.names:  # a table beside the log of one task
+            self.labels["stratum"] = Labels(np.zeros_like(tasks.codes), (max(tasks.names),))
 
     def key(self, *columns: Codes) -> Codes:
         """One number for each different row of these columns."""
@@ -112,7 +115,8 @@ class _Table:
         items = self.key(self.codes("stratum"), self.codes("item"))
         whole = self.key(items, self.codes("content"))
         first = np.unique(whole, return_index=True)[1]
-        doubled = int((np.bincount(items[first]) > 1).sum())
+        known = np.array([name != "" for name in self.labels["content"].names])[self.codes("content")]
+        doubled = int((np.bincount(items[first[known[first]]], minlength=1) > 1).sum())
         if not doubled:
             return items, ""
         if self.splits:

@@ -232,8 +232,9 @@ def _several(design: _Design, question: Question) -> _Answer:
         told = (*notes, *found.family.notes)
         return _Answer(found.reason, found.naive, told, overall=found.overall, family=found.family)
     family, why, more = _pairs(design, "auto", question)
+    over_all = found.reason.partition(", then ")[0]
     return _Answer(
-        f"{found.reason}; {why}", found.naive, (*notes, *more), overall=found.overall, family=family
+        f"{over_all}; then {why}", found.naive, (*notes, *more), overall=found.overall, family=family
     )
 
 
@@ -266,7 +267,11 @@ def _pairs(design: _Design, test: str, question: Question) -> tuple[FamilyResult
     tests = ", ".join(dict.fromkeys(each.test for each in found))
     count = max(each.n for each in found)
     family = FamilyResult(test=tests, pairs=tuple(pairs), correction=method, n=count, alpha=question.alpha)
-    return family, f"pair by pair, p-values corrected by {method}; the first: {found[0].reason}", tuple(notes)
+    return (
+        family,
+        f"pair by pair, p-values corrected by {method}, each by the rule for two conditions; the first: {found[0].reason}",
+        tuple(notes),
+    )
 
 
 def _check(joined: Joined, question: Question) -> None:

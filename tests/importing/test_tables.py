@@ -112,6 +112,8 @@ def test_three_conditions_are_a_family_and_a_correction_by_name_replaces_the_joi
     assert named.family is not None
     plain = [stats.compare(values[p.b], values[p.a], paired=True).p_value or 0.0 for p in named.family.pairs]
     assert [p.p_value for p in named.family.pairs] == plain
+    assert "then pair by pair, p-values corrected by bonferroni" in named.reason
+    assert "largest t" not in named.reason
     assert [p.p_adjusted for p in named.family.pairs] == stats.correct(plain, "bonferroni").tolist()
     based = crucible_ray.compare(path, value="score", by="model", pair="item", baseline="b", test="paired_t")
     assert based.family is not None

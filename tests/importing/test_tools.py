@@ -97,6 +97,21 @@ def test_a_json_log_of_inspect_reads_like_its_eval(tmp_path: Path) -> None:
     assert found.comparison == same.comparison
 
 
+def test_a_table_beside_a_log_is_paired_by_the_same_ids(tmp_path: Path) -> None:
+    log = INSPECT / "physics_strong.eval"
+    ids = inspect_log.read(log, Asked()).labels["item"].names
+    table = tmp_path / "people.csv"
+    table.write_text(
+        "\n".join(["who,question,right", *(f"people,{each},{n % 3 > 0:d}" for n, each in enumerate(ids))])
+    )
+    with pytest.raises(UsageError, match="--by names"):
+        crucible_ray.compare(log, table, value="right", by="who", pair="question", metric="pattern")
+    found = crucible_ray.compare(log, table, value="right", pair="question", metric="pattern")
+    assert ([each.name for each in found.conditions], found.matched) == ([STRONG, "people"], 12)
+    assert found.conditions[1].mean == pytest.approx(8 / 12)
+    assert not any("another" in note for note in found.notes)
+
+
 def test_a_damaged_eval_file_is_told_in_words(tmp_path: Path) -> None:
     data = bytearray((INSPECT / "physics_weak.eval").read_bytes())
     with zipfile.ZipFile(INSPECT / "physics_weak.eval") as log:
