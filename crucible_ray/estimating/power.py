@@ -33,6 +33,8 @@ from crucible_ray.stats.verdicts import interval_alpha
 _MOST_COUNTED = 5_000
 """Items up to which counting out answers at once; beyond them the formula is as good."""
 _BOUNDED = ("accuracy",)
+_LOOKS = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""What a betting sequence is set beside."""
 
 Range = tuple[float, float]
 
@@ -43,6 +45,18 @@ class SplitForecast(Struct, frozen=True, kw_only=True):
     items: int
     repeats: int
     power: Range
+
+
+class StoppingForecast(Struct, frozen=True, kw_only=True):
+    """Items that one hypothesis asks for at the assumed difference, by either rule of `stop_when`, simulated."""
+
+    betting: Range
+    """A betting sequence, the mean."""
+    looks: Range
+    """Planned looks, the mean."""
+    shares: tuple[float, ...]
+    """Of the items, at which they look."""
+    largest: int
 
 
 class PowerForecast(Struct, frozen=True, kw_only=True):
@@ -76,6 +90,8 @@ class PowerForecast(Struct, frozen=True, kw_only=True):
     """What finds it with the target power."""
     split: SplitForecast | None = None
     """The same trials laid out better; None: they are laid out best, as far as is known."""
+    stopping: StoppingForecast | None = None
+    """Where the run may stop early (`stop_when`)."""
     pilot: str | None = None
     """The run that the spread is taken from; None: assumed."""
     note: str | None = None
@@ -169,8 +185,34 @@ def _of_shares(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pi
         "power": power,
         "items_needed": (needed[0], needed[1]),
         "detectable": None if asked.relation == "equivalence" else (found[0], found[1]),
+        "stopping": _stopping(plan, asked, effect, (low, high)),
         "split": _split(plan, asked, assume, effect, (low, high), spread, at, power),
     }
+
+
+def _stopping(plan: Plan, asked: HypothesisPlan, effect: float, discordant: Range) -> StoppingForecast | None:
+    if plan.stop_when is None:
+        return None
+    from crucible_ray.stats.stopping import stopping_items
+
+    shares = plan.stop_when.looks or _LOOKS
+    means = [
+        stopping_items(
+            asked.relation,
+            asked.margin,
+            n=plan.items,
+            effect=effect,
+            discordant=share,
+            looks=looks,
+            alpha=_level(plan),
+            seed=plan.seed,
+        ).expected
+        for looks in ((), shares)
+        for share in discordant
+    ]
+    return StoppingForecast(
+        betting=(means[0], means[1]), looks=(means[2], means[3]), shares=shares, largest=plan.items
+    )
 
 
 def _effect(asked: HypothesisPlan, assume: Assumptions) -> float:

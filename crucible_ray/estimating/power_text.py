@@ -30,6 +30,14 @@ def _lines(forecast: PowerForecast) -> list[str]:
             f"  the same trials as {split.items:,} items {_times(split.repeats)}, not {forecast.items:,} "
             f"{_times(forecast.repeats)}: {_span([f'{power:.2f}' for power in sorted(split.power)])}"
         )
+    if (early := forecast.stopping) is not None:
+        betting, looks = (
+            _span([f"{items:,.0f}" for items in sorted(means)]) for means in (early.betting, early.looks)
+        )
+        lines.append(
+            f"  stopping early it asks {betting} items on average by a betting sequence, {looks} by "
+            f"{len(early.shares)} planned looks; {early.largest:,} at most"
+        )
     return lines + ([f"  {forecast.note}"] if forecast.note else [])
 
 

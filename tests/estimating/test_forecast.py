@@ -19,9 +19,10 @@ from crucible_ray.estimating import (
 from crucible_ray.estimating.forecast import clock
 from crucible_ray.estimating.pilots import Pilot
 from crucible_ray.estimating.power_text import forecast_lines
-from crucible_ray.experiment.plan import AnalysisPlan, BudgetPlan, HypothesisPlan, Plan
+from crucible_ray.experiment.plan import AnalysisPlan, BudgetPlan, HypothesisPlan, Plan, StopPlan
 from crucible_ray.stats import exact_support
 from crucible_ray.stats.pilots import spread_of
+from crucible_ray.stats.stopping import stopping_items
 from tests.reduction.rows import condition, hypothesis, model, plan
 
 TEN = Assumptions(output_tokens=10, latency_s=2.0)
@@ -183,6 +184,22 @@ def test_of_a_metric_whose_spread_nobody_knows_only_standard_deviations_are_told
     tail = _forecast(100, hypothesis("quicker", metric="latency_p99"))
     assert tail.detectable_sd is None
     assert "a quantile has an interval from 368 items on; there are 100" in "\n".join(forecast_lines([tail]))
+
+
+def test_with_stop_when_the_mean_and_largest_number_of_items_are_told_both_ways() -> None:
+    asked = hypothesis("better")
+    stops = plan(700, hypotheses=(asked,), stop_when=StopPlan(rule="decided"))
+    found = _estimate(stops).power[0]
+    assert found.stopping is not None
+    assert found.stopping.largest == 700
+    told = [
+        stopping_items("superiority", 0.0, n=700, effect=0.05, discordant=0.1, looks=looks).expected
+        for looks in ((), found.stopping.shares)
+    ]
+    assert [found.stopping.betting[0], found.stopping.looks[0]] == told
+    assert "5 planned looks; 700 at most" in "\n".join(forecast_lines([found]))
+    assert _estimate(stops).power == _estimate(stops).power
+    assert _forecast(700, asked).stopping is None
 
 
 def _pilot(metric: str, control: Any, treatment: Any) -> Pilot:
