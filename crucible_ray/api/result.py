@@ -185,7 +185,10 @@ class RunResult:
         if self.plan.analysis.cluster is not None:
             from crucible_ray.api.places import read_config
 
-            items = read_config(self.results_dir)[1]
+            whole = (self.results_dir / "dataset.jsonl").is_file()
+            items = read_config(self.results_dir if whole else self.results_dir.parents[1])[
+                1
+            ]  # of a revision
         table = stored_table(self.plan, self.table("results.parquet"), items)
         return compare_two(self.plan, table, metric, a, b)
 

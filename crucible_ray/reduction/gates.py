@@ -12,12 +12,12 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from crucible_ray import stats
 from crucible_ray.errors import StatsError, UsageError
 from crucible_ray.metrics.registry import METRICS, Metric, metric_of
 from crucible_ray.reduction.analysis import Analysis, Condition
 from crucible_ray.reduction.table import Table
 from crucible_ray.settings import did_you_mean
-from crucible_ray.stats.decision import paired_difference
 from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:
@@ -201,14 +201,13 @@ def _regression(
     ):  # no spread, so no interval, and none is needed
         return GateResult(text=name, passed=True, value=0.0, detail=f"the same in every trial; {counts}")
     try:
-        decision = paired_difference(
-            before, now, bounded=metric.kind in ("binary", "proportion"), alpha=alpha
+        result = stats.compare(
+            before, now, paired=True, kind=metric.kind, alpha=alpha, checks=False, naive=False
         )
     except StatsError as nothing:
         return GateResult(
             text=name, passed=False, value=None, detail=f"cannot be judged: {nothing}; {counts}"
         )
-    result = decision.result
     low, high = result.ci_low, result.ci_high
     if low is None or high is None:  # every item differs by the same
         estimate = result.estimate or 0.0

@@ -114,7 +114,7 @@ def _told(found: Families) -> str:
 
 def _counted(c: Comparison) -> str:
     """Its family, and what that leaves of it."""
-    if c.adjusted is None:
+    if c.adjusted is None or c.adjusted.p_value is None:
         return c.family
     return f"{c.family}; {c.adjusted.comparisons} counted ({c.adjusted.method}): {words.p_text(c.adjusted.p_value)}"
 
@@ -123,7 +123,7 @@ def _why(c: Comparison) -> str:
     text = f"{c.metric}, {c.a} - {c.b}: {'; '.join((c.reason, *c.notes))}."
     if c.apa and c.p_value is not None:
         text += f" {c.apa}."
-    if c.adjusted is not None:
+    if c.adjusted is not None and (c.adjusted.ci_low is not None or c.adjusted.ci_high is not None):
         wide = words.span(c.metric, c.adjusted.ci_low, c.adjusted.ci_high)
         text += f" Together with its family, at {100 * c.adjusted.confidence:.4g} %: {wide}{words.unit(c.metric)}."
     if c.others:

@@ -345,15 +345,20 @@ def _direction(found: Comparison) -> str:
         )
     size = difference(found.metric, abs(found.estimate or 0.0), signed=False) + unit(found.metric)
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
-    span = ""
+    told = f" (interval {_interval_of(found)}, {p_text(found.p_value)}{_together(found)})"
     if found.ci_low is not None and found.ci_high is not None:
-        low, high = difference_ends(found.metric, found.ci_low, found.ci_high)
-        span = f" (interval {low} to {high}{unit(found.metric)}, {p_text(found.p_value)}{_together(found)})"
         if found.ci_low <= 0.0 <= found.ci_high:
-            span += ": the interval holds zero, so no difference is shown"
+            told += ": the interval holds zero, so no difference is shown"
+    elif found.ci_low is None and found.ci_high is None:
+        told = " (without an interval: nothing is shown)"
     if not found.estimate:
-        return f"{found.metric} of {found.a} and {found.b} is the same{span}."
-    return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{span}."
+        return f"{found.metric} of {found.a} and {found.b} is the same{told}."
+    return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{told}."
+
+
+def _interval_of(found: Comparison) -> str:
+    """An interval with its unit; one end may not be known."""
+    return span(found.metric, found.ci_low, found.ci_high) + unit(found.metric)
 
 
 def _together(found: Comparison) -> str:

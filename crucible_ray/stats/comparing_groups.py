@@ -233,7 +233,7 @@ def _of_rows(
         notes += (f"{int((~complete).sum())} items without a value under every condition left out",)
     family = _joint_pairs(rows, means[complete], complete, baseline, alpha)
     if rows.clusters is not None:
-        overall, words = _largest_of(family), "the largest t, which knows clusters"
+        overall, words = _largest_of(family), "the largest t (clusters are the unit)"
     else:
         overall = _PLANS[name].overall(*means[complete].T, alpha=alpha)
         words = _OVERALL[name]

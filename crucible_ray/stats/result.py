@@ -94,10 +94,12 @@ class TestResult:
             )
         if self.p_value is not None:
             parts.append(format_p(self.p_value))
+        known = [each for each in (self.estimate, self.ci_low, self.ci_high) if each is not None]
+        digits = ".3f" if max(map(abs, known), default=1.0) >= 0.01 else ".3g"
         if self.estimate is not None:
-            parts.append(f"{self.measure} = {self.estimate:.3f}")
+            parts.append(f"{self.measure} = {self.estimate:{digits}}")
         if self.ci_low is not None and self.ci_high is not None:
-            parts.append(f"{_percent(self.alpha)}% CI [{self.ci_low:.3f}, {self.ci_high:.3f}]")
+            parts.append(f"{_percent(self.alpha)}% CI [{self.ci_low:{digits}}, {self.ci_high:{digits}}]")
         return ", ".join(parts)
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ import pytest
 from crucible_ray import api
 from crucible_ray.api import Options, Prepared, Progress, RunResult
 from crucible_ray.errors import ParameterRefused, StorageFailed, UsageError
-from crucible_ray.experiment.spec import Experiment, Model
+from crucible_ray.experiment.spec import Analysis, Experiment, Model
 from tests.conftest import Simulate
 from tests.integration.lab import AT_ONCE, prepared
 
@@ -266,3 +266,41 @@ def test_a_revision_loads_by_its_number(result: RunResult) -> None:
     assert api.load(result.results_dir).plan.conditions[0].parse != "first_letter"
     with pytest.raises(UsageError, match=r"no revision 7; there are: \[1\]"):
         api.load(result.results_dir, revision=7)
+
+
+CLUSTERED = Experiment(
+    name="Passages",
+    dataset=[
+        {"id": k, "input": f"What is {k} + {k}?", "expected": str(2 * k), "passage": f"p{k // 3}"}
+        for k in range(36)
+    ],
+    parse="number",
+    prompt="{{ input }}",
+    conditions=[Model("openai_gpt4o_mini", name="mini"), Model("openai_gpt4o", name="full")],
+    metrics=["accuracy", "latency_p50", "cost_per_correct"],
+    analysis=Analysis(cluster="passage", effect_sizes=["cliffs_delta"]),
+    max_tokens=20,
+)
+
+
+def test_clusters_of_an_experiment_are_those_of_its_items_in_whatever_is_compared(tmp_path: Path) -> None:
+    found = run(tmp_path, CLUSTERED, progress=False)
+    first = found.analysis.comparisons[0]
+    assert (first.unit, first.units, first.items) == ("passage", 12, 36)
+    assert first.test == "cluster_t"
+    assert [each.measure for each in first.sizes] == ["cliffs_delta"]
+    assert found.compare("full", "mini") == first
+    assert found.analysis.preregistration is not None
+    assert found.analysis.preregistration.deviations == ()
+    assert str(found.compare("full", "mini")).startswith("accuracy: full - mini = ")
+    assert api.load(found.results_dir).compare("full", "mini", "latency_p50").units == 12
+    assert api.reproduce(found.results_dir).identical == {"results.csv": True, "analysis.json": True}
+    again = api.rescore(found.results_dir, parse="text")
+    assert again.compare("full", "mini").units == 12
+
+
+def test_any_two_conditions_are_compared_also_in_quantiles(result: RunResult) -> None:
+    found = result.compare("old", "full", "latency_p95")
+    assert found.test == "quantile_bootstrap"
+    assert found.estimate is not None
+    assert "descriptive: 20 items" in found.notes[0]

@@ -225,6 +225,8 @@ def test_what_can_change_an_answer_changes_the_id(changes: dict[str, Any]) -> No
         {"max_failed": 0.5},
         {"max_retries": 9},
         {"analysis": Analysis(alpha=0.01)},
+        {"analysis": Analysis(pairs="all", effect_sizes=["cohens_d"], cluster="input")},
+        {"hypotheses": ["latency_p95: trio > single", "cost_per_correct: trio > single"]},
         {"source": "other.py"},
         {"settings": Settings(models={"gpt4o": ModelTable(input_price=9.0, requests_per_minute=1)})},
         {"settings": Settings(models={"gpt4o": ModelTable(api_key_env="OTHER", max_concurrency=3)})},
@@ -262,3 +264,24 @@ def test_a_sample_size_on_the_command_line_wins_over_a_datasets_own() -> None:
     own = Experiment(name="x", dataset=Dataset("mmlu", sample_size=5), sample_size=7)
     assert dataset_arguments(own, Settings())[0]["sample_size"] == 5
     assert dataset_arguments(override(own, sample_size=9), Settings())[0]["sample_size"] == 9
+
+
+def test_a_cluster_is_a_field_that_every_item_has_and_that_tells_them_apart() -> None:
+    def plan(*passages: str | None) -> Plan:
+        items = [
+            Item(id=str(k), input="?", expected="A", metadata={} if each is None else {"passage": each})
+            for k, each in enumerate(passages)
+        ]
+        return plan_of(items=items, analysis=Analysis(cluster="passage"))
+
+    assert plan("p", "p", "q").analysis.cluster == "passage"
+    with pytest.raises(SpecError, match="1 items have no 'passage', the first of them '1'"):
+        plan("p", None, "q")
+    with pytest.raises(SpecError, match="no item has a field 'passage'"):
+        plan(None, None)
+    with pytest.raises(SpecError, match="'passage' is the same for all items"):
+        plan("p", "p")
+    with pytest.raises(SpecError, match="no item has a field 'pasage': did you mean 'passage'"):
+        plan_of(
+            items=[Item(id="0", input="?", metadata={"passage": "p"})], analysis=Analysis(cluster="pasage")
+        )
