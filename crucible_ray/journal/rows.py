@@ -200,6 +200,8 @@ def _nested(groups: list[Any], fields: dict[str, pa.DataType]) -> pa.Array:
 
 
 def _column(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+    if values.count(None) == len(values):
+        return pa.nulls(len(values), kind)
     try:
         return pa.array(values, kind)
     except UnicodeEncodeError:

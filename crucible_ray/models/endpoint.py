@@ -90,12 +90,16 @@ class Endpoint:
 
     def cost_bound_usd(self, messages: Sequence[Message]) -> float | None:
         """The most one attempt can cost, US dollars; None where a price or the largest output is unknown."""
+        return self.bound_usd(self.prompt_tokens_bound(messages))
+
+    def bound_usd(self, prompt_tokens: int) -> float | None:
+        """The same, of a prompt of at most so many tokens."""
         if self._input_usd is None or self._output_usd is None or self._largest_output is None:
             return None
         input_usd = self._input_usd
         if self._may_cache and self._written_usd is not None:
             input_usd = max(input_usd, self._written_usd)  # what goes into a cache may cost more
-        return self.prompt_tokens_bound(messages) * input_usd + self._largest_output * self._output_usd
+        return prompt_tokens * input_usd + self._largest_output * self._output_usd
 
     def cost_usd(self, usage: Usage) -> float | None:
         """A reply's price, US dollars; None where a price or a count is unknown.

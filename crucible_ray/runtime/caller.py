@@ -278,6 +278,9 @@ class LiveCaller:
 
     def _count(self, clock: TrialClock, *, opened: int = 0, waiting: int = 0) -> None:
         """Keep count of the trials of which every open call waits for money."""
+        if not (waiting or clock.waiting):
+            clock.open += opened
+            return
         before = clock.stuck
         clock.open += opened
         clock.waiting += waiting

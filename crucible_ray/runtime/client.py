@@ -367,7 +367,9 @@ class ClientCore:
         kept = [0.0] * len(self._conditions)
         if self._setup.bounds_usd:
             for queue in self._queues:
-                for trial in queue:
-                    index = trial % len(kept)
-                    kept[index] += self._setup.bounds_usd[index]
+                counts = np.bincount(
+                    np.fromiter(queue, np.int64, len(queue)) % len(kept), minlength=len(kept)
+                )
+                for index, count in enumerate(counts.tolist()):
+                    kept[index] += count * self._setup.bounds_usd[index]
         return kept

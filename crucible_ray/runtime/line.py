@@ -133,5 +133,6 @@ class Line:
         self._prompt = prompt
         self.body = self.endpoint.body(prompt.messages)
         self.request = self.endpoint.request_hash(self.body)
-        self.bound_usd = self.endpoint.cost_bound_usd(prompt.messages)
-        self.tokens = self.endpoint.prompt_tokens_bound(prompt.messages) + (self.plan.max_tokens or 0)
+        bound = self.endpoint.prompt_tokens_bound(prompt.messages)
+        self.bound_usd = self.endpoint.bound_usd(bound)
+        self.tokens = bound + (self.plan.max_tokens or 0)
