@@ -104,9 +104,6 @@ async def run_session(
             log.info("start", **_start_facts(prepared, options, state))
             run = _Run(prepared, log.listening(options), folder, store, journal, session, part, log)
             await run.go(state, fleet, keys, bounds)
-            if _decided(prepared.plan, session, part):
-                state = await read_state(store, conditions=len(prepared.plan.conditions))
-                await tell_names(journal, prepared.plan, trials=state.kept.count)
             log.info("end", status=session.status, **_end_facts(session))
     finally:
         session.duration_s = time.monotonic() - began_s
@@ -259,12 +256,6 @@ class _Run:
             code=prepared.code or None,
             directory=directory if prepared.code else None,
         )
-
-
-def _decided(plan: Plan, session: Session, part: Part) -> bool:
-    """Whether a blind run has stopped for good before all trials are in: its names are told then."""
-    stops = getattr(plan, "stop_when", None) is not None
-    return plan.blind and stops and part.whole and session.status == "stopped"
 
 
 def _start_facts(prepared: Prepared, options: Options, state: JournalState) -> dict[str, Any]:

@@ -89,8 +89,9 @@ def registered_part(plan: Plan) -> dict[str, Any]:
         "analysis": msgspec.to_builtins(plan.analysis),
         "readings": {each.name: _readings(each) for each in plan.conditions},
     }
-    stop = getattr(plan, "stop_when", None)
-    return _plain(found if stop is None else {**found, "stop_when": msgspec.to_builtins(stop)})
+    if plan.stop_when is not None:
+        found["stop_when"] = msgspec.to_builtins(plan.stop_when)
+    return _plain(found)
 
 
 def _readings(condition: ConditionPlan) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from crucible_ray.experiment.plan import AnalysisPlan, OwnMetricPlan, Plan
+from crucible_ray.experiment.plan import AnalysisPlan, OwnMetricPlan, Plan, StopPlan
 from crucible_ray.experiment.registering import (
     Registration,
     is_due,
@@ -49,6 +49,10 @@ PLAN = plan(100, hypotheses=(hypothesis("accuracy: ensemble > single"),))
             "analysis.correction: was holm, is none, changed after 90 trials",
             "analysis.baseline: was none, is ensemble, changed after 90 trials",
         ]),
+        (
+            {"stop_when": StopPlan(rule="decided")},
+            ['stop_when: was none, is {"looks":[],"rule":"decided"}, changed after 90 trials'],
+        ),
         ({"budget": replace(PLAN.budget, max_total=3.0), "max_retries": 9}, []),
     ],
 )  # fmt: skip
