@@ -19,7 +19,7 @@ def test_a_run_on_ray_resamples_over_ray_and_replays_to_the_same_bytes(
 ) -> None:
     from crucible_ray.actors.resampling import RayDrawer
 
-    monkeypatch.setitem(RayDrawer.__init__.__kwdefaults__, "worth", 0)
+    monkeypatch.setattr(RayDrawer.__init__, "__kwdefaults__", {"worth": 0, "actors": None})
     monkeypatch.setattr(chunks, "_VALUES", 50_000)
     spread: list[int] = []
     in_order = RayDrawer._in_order
