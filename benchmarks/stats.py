@@ -2,7 +2,7 @@
 
 Rounds alternate, medians count; each side computes the whole interval or p-value. scipy is called vectorised, with
 `batch=500`, as somebody would who knows it. Memory is that of a fresh process that runs all of ours, a million rows
-among them.
+among them. Another one reduces a record of a million rows (one model against three that vote, replies included).
 
     python benchmarks/stats.py [--json] [--quick]
 """
@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats as scipy_stats
 
+from benchmarks.reducing import reduced
 from crucible_ray.stats import bootstrap_ci, cluster_bootstrap_ci, paired_permutation
 
 RESAMPLES = 9_999
@@ -35,6 +36,9 @@ BATCH = 500
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")}
 ALONE = "--alone"
 """Asked of a fresh process: run ours once, print the peak of memory."""
+REDUCE = "--reduce"
+"""Asked of another: reduce a million rows."""
+MILLION = 1_000_000
 
 Floats = NDArray[np.float64]
 Numbers = tuple[float, ...]
@@ -187,9 +191,17 @@ def alone() -> None:
     rng = np.random.default_rng(7)
     items = np.repeat(np.arange(100_000), 10)
     scores = (rng.random(len(items)) < np.repeat(rng.beta(4, 1, 100_000), 10)).astype(np.float64)
-    million_s = _cpu_s(lambda: cluster_bootstrap_ci(scores, items), 1)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(million_s, peak_mb)
+    print(_cpu_s(lambda: cluster_bootstrap_ci(scores, items), 1), _peak_mb())
+
+
+def reduce_alone(rows: int) -> None:
+    """Reduce a record of so many rows; print CPU, making them up left out, and the peak, MB."""
+    _, spent_s = reduced(rows)
+    print(spent_s, _peak_mb())
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,15 +216,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments == [ALONE]:
         alone()
         return 0
+    if arguments[:1] == [REDUCE]:
+        reduce_alone(int(arguments[1]))
+        return 0
     options = _parser().parse_args(arguments)
     costs = [measure(case, 1 if options.quick else 5) for case in cases()]
-    said = subprocess.run([*command, ALONE], check=True, capture_output=True, text=True).stdout
-    million_s, peak_mb = map(float, said.split())
+    rows = MILLION // 20 if options.quick else MILLION
+    million_s, peak_mb = _fresh([*command, ALONE])
+    reduce_s, reduce_mb = _fresh([*command, REDUCE, str(rows)])
     _print(costs, million_s, peak_mb)
+    print(f"Reducing a record of {rows:,} rows: {reduce_s:.1f} s of CPU, peak {reduce_mb:.0f} MB")
     if options.json:
         keys = {cost.case.key: round(cost.speedup, 2) for cost in costs if cost.case.key}
-        print(msgspec.json.encode({**keys, "peak_mb": round(peak_mb, 1)}).decode())
+        others = {"peak_mb": peak_mb, "reduce_s": reduce_s, "reduce_peak_mb": reduce_mb}
+        keys |= {name: round(value, 1) for name, value in others.items()}
+        print(msgspec.json.encode({**keys, "reduced_rows": rows}).decode())
     return 0
+
+
+def _fresh(command: list[str]) -> tuple[float, float]:
+    """What a process of its own prints: seconds and MB."""
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    spent_s, peak_mb = map(float, said.split())
+    return spent_s, peak_mb
 
 
 def _print(costs: list[Cost], million_s: float, peak_mb: float) -> None:

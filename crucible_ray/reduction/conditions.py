@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -18,6 +16,7 @@ from crucible_ray.stats.comparing_ratios import ratio_of
 from crucible_ray.stats.layout import by_item
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import clustered_mean, items_for_quantile, quantile, wilson
+from crucible_ray.stats.sums import exact_sum
 
 
 def condition(plan: Plan, table: Table, index: int, alpha: float) -> Condition:
@@ -145,8 +144,8 @@ def _spend(table: Table, index: int) -> Spend:
     costs, answered, failed = table.costs(index), table.answered(index), table.failed(index)
     known = ~np.isnan(costs)
     return Spend(
-        answered_usd=math.fsum(costs[answered & known]),
-        failed_usd=math.fsum(costs[failed & known]),
+        answered_usd=exact_sum(costs[answered & known]),
+        failed_usd=exact_sum(costs[failed & known]),
         unpriced=int(((answered | failed) & ~known).sum()),
-        unpaid_usd=math.fsum(table.unpaid(index)[answered | failed]),
+        unpaid_usd=exact_sum(table.unpaid(index)[answered | failed]),
     )

@@ -13,6 +13,7 @@ from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Comparison, Condition, Level, Share, Spread, Value
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.sums import exact_sum
 
 _SPREADS = {"accuracy": "correct", "latency_ms": "latency_ms", "cost_usd": "cost_usd"}
 _TOPICS = 40
@@ -46,8 +47,8 @@ def _spread(values_IR: Floats) -> Spread | None:
     if not len(values):
         return None
     p50, p95, p99 = (float(each) for each in np.quantile(values, [0.5, 0.95, 0.99]))
-    mean = math.fsum(values) / len(values)
-    squares = math.fsum((values - mean) ** 2)
+    mean = exact_sum(values) / len(values)
+    squares = exact_sum((values - mean) ** 2)
     return Spread(
         n=len(values),
         mean=mean,
@@ -91,7 +92,7 @@ def by_consensus(table: Table, index: int) -> tuple[Level, ...]:
 
 def _level(consensus: float, scores: Floats) -> Level:
     scored = scores[~np.isnan(scores)]
-    accuracy = math.fsum(scored) / len(scored) if len(scored) else None
+    accuracy = exact_sum(scored) / len(scored) if len(scored) else None
     return Level(consensus=consensus, n=len(scores), accuracy=accuracy)
 
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from crucible_ray.stats.association import mean_scores, spearman
 from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.resampling import paired_permutation
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.sums import exact_sum
 
 if TYPE_CHECKING:
     from crucible_ray.experiment.plan import HypothesisPlan, Plan
@@ -148,7 +148,7 @@ def _pair(plan: Plan, table: Table, found: Comparison) -> MissingPair:
         a=found.a,
         b=found.b,
         estimate=found.estimate,
-        complete_case=math.fsum(diff[whole]) / int(whole.sum()) if whole.any() else None,
+        complete_case=exact_sum(diff[whole]) / int(whole.sum()) if whole.any() else None,
         complete_items=int(whole.sum()),
         worst=found.worst,
         best=found.best,
@@ -174,8 +174,8 @@ def _by_difficulty(
         source=source,
         items=int(known.sum()),
         failing=int((failed > 0).sum()),
-        difficulty_failed=math.fsum(difficulty[known] * failed) / int(failed.sum()),
-        difficulty_answered=math.fsum(difficulty[known] * answered) / int(answered.sum()),
+        difficulty_failed=exact_sum(difficulty[known] * failed) / int(failed.sum()),
+        difficulty_answered=exact_sum(difficulty[known] * answered) / int(answered.sum()),
         rho=None if result is None else result.estimate,
         p_value=None if result is None else result.p_value,
     )

@@ -114,7 +114,9 @@ def resampled_sums(rows_NC: Floats, seed: int, resamples: int) -> Floats:
     if forms_FC is not None:
         return np.random.default_rng(seed).multinomial(n, counts / n, size=resamples) @ forms_FC
     columns = tuple(np.ascontiguousarray(column) for column in rows_NC.T)
-    return drawn(_summed, columns, resamples=resamples, width=n, seed=seed)
+    # A column costs about as much to pick and sum as an index to draw.
+    width = n * (1 + len(columns)) // 2
+    return drawn(_summed, columns, resamples=resamples, width=width, seed=seed)
 
 
 def _summed(columns: Arrays, chunk: Chunk) -> Floats:

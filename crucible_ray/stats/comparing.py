@@ -39,6 +39,7 @@ from crucible_ray.stats.paired import clustered_difference, item_means, mcnemar,
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
 from crucible_ray.stats.resampling import bootstrap_difference, paired_permutation, permutation_test
 from crucible_ray.stats.result import Floats, TestResult, format_p, undefined
+from crucible_ray.stats.sums import exact_sum
 from crucible_ray.stats.twosample import student_t, two_proportion_z, welch_t
 
 KINDS = {
@@ -268,7 +269,7 @@ class _Flips:
             raise StatsError(
                 f"a paired comparison needs two items answered under both conditions; there are {len(diff_I)}"
             )
-        self._n, self._estimate = len(diff_I), math.fsum(diff_I) / len(diff_I)
+        self._n, self._estimate = len(diff_I), exact_sum(diff_I) / len(diff_I)
         self._draws = sign_flips(diff_I, flips=FLIPS, seed=0)
         self._alike = np.ptp(diff_I) == 0
 

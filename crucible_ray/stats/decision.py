@@ -15,7 +15,6 @@ level. How often each rule is wrong is measured by `benchmarks/calibration.py`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +30,7 @@ from crucible_ray.stats.paired import (
 )
 from crucible_ray.stats.result import Floats, TestResult
 from crucible_ray.stats.strata import stratified_difference
+from crucible_ray.stats.sums import exact_sum
 
 FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""
@@ -168,7 +168,7 @@ def _decide(
 def effective_items(diff: Floats) -> float:
     """How many differences of one size would spread as these do: (sum of d^2)^2 / sum of d^4; 0 where none differ."""
     squares = diff[diff != 0] ** 2
-    return math.fsum(squares) ** 2 / math.fsum(squares**2) if len(squares) else 0.0
+    return exact_sum(squares) ** 2 / exact_sum(squares**2) if len(squares) else 0.0
 
 
 def _guarded(result: TestResult, differing: int, *, decidable: bool) -> TestResult:

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.sums import exact_sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def sign_flips(diff_I: Floats, *, flips: int, seed: int) -> Draws:
     or that of the other items, whichever is nearer (so Hartigan 1969, JASA 64); the ends are quantiles of these.
     diff_I: shape [items], no NaN.
     """
-    n, total = len(diff_I), math.fsum(diff_I)
+    n, total = len(diff_I), exact_sum(diff_I)
     rng = np.random.default_rng(seed)
     step = max(1, 8_000_000 // n)
     parts = []

@@ -12,6 +12,7 @@ from crucible_ray.stats.distributions import critical
 from crucible_ray.stats.inputs import binary, complete, complete_pairs
 from crucible_ray.stats.result import Interval
 from crucible_ray.stats.single import wilson
+from crucible_ray.stats.sums import exact_sum
 
 
 def mean_ci(values: ArrayLike, *, alpha: float = 0.05) -> Interval:
@@ -21,8 +22,8 @@ def mean_ci(values: ArrayLike, *, alpha: float = 0.05) -> Interval:
     """
     found = complete(values)
     n = len(found)
-    mean = math.fsum(found) / n
-    sd = math.sqrt(math.fsum((found - mean) ** 2) / (n - 1))
+    mean = exact_sum(found) / n
+    sd = math.sqrt(exact_sum((found - mean) ** 2) / (n - 1))
     if sd <= 1e-14 * float(np.abs(found).max()):
         raise StatsError(
             "all values are alike: there is no spread to take an interval from (for shares: wilson)"

@@ -13,6 +13,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p, two_sided_p
 from crucible_ray.stats.inputs import BINARY, as_floats, direction, is_binary, pairs
 from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
+from crucible_ray.stats.sums import exact_sum
 
 Variant = Literal["score", "exact", "mid_p", "corrected"]
 
@@ -143,7 +144,7 @@ def adjusted_t(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
     equal. diff_I: one difference per item, shape [items], no NaN, some of them not 0.
     """
     squares = diff_I * diff_I
-    added = math.fsum(squares * squares) / math.fsum(squares)
+    added = exact_sum(squares * squares) / exact_sum(squares)
     return _padded("adjusted_t", diff_I, added, len(diff_I) - 1, alpha)
 
 
@@ -152,7 +153,7 @@ def _padded(test: str, diff_I: Floats, added: float, df: int | None, alpha: floa
     n = len(diff_I)
     if n == 0:
         raise StatsError("no item was answered under both conditions")
-    total, squares, padded = math.fsum(diff_I), math.fsum(diff_I * diff_I) + added, n + 2
+    total, squares, padded = exact_sum(diff_I), exact_sum(diff_I * diff_I) + added, n + 2
     centre = total / padded
     se = math.sqrt((squares / padded - centre * centre) / padded)
     half = critical(alpha, df) * se
@@ -207,8 +208,8 @@ def clustered_difference(diff_IR: ArrayLike, *, alpha: float = 0.05) -> TestResu
     n = len(diff_I)
     if n < 2:
         raise StatsError(f"a mean over items needs two items or more; here there are {n}")
-    mean = math.fsum(diff_I) / n
-    sd = math.sqrt(math.fsum((diff_I - mean) ** 2) / (n - 1))
+    mean = exact_sum(diff_I) / n
+    sd = math.sqrt(exact_sum((diff_I - mean) ** 2) / (n - 1))
     # Rounding leaves a spread of the order of one unit in the last place where every item is alike.
     if sd <= 1e-14 * max(abs(mean), float(np.abs(diff_I).max())):
         return _without_spread(mean, n, alpha)

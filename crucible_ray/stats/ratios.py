@@ -17,6 +17,7 @@ from crucible_ray.stats.distributions import critical
 from crucible_ray.stats.effect import COHEN, Effect, magnitude
 from crucible_ray.stats.inputs import binary, counts, pairs, two_samples
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.sums import exact_sum
 
 _HALVED = "a cell is empty: one half was added to each (Haldane 1956; Anscombe 1956)"
 
@@ -96,7 +97,7 @@ def ratio_ci(numerator: ArrayLike, denominator: ArrayLike, *, alpha: float = 0.0
     """
     above, below, left_out = pairs(numerator, denominator)
     n = len(above)
-    top, bottom = math.fsum(above) / n, math.fsum(below) / n
+    top, bottom = exact_sum(above) / n, exact_sum(below) / n
     if bottom == 0:
         raise StatsError("the denominator's total is 0: there is no ratio")
     t2 = critical(alpha, n - 1) ** 2

@@ -9,6 +9,7 @@ import numpy as np
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical
 from crucible_ray.stats.result import Floats, Interval
+from crucible_ray.stats.sums import exact_sum
 
 
 def wilson(successes: float, n: int, *, alpha: float = 0.05) -> Interval:
@@ -37,12 +38,12 @@ def clustered_mean(values_IR: Floats, *, alpha: float = 0.05) -> tuple[float, In
     total = int(counts.sum())
     if total == 0:
         raise StatsError("no value to take the mean of")
-    mean = math.fsum(values_IR[present]) / total
+    mean = exact_sum(values_IR[present]) / total
     items = int(np.count_nonzero(counts))
     if items < 2:
         return mean, None
     residuals = np.where(present, values_IR - mean, 0.0).sum(axis=1)
-    variance = math.fsum(residuals * residuals) * items / (items - 1) / total**2
+    variance = exact_sum(residuals * residuals) * items / (items - 1) / total**2
     if variance <= (1e-15 * mean) ** 2:
         return mean, None
     half = critical(alpha, items - 1) * math.sqrt(variance)
@@ -80,7 +81,7 @@ def quantile(values_IR: Floats, q: float, *, alpha: float = 0.05) -> tuple[float
     else:
         below = np.where(present, (values_IR <= value) - q, 0.0).sum(axis=1)
         half = critical(alpha, items - 1) * math.sqrt(
-            math.fsum(below * below) * items / (items - 1) / ordered.size**2
+            exact_sum(below * below) * items / (items - 1) / ordered.size**2
         )
         low_rank = math.floor((q - half) * ordered.size) - 1
         high_rank = math.ceil((q + half) * ordered.size) - 1

@@ -16,6 +16,7 @@ from crucible_ray.stats.effect import COHEN, Effect, magnitude
 from crucible_ray.stats.inputs import BINARY, is_binary, pairs, two_samples
 from crucible_ray.stats.noncentral import t_noncentrality
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.sums import exact_sum
 
 
 def cohens_d(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> Effect:
@@ -44,7 +45,7 @@ def glass_delta(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05
     sd = _spread(before, "control")
     ratio = float(after.var(ddof=1)) / sd**2
     scale = math.sqrt(1 / len(before) + ratio / len(after))
-    value = (math.fsum(after) / len(after) - math.fsum(before) / len(before)) / sd
+    value = (exact_sum(after) / len(after) - exact_sum(before) / len(before)) / sd
     limits = t_noncentrality(value / scale, len(before) - 1, alpha)
     return Effect(
         measure="glass_delta",
@@ -68,7 +69,7 @@ def cohens_dz(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) 
     before, after, notes = pairs(control, treatment)
     diff = after - before
     sd, n = _spread(diff, "the paired difference"), len(diff)
-    value = math.fsum(diff) / n / sd
+    value = exact_sum(diff) / n / sd
     limits = t_noncentrality(value * math.sqrt(n), n - 1, alpha)
     return Effect(
         measure="cohens_dz",

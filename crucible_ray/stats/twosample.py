@@ -12,6 +12,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p
 from crucible_ray.stats.inputs import BINARY, direction, is_binary, two_samples
 from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
+from crucible_ray.stats.sums import exact_sum
 
 _NO_SPREAD = "neither sample has any spread: the test is undefined"
 
@@ -113,9 +114,9 @@ def two_proportion_z(
 
 def _moments(before: Floats, after: Floats) -> tuple[float, list[float]]:
     """The difference of the means, and both variances."""
-    means = [math.fsum(values) / len(values) for values in (before, after)]
+    means = [exact_sum(values) / len(values) for values in (before, after)]
     variances = [
-        math.fsum((values - mean) ** 2) / (len(values) - 1)
+        exact_sum((values - mean) ** 2) / (len(values) - 1)
         for values, mean in zip((before, after), means, strict=True)
     ]
     return means[1] - means[0], variances

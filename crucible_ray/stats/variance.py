@@ -20,6 +20,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, two_sided_p
 from crucible_ray.stats.inputs import as_floats
 from crucible_ray.stats.result import Floats, TestResult, undefined
+from crucible_ray.stats.sums import exact_sum
 
 _ROUNDING = 1e-13
 """Of the largest value: differences below it are rounding."""
@@ -129,7 +130,7 @@ def icc(values_IR: ArrayLike, *, alpha: float = 0.05, normal: bool = False) -> I
     means = y.mean(axis=1)
     within_I = ((y - means[:, None]) ** 2).sum(axis=1) / (k - 1)
     between = k * _squares(means - means.mean()) / (n - 1)
-    within = math.fsum(within_I) / n
+    within = exact_sum(within_I) / n
     if between + within <= (_ROUNDING * float(np.abs(y).max())) ** 2:
         return None
     value = (between - within) / (between + (k - 1) * within)
@@ -159,7 +160,7 @@ def _linear_ends(
     n = len(means)
     squares = (means - means.mean()) ** 2
     influence = squares / squares.mean() - within_I / within_I.mean()
-    se = math.sqrt(math.fsum((influence - influence.mean()) ** 2) / (n - 1) / n)
+    se = math.sqrt(exact_sum((influence - influence.mean()) ** 2) / (n - 1) / n)
     if se < 1e-12:
         return None
     half = critical(alpha, n - 1) * se
@@ -187,7 +188,7 @@ def trend(values: ArrayLike, at: ArrayLike, items: ArrayLike, *, alpha: float = 
             alpha=alpha,
             measure="slope",
         )
-    slope = math.fsum(u * x) / spread
+    slope = exact_sum(u * x) / spread
     scores = np.asarray(np.bincount(places, (u - slope * x) * x, n), np.float64)
     se = math.sqrt(_squares(scores) * n / (n - 1)) / spread
     if se <= 1e-14 * max(abs(slope), 1e-300) or se == 0:
@@ -237,4 +238,4 @@ def split(diff_IR: ArrayLike) -> Split:
 
 def _squares(values: Floats, dust: float = 0.0) -> float:
     """The sum of squares; dust: what rounding alone leaves of values that are all alike."""
-    return math.fsum((np.where(np.abs(values) <= dust, 0.0, values) ** 2).ravel())
+    return exact_sum((np.where(np.abs(values) <= dust, 0.0, values) ** 2).ravel())
