@@ -113,10 +113,13 @@ def resampled_sums(rows_NC: Floats, seed: int, resamples: int) -> Floats:
     forms_FC, counts = _forms(rows_NC)
     if forms_FC is not None:
         return np.random.default_rng(seed).multinomial(n, counts / n, size=resamples) @ forms_FC
-    columns = tuple(np.ascontiguousarray(column) for column in rows_NC.T)
+    sums = np.tile(n * rows_NC[0], (resamples, 1))
+    varying = np.flatnonzero(np.ptp(rows_NC, axis=0))  # clusters of one size have one sum of sizes
+    columns = tuple(np.ascontiguousarray(rows_NC[:, k]) for k in varying)
     # A column costs about as much to pick and sum as an index to draw.
     width = n * (1 + len(columns)) // 2
-    return drawn(_summed, columns, resamples=resamples, width=width, seed=seed)
+    sums[:, varying] = drawn(_summed, columns, resamples=resamples, width=width, seed=seed)
+    return sums
 
 
 def _summed(columns: Arrays, chunk: Chunk) -> Floats:
