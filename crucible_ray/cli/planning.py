@@ -115,6 +115,10 @@ def power(
         given = {
             "--n": n, "--effect": effect, "--power": wanted, "--discordant": discordant, "--p": p, "--sd": sd,
             "--icc": icc, "--rho": rho, "--effect-sd": effect_sd,
+            "--margin": margin or None, "--relation": None if relation == "superiority" else relation,
+            "--alpha": None if alpha == 0.05 else alpha, "--repeats": None if repeats == 1 else repeats,
+            "--item-cost": item_cost or None, "--repeat-cost": repeat_cost, "--max-items": max_items,
+            "--condition": condition or None,
         }  # fmt: skip
         _refuse([name for name, value in given.items() if value is not None], asked)
         return _of_experiment(

@@ -40,6 +40,7 @@ def test_power_of_a_design_is_a_table_and_json(capsys: Capture) -> None:
         (["--n", "10", "--discordant", "x"], "--discordant x: write one share, or two with a comma"),
         (["--n", "10", "--p", "0.8", "--relation", "better"], "there is no relation 'better'"),
         (["exp.py", "--n", "10"], "--n: with exp.py it is the experiment that says so"),
+        (["exp.py", "--margin", "0.1"], "--margin: with exp.py it is the experiment that says so"),
         (["--n", "10", "--p", "0.8", "--effect", "0.3"], "leaves 0 to 1"),
     ],
 )
