@@ -67,7 +67,7 @@ def _cluster_problems(experiment: Experiment, items: Sequence[Item]) -> list[str
             f"analysis.cluster: {len(without)} items have no {name!r}, the first of them {without[0]!r}: every item needs "
             "one."
         ]
-    if len({field_of(item, name) for item in items}) < 2:
+    if len(items) > 1 and len({field_of(item, name) for item in items}) < 2:
         return [f"analysis.cluster: {name!r} is the same for all items: two clusters or more are needed."]
     return []
 
