@@ -23,7 +23,7 @@ from crucible_ray.stats.chunks import Arrays, Chunk, Draw, draw_here
 from crucible_ray.stats.result import Floats
 
 WORTH = 1_000_000_000
-"""Random values from which shipping pays: about six seconds of one core, against two or three to start actors."""
+"""Random values from which shipping pays: about six seconds of one core, against what it takes to start actors."""
 _MOST_ACTORS = 64
 _MESSAGES = 16
 """To each actor in all, so that a slow one holds up little."""
