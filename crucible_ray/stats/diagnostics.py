@@ -79,10 +79,10 @@ def beside(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
         tests.append(lambda: mcnemar(before[kept], after[kept], variant="mid_p", alpha=alpha))
     if result.test == "sign_flip":
         tests.append(lambda: paired_t(before, after, alpha=alpha))
-        if len(np.unique(np.concatenate([control[kept], treatment[kept]]))) <= _MOST_SCORES:
+        if len(np.unique(np.concatenate([control[kept].ravel(), treatment[kept].ravel()]))) <= _MOST_SCORES:
             tests.append(lambda: ordered_logit(control[kept], treatment[kept], alpha=alpha))
     elif int(kept.sum()) <= _MOST_RANKED:
-        if result.test in ("clustered_t", "stratified_t"):
+        if result.test in ("adjusted_t", "clustered_t", "stratified_t"):
             tests.append(lambda: wilcoxon(before[kept], after[kept], alpha=alpha))
         if result.test in _PAIRED:
             tests.append(lambda: paired_permutation(control, treatment, alpha=alpha))

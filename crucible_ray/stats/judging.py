@@ -134,7 +134,8 @@ def ordered_logit(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.
     McCullagh 1980 (JRSS B 42); errors by the sandwich with items as clusters (times G / (G - 1) and
     (N - 1) / (N - k)), z. It is a check beside another test, not a decider: proportional odds are assumed. control,
     treatment: ordinal scores of the same items, shape [items] or [items, repeats]. The estimate is a log odds ratio.
-    Raises StatsError on fewer than two items, one score alone, or scores that the conditions separate wholly.
+    Raises StatsError on fewer than two items, one score alone, as many scores as answers, or scores that the conditions
+    separate wholly.
     """
     before, after = (
         as_table(values, name) for values, name in ((control, "control"), (treatment, "treatment"))
@@ -148,6 +149,8 @@ def ordered_logit(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.
     values, side, item = values[kept], side[kept], item[kept]
     if len(np.unique(item)) < 2 or len(np.unique(values)) < 2 or len(np.unique(side)) < 2:
         raise StatsError("an ordered logit needs two items or more, two scores or more, and both conditions")
+    if len(values) <= len(np.unique(values)):
+        raise StatsError("an ordered logit needs more answers than different scores")
     return _fitted(values, side, item, alpha)
 
 

@@ -93,3 +93,8 @@ def test_separated_scores_and_the_same_scores_have_a_reason_instead_of_an_answer
     assert "same scores" in same.notes[0]
     with pytest.raises(StatsError, match="0 and 1"):
         judge_accuracy([3, 4], [1, 1])
+
+
+def test_an_ordered_logit_of_as_many_scores_as_answers_is_refused() -> None:
+    with pytest.raises(StatsError, match="more answers than different scores"):
+        ordered_logit([1.0, 2.0], [3.0, 4.0])
