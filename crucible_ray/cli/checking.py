@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crucible_ray.api.checking import KeyFact, ShownCall, ShownItem, ShownReading
-    from crucible_ray.experiment.plan import CallPlan, ConditionPlan, FewShotPlan, Plan
+    from crucible_ray.experiment.plan import CallPlan, ConditionPlan, FewShotPlan, Plan, StopPlan
 
 
 def register(app: typer.Typer) -> None:
@@ -145,7 +145,13 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [
         f'  hypothesis: "{asked.text}" ({asked.relation.replace("_", "-")})' for asked in plan.hypotheses
     ]
-    return lines
+    return lines if plan.stop_when is None else [*lines, f"  {_stop_line(plan.stop_when)}"]
+
+
+def _stop_line(rule: StopPlan) -> str:
+    looks = ", ".join(f"{100 * share:.3g} %" for share in rule.looks)
+    when = f"at planned looks after {looks} of the items" if looks else "after any item"
+    return f"stops when every hypothesis is decided: {when}"
 
 
 def key_lines(keys: Sequence[KeyFact]) -> list[str]:
