@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.blinding import hides, shown_facts, shown_plan
 from crucible_ray.api.failures import first_exception
-from crucible_ray.api.next_steps import next_steps
+from crucible_ray.api.next_steps import next_steps, recipe
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.preparing import Prepared
@@ -238,7 +238,7 @@ def _facts(
         model_versions=_model_versions(folder),
         versions=_versions(),
         plans=plans_of(state),
-        reproduce=_recipe(plan, folder),
+        reproduce=recipe(plan, folder),
         next_steps=next_steps(plan, analysis, session.status, state.failed.count, folder),
     )
 
@@ -267,19 +267,6 @@ def _versions() -> dict[str, str]:
         "Ray": version("ray"),
         "OS": sys.platform,
     }
-
-
-def _recipe(plan: Plan, folder: Path) -> tuple[str, ...]:
-    """Commands that ask everything anew, and last the one that replays the record."""
-    git = msgspec.json.decode((folder / "environment.json").read_bytes()).get("git")
-    lines = []
-    if plan.source is not None and git is not None:
-        dirty = "   # the folder had changes of its own" if git.get("dirty") else ""
-        lines.append(f"git checkout {git['commit']}{dirty}")
-    if plan.source is not None:
-        lines.append(f"pip install crucible-ray=={version('crucible-ray')}")
-        lines.append(f"crucible-ray run {plan.source} --repeat {plan.repeats} --seed {plan.seed}")
-    return (*lines, f"crucible-ray reproduce {folder}")
 
 
 def _kept_calls(folder: Path) -> int:

@@ -1,8 +1,12 @@
-"""What to do with a run that has ended, as commands."""
+"""What to do with a run that has ended, and how it is asked anew, as commands."""
 
 from __future__ import annotations
 
+import shlex
+from importlib.metadata import version
 from pathlib import Path
+
+import msgspec
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.silence import SHARE
@@ -30,6 +34,31 @@ def next_steps(plan: Plan, analysis: Analysis, status: str, failed: int, folder:
     if failed > raised:
         steps.append(f"crucible-ray retry {folder}")
     return (*steps, f"crucible-ray reproduce {folder}")
+
+
+def recipe(plan: Plan, folder: Path) -> tuple[str, ...]:
+    """Commands that ask everything anew, and last the one that replays the record. What was simulated stays free."""
+    git = msgspec.json.decode((folder / "environment.json").read_bytes()).get("git")
+    lines = []
+    if plan.source is not None and git is not None:
+        dirty = "   # the folder had changes of its own" if git.get("dirty") else ""
+        lines.append(f"git checkout {git['commit']}{dirty}")
+    if plan.source is not None:
+        given = [part for name, value in plan.params.items() for part in ("-P", f"{name}={value}")]
+        simulate = ["--simulate"] if plan.simulated is not None else []
+        again = [
+            "run",
+            plan.source,
+            *given,
+            "--repeat",
+            str(plan.repeats),
+            "--seed",
+            str(plan.seed),
+            *simulate,
+        ]
+        lines.append(f"pip install crucible-ray=={version('crucible-ray')}")
+        lines.append(f"crucible-ray {shlex.join(again)}")
+    return (*lines, f"crucible-ray reproduce {folder}")
 
 
 def _unreadable(found: Completeness) -> bool:

@@ -85,10 +85,6 @@ def _hypothesis_problems(place: str, hypothesis: HypothesisPlan, own: dict[str, 
             f"{place} is about {metric}, whose differences have no bounds: it stops on accuracy, consensus, and own "
             "metrics of kind binary or proportion. Declare that hypothesis in an experiment without stop_when."
         )
-    if hypothesis.margin >= 1:
-        problems.append(
-            f"{place} has a margin of {hypothesis.margin:g}; a difference of shares stays below 1."
-        )
     return problems
 
 

@@ -39,7 +39,7 @@ from crucible_ray.experiment.spec import (
     conditions_of,
     has_several,
 )
-from crucible_ray.experiment.stopping import stopping_problems
+from crucible_ray.experiment.stopping import BOUNDED_KINDS, BOUNDED_METRICS, stopping_problems
 from crucible_ray.records import Item, ModelRef
 from crucible_ray.settings import Settings, did_you_mean, explain
 
@@ -417,7 +417,7 @@ def _hypothesis_problems(experiment: Experiment) -> list[str]:
         except SpecError as error:
             problems += [f"{place}: {each}" for each in error.problems]
             continue
-        own = [each.name for each in experiment.metrics if isinstance(each, OwnMetric)]
+        own = {each.name: each.kind for each in experiment.metrics if isinstance(each, OwnMetric)}
         problems += _word(f"{place}: metric", plan.metric, [*METRIC_NAMES, *own])
         problems += [
             f"{place}: no condition is called {side!r}: {_nearest(side, names)}"
@@ -426,4 +426,9 @@ def _hypothesis_problems(experiment: Experiment) -> list[str]:
         ]
         if plan.a == plan.b:
             problems.append(f"{place}: it compares {plan.a!r} with itself.")
+        if plan.margin >= 1 and (plan.metric in BOUNDED_METRICS or own.get(plan.metric) in BOUNDED_KINDS):
+            problems.append(
+                f"{place}: its margin of {plan.margin:g} can't be met, as {plan.metric} lies between 0 and 1: "
+                f"{plan.margin:g} points are written {plan.margin / 100:g}."
+            )
     return problems

@@ -25,7 +25,10 @@ def write_markdown(page: Page) -> str:
 
 def escape(text: str) -> str:
     """Text that means itself in Markdown and HTML, on one line, without control characters and links."""
-    flat = visible(text, spaces=True).replace("&", "&amp;").replace("<", "&lt;")
+    flat = visible(text, spaces=True).replace("&", "&amp;")
+    flat = re.sub(
+        r"<(?! )", "&lt;", flat
+    )  # one before a space opens nothing (CommonMark 6.6), and reads as it is
     flat = _SPECIAL.sub(r"\\\1", flat).replace("://", "&#58;//").replace("www.", "www&#46;")
     start = _LIST.match(flat)
     if start is None:

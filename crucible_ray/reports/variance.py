@@ -135,8 +135,8 @@ def _split(metric: str, of: MetricVariance, split: DifferenceSplit) -> str:
     others = [each for each in split.options if each.repeats != of.repeats]
     told = (
         f"{metric}, {split.a} - {split.b}: {of.repeats} repeats of an item are worth {split.worth:.3g} single answers. "
-        f"The same {run.repeats * run.items:,.0f} calls a condition: {_option(metric, run)} as it was run"
-        + "".join(f", {_option(metric, each)}" for each in others)
+        f"The same {run.repeats * run.items:,.0f} trials a condition would leave a standard error of the difference of "
+        f"{_option(metric, run)} as it was run" + "".join(f", {_option(metric, each)}" for each in others)
     )
     if best.se >= run.se * (1 - 1e-9):
         return f"{told}. No split would have been better."
@@ -146,7 +146,7 @@ def _split(metric: str, of: MetricVariance, split: DifferenceSplit) -> str:
 
 def _option(metric: str, option: SplitOption) -> str:
     size = words.difference(metric, option.se, signed=False) + words.unit(metric)
-    return f"{option.repeats} x {option.items:,.0f} items {size}"
+    return f"{size} ({option.repeats} x {option.items:,.0f} items)"
 
 
 def _percent(share: float | None) -> str:

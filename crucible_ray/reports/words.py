@@ -50,7 +50,7 @@ CHECKS = {
 _REFERENCES = {
     "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
     "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
-    "adjusted_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640; two small pseudo-items.",
+    "adjusted_t": "The same with two small pseudo-items, our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
     "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
     "betting_sequence": "Waudby-Smith and Ramdas (2024), Journal of the Royal Statistical Society B 86.",
     "obrien_fleming": "O'Brien and Fleming (1979), Biometrics 35; Lan and DeMets (1983), Biometrika 70.",
@@ -87,10 +87,13 @@ def interval(metric: str, low: float | None, high: float | None) -> str:
 
 def with_interval(name: str, metric: Metric) -> str:
     """`79.8 % [78.4 %, 81.2 %]`."""
-    shown = value(name, metric.value)
-    if metric.ci_low is None or metric.ci_high is None:
-        return shown
-    return f"{shown} [{', '.join(_ends(name, metric.ci_low, metric.ci_high))}]"
+    if metric.value is None or metric.ci_low is None or metric.ci_high is None:
+        return value(name, metric.value)
+    numbers = metric.value, metric.ci_low, metric.ci_high
+    shown, *ends = (value(name, each) for each in numbers)
+    if name in METRICS and name.startswith("cost"):
+        shown, *ends = (dollars(each, _digits(*numbers)) for each in numbers)
+    return f"{shown} [{', '.join(ends)}]"
 
 
 def _ends(metric: str, low: float, high: float) -> tuple[str, str]:
@@ -102,11 +105,14 @@ def _ends(metric: str, low: float, high: float) -> tuple[str, str]:
 
 def _dollar_ends(low: float, high: float) -> tuple[str, str]:
     """Two amounts, with as many digits as show that they differ."""
-    for digits in range(2, 8):
-        ends = dollars(low, digits), dollars(high, digits)
-        if ends[0] != ends[1]:
-            break
-    return ends
+    digits = _digits(low, high)
+    return dollars(low, digits), dollars(high, digits)
+
+
+def _digits(*amounts: float) -> int:
+    """How many digits tell amounts apart."""
+    apart = len(set(amounts))
+    return next((n for n in range(2, 7) if len({dollars(each, n) for each in amounts}) == apart), 7)
 
 
 def dollars(amount: float | None, digits: int = 2) -> str:
@@ -126,7 +132,7 @@ def difference(metric: str, number: float | None, *, signed: bool = True) -> str
     if metric not in METRICS:
         return f"{number:{sign}.4g}"
     if metric.startswith("latency"):
-        return f"{number:{sign}.0f}"
+        return f"{number:{sign}.0f}" if abs(number) >= 10 or number == 0 else f"{number:{sign}.2g}"
     if metric.startswith("cost"):
         return ("+" if signed and number >= 0 else "") + dollars(number)
     return f"{100 * number:{sign}.1f}"

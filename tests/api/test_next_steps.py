@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from crucible_ray.api.next_steps import next_steps
+from crucible_ray.api.next_steps import next_steps, recipe
 from crucible_ray.experiment.plan import FunctionPlan, Plan
 from crucible_ray.reduction import reduce
 from tests.reduction.rows import batches, condition, model, plan, row
@@ -58,3 +58,12 @@ def test_a_function_that_raised_runs_again_since_there_is_no_reply_to_read() -> 
 
 def test_a_run_that_stopped_is_resumed_first() -> None:
     assert _steps(_one(20), ["parse_failed"] * 5, "interrupted") == ["resume DIR"]
+
+
+def test_a_simulated_run_is_asked_anew_of_the_simulator_with_the_arguments_it_had(tmp_path: Path) -> None:
+    (tmp_path / "environment.json").write_text("{}")
+    asked = _one(20)
+    real = replace(asked, source="exp.py:experiment", params={"prompt": "Be brief"})
+    again = f"crucible-ray run exp.py:experiment -P 'prompt=Be brief' --repeat {asked.repeats} --seed {asked.seed}"
+    assert recipe(real, tmp_path)[1] == again
+    assert recipe(replace(real, simulated={}), tmp_path)[1] == f"{again} --simulate"

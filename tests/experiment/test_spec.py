@@ -161,6 +161,7 @@ def _problems(**options: Any) -> str:
         ({"metrics": "accuracy"}, "expected array"),
         ({"hypotheses": "accuracy: a > b"}, "must be a list"),
         ({"hypotheses": [3]}, "write a text"),
+        ({"hypotheses": ["accuracy: a > b + 5"]}, "lies between 0 and 1: 5 points are written 0.05"),
         ({"dataset": ["a.csv", {"input": "?"}]}, "either records or datasets"),
         ({"dataset": Dataset(Dataset("x"))}, "no Dataset"),
     ],

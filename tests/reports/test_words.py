@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from crucible_ray.reduction import Analysis, reduce
+from crucible_ray.reduction.analysis import Metric
 from crucible_ray.reports import words
 from tests.reduction.rows import batches, hypothesis, plan, row
 
@@ -84,3 +85,15 @@ def test_the_ends_of_a_cost_interval_have_as_many_digits_as_show_that_they_diffe
         analysed(LEAD, {}).comparisons[0], metric="cost_per_query", ci_low=ends[0], ci_high=ends[1]
     )
     assert "[$0.000118, $0.00012]" in words.compared(found)
+
+
+def test_a_cost_has_no_fewer_digits_than_its_interval_and_a_short_latency_difference_is_not_rounded_away() -> (
+    None
+):
+    cost = Metric(
+        value=0.0000103425, ci_low=0.00001009, ci_high=0.00001059, n=300, items=100, method="t by items"
+    )
+    assert words.with_interval("cost_per_query", cost) == "$0.0000103 [$0.0000101, $0.0000106]"
+    assert words.difference("latency_mean", -0.61) == "-0.61"
+    assert words.difference("latency_mean", 0.0) == "+0"
+    assert words.difference("latency_mean", 41.3) == "+41"
