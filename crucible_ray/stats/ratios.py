@@ -29,7 +29,7 @@ def odds_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha:
     where an outcome never, or always, occurs.
     """
     cells, notes = _cells(control, treatment)
-    (a, b), (c, d) = _never_empty(cells)
+    (a, b), (c, d) = _never_empty(cells).tolist()
     se = math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     half = critical(alpha) * se
     value = a * d / (b * c)
@@ -48,7 +48,7 @@ def odds_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha:
 def risk_ratio(control: ArrayLike, treatment: ArrayLike | None = None, *, alpha: float = 0.05) -> Effect:
     """The ratio of two shares, with Katz' interval on the log scale (Katz et al. 1978); otherwise as `odds_ratio`."""
     cells, notes = _cells(control, treatment)
-    (a, b), (c, d) = _never_empty(cells)
+    (a, b), (c, d) = _never_empty(cells).tolist()
     se = math.sqrt(1 / a - 1 / (a + b) + 1 / c - 1 / (c + d))
     half = critical(alpha) * se
     value = (a / (a + b)) / (c / (c + d))

@@ -16,6 +16,8 @@ from crucible_ray.experiment.plan import AnalysisPlan, DatasetPlan, OwnMetricPla
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, encode, reduce
 from crucible_ray.reduction.analysis import Comparison, decode
+from crucible_ray.reduction.beside import OF_GROUPS
+from crucible_ray.settings import EFFECT_SIZES
 from tests.reduction.rows import batches, condition, hypothesis, model, plan, row
 
 NAMES = ("a", "b", "c")
@@ -365,6 +367,25 @@ def test_an_effect_size_that_the_data_have_not_says_why() -> None:
     sizes = _analyse(right, asked).comparisons[0].sizes
     assert [(each.measure, each.value) for each in sizes] == [("odds_ratio", None), ("cohens_d", None)]
     assert sizes[0].notes == ("the outcome is the same everywhere: no ratio of odds or shares is defined",)
+
+
+def test_every_effect_size_by_name_stands_in_analysis_json_or_says_why_not() -> None:
+    asked = plan(
+        80,
+        conditions=THREE,
+        metrics=("accuracy", "latency_mean"),
+        analysis=AnalysisPlan(effect_sizes=EFFECT_SIZES),
+    )
+    analysis = _analyse(_rows(80, 3), asked)
+    assert decode(encode(analysis)).comparisons[0].a == "b"
+    for found in analysis.comparisons:
+        assert tuple(each.measure for each in found.sizes) == EFFECT_SIZES
+        assert all(each.value is not None or each.notes for each in found.sizes)
+    undefined = {each.measure for each in analysis.comparisons[0].sizes if each.value is None}
+    assert undefined == set()
+    numbers = {each.measure for each in analysis.comparisons[2].sizes if each.value is None}
+    assert numbers == {"odds_ratio", "risk_ratio", "cohens_h", "cramers_v"}
+    assert {each.measure for each in analysis.groups[0].sizes} == set(OF_GROUPS)
 
 
 def test_a_margin_that_was_not_cleared_says_how_many_items_would_clear_it() -> None:
