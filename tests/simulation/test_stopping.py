@@ -10,7 +10,7 @@ from crucible_ray.reduction.peeking import Sequence
 from tests.simulation.scenario import Violation
 from tests.simulation.stopping import play_stopping
 
-SEEDS = 20
+SEEDS = 10
 
 
 def test_a_run_stops_only_where_its_rows_in_the_seeded_order_say_so() -> None:
