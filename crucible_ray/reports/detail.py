@@ -96,7 +96,11 @@ def consensus(analysis: Analysis) -> list[Section]:
         return []
     columns = ("ensemble", "agreement", "#trials", "#share", "#accuracy")
     shown: tuple[Block, ...] = (table("Accuracy by how far members agreed", columns, rows),)
-    return [Section("Agreement", (*shown, *((Bullets(tuple(told)),) if told else ())), level=3)]
+    told.append(
+        "Share of votes: what the winning answer got of the votes cast. Most votes win, also without half of them; a tie goes to "
+        "the answer that came first in the order of the members."
+    )
+    return [Section("Agreement", (*shown, Bullets(tuple(told))), level=3)]
 
 
 def cost_benefit(analysis: Analysis) -> list[Section]:

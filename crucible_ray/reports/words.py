@@ -325,6 +325,11 @@ def limitations(plan: Plan, analysis: Analysis) -> list[str]:
     )
     if missing:
         lines.append(f"{missing:,} trials have no answer; what they would have said is not known.")
+    if not plan.share_replies and any(each.spend.unpaid_usd > 0 for each in analysis.conditions.values()):
+        lines.append(
+            "Replies were taken from earlier runs: whoever saw those results before asking for more has looked twice, which "
+            "p, intervals and verdicts do not count. stop_when plans for several looks."
+        )
     if analysis.simulated:
         lines.append(
             "Every answer is simulated: it shows how the method works, and nothing about real models."

@@ -67,6 +67,17 @@ def test_limitations_name_what_the_design_leaves_open() -> None:
     assert "are few" not in many
 
 
+def test_a_sample_enlarged_from_an_earlier_run_says_that_the_earlier_look_is_not_counted() -> None:
+    found = analysed(LEAD, {})
+    single = found.conditions["single"]
+    reused = replace(
+        found, conditions={"single": replace(single, spend=replace(single.spend, unpaid_usd=0.1))}
+    )
+    assert "looked twice" in " ".join(words.limitations(plan(100), reused))
+    assert "looked twice" not in " ".join(words.limitations(plan(100, share_replies=True), reused))
+    assert "looked twice" not in " ".join(words.limitations(plan(100), found))
+
+
 def test_a_naive_p_that_agrees_is_not_told() -> None:
     found = analysed(LEAD, {}).comparisons[0]
     assert found.naive is not None
