@@ -39,6 +39,7 @@ from crucible_ray.stats.paired import clustered_difference, item_means, mcnemar,
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
 from crucible_ray.stats.resampling import bootstrap_difference, paired_permutation, permutation_test
 from crucible_ray.stats.result import Floats, TestResult, format_p, undefined
+from crucible_ray.stats.strata import stratified_difference
 from crucible_ray.stats.sums import exact_sum
 from crucible_ray.stats.twosample import student_t, two_proportion_z, welch_t
 
@@ -145,11 +146,11 @@ def compare(
 
     control, treatment: shape [values] or [items, repeats], NaN where missing. items: a label per value (or row), which
     pairs conditions and groups repeats; one array where both are laid out alike, else a pair. `paired=True` pairs by
-    position. clusters, strata: labels laid out like items, of units above items and of fixed parts. test: `auto` or a
-    name of `crucible_ray.stats`. kind: `binary`, `bounded` or `proportion` (0 to 1), `ordinal`, `continuous`, `count`,
-    `cost`; None: binary where all values are 0 or 1, else continuous. margin: p is against a difference of so much.
-    population: `items` like these, or `benchmark`, these alone. checks: with diagnostics and other tests beside it. naive: with
-    what ignoring the design would say.
+    position. clusters, strata: labels laid out like items, of units above items and of fixed parts. test: `auto`, a name
+    of `crucible_ray.stats`, or `macro_average`: strata of one weight instead of their shares of the items. kind: `binary`,
+    `bounded` or `proportion` (0 to 1), `ordinal`, `continuous`, `count`, `cost`; None: binary where all values are 0 or 1,
+    else continuous. margin: p is against a difference of so much. population: `items` like these, or `benchmark`, these
+    alone. checks: with diagnostics and other tests beside it. naive: with what ignoring the design would say.
     Raises StatsError on a design that does not hold together.
     """
     side = direction(alternative)
@@ -179,6 +180,8 @@ def compare(
 
 
 def _choose(layout: Layout, outcome: str, test: str, population: str, alpha: float) -> _Chosen:
+    if test == "macro_average":
+        return _macro(layout, population, alpha)
     by_item = _ALIASES.get(test, test) == "clustered_difference" and layout.paired
     if test != "auto" and not by_item:
         if layout.clusters is not None or layout.strata is not None or population != "items":
@@ -192,6 +195,26 @@ def _choose(layout: Layout, outcome: str, test: str, population: str, alpha: flo
         return _paired(layout, outcome, population, alpha)
     found = _paired(layout, "continuous", population, alpha)
     return found._replace(reason=f"{found.reason.split(':')[0]}: t on item differences, asked for by name")
+
+
+def _macro(layout: Layout, population: str, alpha: float) -> _Chosen:
+    """Every stratum with the same weight."""
+    if layout.strata is None or layout.clusters is not None or population != "items":
+        raise StatsError(
+            "macro_average is over strata of paired items: give items= (or paired=True) and strata="
+        )
+    diff = item_means(layout.treatment) - item_means(layout.control)
+    kept = ~np.isnan(diff)
+    diff, codes = diff[kept], layout.strata[kept]
+    why = (
+        f"paired by item, {len(diff)} items in {len(np.unique(codes))} strata, each with the same weight: t on differences "
+        "within strata, asked for by name"
+    )
+    return _Chosen(
+        lambda level: stratified_difference(diff, codes, macro=True, alpha=level),
+        why,
+        partial(_pooled, layout, alpha),
+    )
 
 
 def _comparison(result: TestResult, **more: Any) -> Comparison:

@@ -15,39 +15,45 @@ from crucible_ray.stats.result import Floats, TestResult, format_p, undefined
 Labels = NDArray[np.int64]
 
 
-def stratified_difference(diff_I: Floats, strata_I: Labels, *, alpha: float = 0.05) -> TestResult:
+def stratified_difference(
+    diff_I: Floats, strata_I: Labels, *, macro: bool = False, alpha: float = 0.05
+) -> TestResult:
     """The mean of differences within strata, weighted by their shares of the items, with a stratified variance.
 
-    The estimate is the mean over all items. Its variance is the sum over strata of share^2 s^2/n, so that what
-    lies between strata does not count; t has Satterthwaite's degrees of freedom (Cochran 1977, Sampling
-    Techniques, 5.4). Whether the strata differ is told by Cochran's Q. diff_I, strata_I: one difference and
-    one label per item, shape [items], no NaN. Raises StatsError where a stratum has fewer than two items.
+    The estimate is the mean over all items; `macro` weights all strata alike instead, whatever their size. Its variance
+    is the sum over strata of weight^2 s^2/n, so that what lies between strata does not count; t has Satterthwaite's
+    degrees of freedom (Cochran 1977, Sampling Techniques, 5.4). Whether the strata differ is told by Cochran's Q.
+    diff_I, strata_I: one difference and one label per item, shape [items], no NaN. Raises StatsError where a stratum has
+    fewer than two items.
     """
     parts = [diff_I[strata_I == label] for label in np.unique(strata_I)]
     if any(len(part) < 2 for part in parts):
         raise StatsError("a stratified difference needs two items or more in each stratum")
-    n = len(diff_I)
+    n, name = len(diff_I), "macro_average" if macro else "stratified_t"
     means = [math.fsum(part) / len(part) for part in parts]
     squares = [
         math.fsum((part - mean) ** 2) / (len(part) - 1) for part, mean in zip(parts, means, strict=True)
     ]
-    estimate = math.fsum(diff_I) / n
-    terms = [(len(part) / n) ** 2 * square / len(part) for part, square in zip(parts, squares, strict=True)]
+    weights = [1 / len(parts) if macro else len(part) / n for part in parts]
+    estimate = math.fsum(weight * mean for weight, mean in zip(weights, means, strict=True))
+    terms = [w**2 * square / len(part) for w, part, square in zip(weights, parts, squares, strict=True)]
     variance = math.fsum(terms)
     assumptions = (
         "items are independent of one another",
-        "strata are fixed, as are their shares of the items",
+        "strata are fixed, all of one weight"
+        if macro
+        else "strata are fixed, as are their shares of the items",
     )
     # Rounding leaves a spread of the order of one unit in the last place where every item of a stratum is alike.
     if math.sqrt(max(squares)) <= 1e-14 * float(np.abs(diff_I).max()) or variance == 0.0:
         note = "every item of a stratum has the same difference: nothing to estimate a spread from"
-        result = undefined("stratified_t", estimate=estimate, n=n, note=note, alpha=alpha)
+        result = undefined(name, estimate=estimate, n=n, note=note, alpha=alpha)
         return replace(result, assumptions=assumptions)
     shares = [term / variance for term in terms]
     df = 1 / math.fsum(share**2 / (len(part) - 1) for share, part in zip(shares, parts, strict=True))
     half = critical(alpha, df) * math.sqrt(variance)
     return TestResult(
-        test="stratified_t",
+        test=name,
         statistic=estimate / math.sqrt(variance),
         df=df,
         p_value=two_sided_p(estimate / math.sqrt(variance), df),

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats import compare
 from crucible_ray.stats.decision import paired_difference
 from crucible_ray.stats.paired import clustered_difference
 from crucible_ray.stats.strata import stratified_difference
@@ -87,3 +88,19 @@ def test_two_conditions_that_are_equally_good_are_told_apart_in_one_of_twenty_sa
         assert decision.result.p_value is not None
         rejected += decision.decidable and decision.result.p_value < 0.05
     assert 0.025 < rejected / sims < 0.085
+
+
+def test_a_macro_average_gives_every_stratum_the_same_weight() -> None:
+    # Means 0.5 and 0 over 4 and 8 items: variances 1/3 / 4 and 2/7 / 8; each weighs a half.
+    control = np.zeros(12)
+    treatment = np.array([1.0, 1, 0, 0, 1, -1, 0, 0, 0, 0, 0, 0])
+    strata = ["small"] * 4 + ["large"] * 8
+    result = compare(control, treatment, paired=True, strata=strata, test="macro_average")
+    assert result.estimate == pytest.approx(0.25)
+    assert result.statistic == pytest.approx(0.25 / math.sqrt((1 / 12 + 1 / 28) / 4))
+    assert result.test == "macro_average"
+    assert "each with the same weight" in result.reason
+    even = compare(control, treatment, paired=True, strata=[0, 1] * 6, test="macro_average")
+    assert even.estimate == pytest.approx(float(np.mean(treatment)))
+    with pytest.raises(StatsError, match="give items= "):
+        compare(control, treatment, paired=True, test="macro_average")
