@@ -24,7 +24,7 @@ def towards(result: TestResult, against: Callable[[float], float], side: str, ma
     p_value = result.p_value if margin == 0.0 else against(margin)
     above = result.estimate > margin
     statistic = result.statistic
-    if margin != 0.0 and result.symbol is None and 0 < p_value < 1:
+    if margin != 0.0 and statistic is not None and result.symbol is None and 0 < p_value < 1:
         statistic = math.copysign(critical(p_value, result.df), 1.0 if above else -1.0)
     elif margin != 0.0:
         statistic = None
@@ -56,9 +56,10 @@ def p_against(run: Callable[[float], TestResult], result: TestResult, margin: fl
 
     def gap(log_level: float) -> float:
         found = run(math.exp(log_level))
-        assert found.ci_low is not None
-        assert found.ci_high is not None
-        return found.ci_low - margin if estimate > margin else margin - found.ci_high
+        end = found.ci_low if estimate > margin else found.ci_high
+        if end is None:  # beyond every margin
+            return -abs(estimate - margin)
+        return end - margin if estimate > margin else margin - end
 
     least, most = math.log(1e-12), math.log(1 - 1e-9)
     if gap(least) >= 0:

@@ -115,6 +115,8 @@ def resampled_sums(rows_NC: Floats, seed: int, resamples: int) -> Floats:
         return np.random.default_rng(seed).multinomial(n, counts / n, size=resamples) @ forms_FC
     sums = np.tile(n * rows_NC[0], (resamples, 1))
     varying = np.flatnonzero(np.ptp(rows_NC, axis=0))  # clusters of one size have one sum of sizes
+    if not len(varying):
+        return sums
     columns = tuple(np.ascontiguousarray(rows_NC[:, k]) for k in varying)
     # A column costs about as much to pick and sum as an index to draw.
     width = n * (1 + len(columns)) // 2

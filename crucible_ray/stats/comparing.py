@@ -263,7 +263,7 @@ def _paired(layout: Layout, kind: str, population: str, alpha: float) -> _Chosen
         flip = _Flips(diff[kept])
         differing = int(np.count_nonzero(diff[kept]))
         why = f"{design}, {differing} differ: ordinal scores, so sign flips of item means, which ask for no distribution"
-        return _Chosen(flip, why, naive, differing=differing)
+        return _Chosen(flip, why, naive, differing=differing, against=flip.p_against)
 
     def run(level: float) -> TestResult:
         return decide(alpha=level).result
@@ -295,6 +295,10 @@ class _Flips:
         self._n, self._estimate = len(diff_I), exact_sum(diff_I) / len(diff_I)
         self._draws = sign_flips(diff_I, flips=FLIPS, seed=0)
         self._alike = np.ptp(diff_I) == 0
+
+    def p_against(self, margin: float) -> float:
+        """The smallest level at which the interval leaves the margin out."""
+        return self._draws.p_against(margin)
 
     def __call__(self, level: float) -> TestResult:
         if self._alike:

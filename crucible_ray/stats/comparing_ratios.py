@@ -12,6 +12,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.bootstrap import resampled_sums
 from crucible_ray.stats.comparing import Comparison
 from crucible_ray.stats.comparing_quantiles import RESAMPLES, codes_of
+from crucible_ray.stats.distributions import two_sided_p
 from crucible_ray.stats.draws import Draws
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.ratios import ratio_ci
@@ -61,12 +62,13 @@ def compare_ratios(
     labels = None if clusters is None else np.asarray(clusters)[shared]
     sides = [(above[shared], below[shared]) for above, below in (control, treatment)]
     singles = [ratio_of(*side, clusters=labels, alpha=alpha) for side in sides]
-    n = len(_sums(sides[0], labels)[0][0])
+    totals = [_sums(side, labels)[0] for side in sides]
+    n, least = len(totals[0][0]), max(_least_level(below) for _, below in totals)
     low, high, p_value = -math.inf, math.inf, None
     notes: tuple[str, ...] = ("not estimable: the interval of what is below the line holds 0",)
     if all(each.ci_low is not None for each in singles):
         draws = Draws.of_bootstrap(_resampled(sides, labels, resamples, seed))
-        (low, high), p_value = draws.interval(alpha), draws.p_against(margin)
+        (low, high), p_value = draws.interval(alpha), max(draws.p_against(margin), least)
         notes = (f"{resamples:,} draws, seed {seed}",)
     of = "items" if clusters is None else "clusters"
     why = f"paired, {items} items" + ("" if clusters is None else f" in {n} clusters, which are the unit")
@@ -84,7 +86,14 @@ def compare_ratios(
         alpha=alpha,
         reason=f"{why}: a ratio of totals, so {of} are drawn anew with all that belongs to them (bootstrap)",
         naive=None,
+        least_level=least,
     )
+
+
+def _least_level(below: Floats) -> float:
+    """The level from which on the interval of what is below the line leaves 0 out; shape [units]."""
+    error = float(below.std(ddof=1)) / math.sqrt(len(below))
+    return two_sided_p(float(below.mean()) / error, len(below) - 1) if error > 0 else 0.0
 
 
 def _there(above: Floats, below: Floats) -> NDArray[np.bool_]:

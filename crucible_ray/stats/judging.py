@@ -163,9 +163,17 @@ def _fitted(values: Floats, side: Floats, item: Floats, alpha: float) -> TestRes
     model = OrderedModel(codes, side[:, None], distr="logit")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they warn of, no convergence, is looked at below
-        fit = model.fit(
-            method="bfgs", gtol=1e-8, maxiter=500, disp=False, cov_type="cluster", cov_kwds={"groups": item}
-        )
+        try:
+            fit = model.fit(
+                method="bfgs",
+                gtol=1e-8,
+                maxiter=500,
+                disp=False,
+                cov_type="cluster",
+                cov_kwds={"groups": item},
+            )
+        except np.linalg.LinAlgError as flat:
+            raise StatsError("the ordered logit has no finite answer: too few answers differ") from flat
     estimate, error = float(fit.params[0]), float(fit.bse[0])
     if not fit.mle_retvals["converged"] or not math.isfinite(error) or abs(estimate) > 15:
         raise StatsError("the ordered logit has no finite answer: the conditions separate the scores wholly")

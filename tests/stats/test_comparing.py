@@ -378,3 +378,20 @@ def test_groups_that_do_not_hold_together_are_refused() -> None:
     ):
         with pytest.raises(StatsError, match=word):
             compare_groups(groups, **options)
+
+
+@pytest.mark.parametrize("margin", [0.05, -0.4, 5.0])
+def test_ordinal_scores_against_a_margin_have_the_p_whose_dual_their_interval_is(margin: float) -> None:
+    rng = np.random.default_rng(3)
+    control, treatment = rng.integers(1, 5, (2, 30)).astype(float)
+    against = compare(control, treatment, paired=True, kind="ordinal", margin=margin)
+    p_value = against.p_value
+    assert p_value is not None
+    assert against.statistic is None
+    for alpha in (p_value * 0.99, p_value * 1.01):
+        if not 1e-3 < alpha < 1:
+            continue
+        found = compare(control, treatment, paired=True, kind="ordinal", alpha=alpha)
+        assert found.ci_low is not None
+        assert found.ci_high is not None
+        assert (p_value < alpha) == (not found.ci_low <= margin <= found.ci_high)

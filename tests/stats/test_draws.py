@@ -180,3 +180,22 @@ def test_sums_of_many_items_are_drawn_from_the_limit_of_resampling() -> None:
     rare = totals.copy()
     rare[:, 1] = np.arange(20_000) < 30
     assert not comparing_ratios._near_normal(rare)
+
+
+def test_clusters_that_are_all_alike_have_sums_that_do_not_vary() -> None:
+    cost, right = np.full((3, 3), 0.1), np.ones((3, 3))
+    found = compare_ratios((cost, right), (cost, right))
+    assert (found.estimate, found.p_value) == (0.0, 1.0)
+    assert resampled_sums(np.full((3, 2), 0.3), 0, 100).tolist() == [[pytest.approx(0.9)] * 2] * 100
+
+
+def test_p_of_two_ratios_is_never_below_the_level_at_which_they_can_be_estimated() -> None:
+    right = np.array([[1.0]] * 6 + [[0.0]] * 3)
+    cost = np.linspace(1, 2, 9)[:, None]
+    for alpha in (0.05, 0.0125, 1e-3):
+        found = compare_ratios((cost, right), (100 * cost, right), alpha=alpha)
+        assert (found.ci_low is None) == (not found.decidable)
+        assert found.ci_low is None or (found.p_value or 0) >= found.least_level
+    assert compare_ratios((cost, right), (100 * cost, right)).p_value == pytest.approx(
+        stats.paired_t(np.zeros(9), right[:, 0]).p_value
+    )

@@ -98,3 +98,11 @@ def test_separated_scores_and_the_same_scores_have_a_reason_instead_of_an_answer
 def test_an_ordered_logit_of_as_many_scores_as_answers_is_refused() -> None:
     with pytest.raises(StatsError, match="more answers than different scores"):
         ordered_logit([1.0, 2.0], [3.0, 4.0])
+
+
+@pytest.mark.parametrize(("control", "treatment"), [([3, 4], [2, 2]), ([2, 5], [2, 2])])
+def test_an_ordered_logit_whose_likelihood_is_flat_is_refused(
+    control: list[int], treatment: list[int]
+) -> None:
+    with pytest.raises(StatsError, match="no finite answer"):
+        ordered_logit(control, treatment)
