@@ -130,12 +130,20 @@ def difference(metric: str, number: float | None, *, signed: bool = True) -> str
         return "-"
     sign = "+" if signed else ""
     if metric not in METRICS:
-        return f"{number:{sign}.4g}"
+        return f"{number:{sign}z.4g}"
     if metric.startswith("latency"):
-        return f"{number:{sign}.0f}" if abs(number) >= 10 or number == 0 else f"{number:{sign}.2g}"
+        return f"{number:{sign}z.0f}" if abs(number) >= 10 or _is_dust(number) else f"{number:{sign}.2g}"
     if metric.startswith("cost"):
         return ("+" if signed and number >= 0 else "") + dollars(number)
-    return f"{100 * number:{sign}.1f}"
+    points = 100 * number
+    # An end that is not zero is not shown as one: an interval that begins at +0.0 would seem to hold it.
+    whole = abs(points) >= 0.05 or _is_dust(points)
+    return f"{points:{sign}z.1f}" if whole else f"{points:{sign}.1g}"
+
+
+def _is_dust(number: float) -> bool:
+    """Whether it is a rounding away from zero: a ten-thousandth of a millisecond, or of a point."""
+    return abs(number) < 1e-4
 
 
 def difference_ends(metric: str, low: float, high: float, *, signed: bool = True) -> tuple[str, str]:
@@ -182,6 +190,8 @@ def compared(comparison: Comparison) -> str:
         text += f" [{low}, {high}]"
     elif comparison.ci_low is not None or comparison.ci_high is not None:
         text += f" [{span(metric, comparison.ci_low, comparison.ci_high)}]"
+    elif comparison.p_value is None:
+        return f"{text}, without an interval: nothing is shown"
     told = f"{text}, {p_text(comparison.p_value)}"
     return f"{told}, withheld: the lost trials could turn it" if comparison.withheld else told
 
@@ -292,10 +302,16 @@ def _advice(h: HypothesisResult) -> str:
         return f'do not count on "{h.text}": the data speak against it.'
     if h.relation == "equivalence" and h.verdict == "supported":
         return f"take {h.a} and {h.b} for equal in {h.metric} within the margin, and choose by the rest."
+    known = METRICS.get(h.metric)
     if h.relation == "non_inferiority" and h.verdict == "supported":
+        if known is None:
+            return f"on questions like these, {h.metric} of {h.a} is below that of {h.b} by less than the margin, if at all."
+        if known.better == "lower":
+            return (
+                f"{h.b} may stand in for {h.a}: its {h.metric} is higher by less than the margin, if at all."
+            )
         return f"{h.a} may stand in for {h.b}: in {h.metric} it falls short by less than the margin."
     more, less = (h.a, h.b) if h.verdict == "supported" else (h.b, h.a)
-    known = METRICS.get(h.metric)
     if known is None:
         return f"on questions like these, {h.metric} of {more} is above that of {less}."
     best, other = (more, less) if known.better == "higher" else (less, more)

@@ -108,3 +108,41 @@ def test_a_cost_has_no_fewer_digits_than_its_interval_and_a_short_latency_differ
     assert words.difference("latency_mean", -0.61) == "-0.61"
     assert words.difference("latency_mean", 0.0) == "+0"
     assert words.difference("latency_mean", 41.3) == "+41"
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("accuracy", "a may stand in for b"),
+        ("latency_p50", "b may stand in for a: its latency_p50 is higher by less than the margin, if at all"),
+        ("own", "own of a is below that of b by less than the margin, if at all"),
+    ],
+)
+def test_what_may_stand_in_for_what_goes_by_which_way_the_metric_is_better(metric: str, told: str) -> None:
+    analysis = analysed(LEAD, {"margin": 0.05, "relation": "non_inferiority"})
+    claim = replace(analysis.hypotheses[0], metric=metric, a="a", b="b")
+    assert told in words.recommendation(replace(analysis, hypotheses=(claim,)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "number", "shown"),
+    [
+        ("accuracy", -0.0, "+0.0"),
+        ("accuracy", -1e-17, "+0.0"),
+        ("accuracy", 0.0004, "+0.04"),
+        ("accuracy", -0.0004, "-0.04"),
+        ("latency_p50", -0.0, "+0"),
+        ("latency_p50", -7e-14, "+0"),
+        ("own", -0.0, "+0"),
+    ],
+)
+def test_nothing_is_a_negative_zero_and_what_is_not_zero_is_not_shown_as_zero(
+    metric: str, number: float, shown: str
+) -> None:
+    assert words.difference(metric, number) == shown
+
+
+def test_a_difference_that_is_only_described_has_no_p_on_the_screen() -> None:
+    found = analysed(LEAD[:3], {}).comparisons
+    described = next(each for each in found if each.metric == "latency_p95")
+    assert words.compared(described) == "+0 ms, without an interval: nothing is shown"
