@@ -137,10 +137,12 @@ class _Run:
             state, known = await self._paid_for(state, Path(scratch))
             stopping = await asyncio.to_thread(self._stopping, state)
             decided = stopping is not None and stopping.sequence.over
-            if self.part.without(state.kept).count < plan.trials and not decided:
+            if self._skipped(state).count < plan.trials and not decided:
                 await self._drive(state, known, fleet, keys, bounds, stopping)
             elif state.kept.count < plan.trials:
                 self.session.status = "stopped"
+                if decided and state.status != "stopped":  # it broke between the decision and its end
+                    await self.journal.append_stop("stopped", state.spent_usd)
         if (
             plan.blind
             and self.session.status == "stopped"
@@ -148,6 +150,18 @@ class _Run:
             and stopping.sequence.over
         ):
             await self._unblind()
+
+    def _skipped(self, state: JournalState) -> TrialSet:
+        """What is not to be run now: what is done or outside the part; on retry, also what a rule may have ended before."""
+        skipped = self.part.without(state.kept)
+        if not self.options.retry or self.prepared.plan.stop_when is None or self.options.beyond_stop:
+            return skipped
+        again = np.fromiter(state.reopened, np.int64, len(state.reopened))
+        again = again[~skipped.contains(again)]
+        skipped = TrialSet()
+        skipped.add(np.arange(self.prepared.plan.trials, dtype=np.int64))
+        skipped.discard(again)
+        return skipped
 
     async def _unblind(self) -> None:
         """A blind run that its rule has ended is not gone on with: names are told, on record."""
@@ -158,7 +172,7 @@ class _Run:
 
     def _stopping(self, state: JournalState) -> Stopping | None:
         """What may stop the run, told the rows that there are."""
-        beyond = self.options.beyond_stop
+        beyond = self.options.beyond_stop or self.options.retry  # that asks no trial that was never asked
         stopping = stopping_of(self.prepared.plan, self.prepared.items, self.prepared.own, beyond=beyond)
         if stopping is not None:
             stopping.read(self.store, state)
@@ -176,7 +190,7 @@ class _Run:
         return state, known
 
     async def _reuse(self, earlier: Earlier, state: JournalState, scratch: Path) -> Known:
-        wanted = dataclasses.replace(state, kept=self.part.without(state.kept))
+        wanted = dataclasses.replace(state, kept=self._skipped(state))
         facts, known = await reuse_replies(self.prepared, earlier, self.journal, wanted, scratch)
         self.session.reused = facts.calls
         if self.options.on_note is not None:
@@ -194,7 +208,7 @@ class _Run:
     ) -> None:
         """Clients, a driver, and the watch over them, until everything is asked or something stops it."""
         prepared, plan = self.prepared, self.prepared.plan
-        skipped = self.part.without(state.kept)
+        skipped = self._skipped(state)
         prepared.afford(self._pending(skipped))
         async with served(plan, self.folder / "dataset.jsonl") as (live_plan, url):
             warnings = Warnings(plan, prepared.items)
@@ -222,7 +236,7 @@ class _Run:
                 bounds_usd=bounds,
                 known=known,
                 open_ended=[k for k, each in enumerate(plan.conditions) if each.function is not None],
-                when_done="complete" if self.part.whole else "stopped",
+                when_done="complete" if skipped.count == state.kept.count else "stopped",
                 on_event=watch.note,
                 decides=None if stopping is None else watch.heard,
                 on_rows=warnings.listening(self.log.rows(live_plan, prepared.items, directory.find)),

@@ -168,7 +168,7 @@ def _quantile_note(metric: str, items: int) -> str:
 
 def _of_shares(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pilot | None) -> dict[str, Any]:
     """Of a 0/1 outcome, at the lowest and the highest share of items that differ."""
-    effect = _effect(asked, assume)
+    effect = min(1.0, _effect(asked, assume))
     shares = assume.discordant if pilot is None else _pilot_shares(pilot)
     low, high = (max(share, abs(effect), 1e-6) for share in shares)
     spread = _spread(pilot)

@@ -56,6 +56,14 @@ def test_a_models_own_tokenizer_counts_where_there_is_one_and_the_banner_says_fo
     assert "tokens of prompt counted by o200k_base for m1; 4 bytes a token of prompt for m0, m2" in text
 
 
+def test_a_margin_close_to_one_has_a_forecast_since_no_difference_is_larger_than_one() -> None:
+    asked = plan(
+        80, 2, hypotheses=(hypothesis("nearly all", margin=0.99),), stop_when=StopPlan(rule="decided")
+    )
+    (found,) = _estimate(asked).power
+    assert found.effect == 1.0
+
+
 def test_the_upper_bound_takes_a_token_a_byte_and_max_tokens() -> None:
     assert _estimate(_plan()).total_cost_upper == pytest.approx(1200 * (408 + 100) / 1e6)
 

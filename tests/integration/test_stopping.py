@@ -11,8 +11,10 @@ from msgspec import UNSET
 
 from crucible_ray import api, datasets
 from crucible_ray.api import Note, Progress
+from crucible_ray.errors import StorageFailed
 from crucible_ray.experiment.own import metric
 from crucible_ray.experiment.spec import Budget, Looks, Model
+from crucible_ray.journal.log import Journal
 from crucible_ray.simulator import SimulatedModel, SimulatorProcess
 from tests.conftest import Simulate
 from tests.integration.lab import prepared, rows_of
@@ -71,6 +73,45 @@ def test_a_run_ends_when_its_hypothesis_is_decided_and_goes_on_only_when_asked(
     assert whole.analysis.hypotheses[0].decided_at == told.decided_at
     assert provider.stats().requests == first.planned
     assert api.reproduce(first.results_dir).same
+
+
+def test_retry_of_a_stopped_run_asks_what_failed_and_nothing_that_was_left_out(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    path = tmp_path / "known.jsonl"
+    path.write_bytes(msgspec.json.Encoder().encode_lines(datasets.load("demo").items))
+    provider = simulate(models=APART, items=path, faults={"500": 0.3})
+    ready = prepared(tmp_path, provider.url, sample_size=80, repeat=2, **(TWO | {"max_retries": 0}))
+    first = api.run(ready, runtime="in-process", output_dir=tmp_path / "out", max_concurrent_queries=4)
+    assert first.status == "stopped"
+    assert first.failed
+    asked = provider.stats().requests
+    again = api.retry(first.results_dir, runtime="in-process")
+    assert provider.stats().requests - asked == first.failed
+    assert (again.status, again.pending) == ("stopped", first.pending)
+    whole = api.resume(first.results_dir, runtime="in-process", beyond_stop=True)
+    assert (whole.status, whole.pending) == ("complete", 0)
+    assert api.retry(first.results_dir, runtime="in-process").status == "complete"
+
+
+def test_a_run_that_broke_between_its_decision_and_its_end_has_stopped_once_it_is_resumed(
+    tmp_path: Path, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> int:
+        raise StorageFailed("the log", "no space left")
+
+    provider = started(tmp_path, simulate)
+    ready = prepared(tmp_path, provider.url, sample_size=80, **TWO)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append_stop", broken)
+        with pytest.raises(StorageFailed):
+            api.run(ready, runtime="in-process", output_dir=tmp_path / "out", max_concurrent_queries=4)
+    (folder,) = (tmp_path / "out").iterdir()
+    asked = provider.stats().requests
+    assert api.observe(folder).status == "broken"
+    assert api.resume(folder, runtime="in-process").status == "stopped"
+    assert api.observe(folder).status == "stopped"
+    assert provider.stats().requests == asked
 
 
 def test_without_its_rule_the_same_experiment_goes_on(tmp_path: Path, simulate: Simulate) -> None:
