@@ -65,6 +65,9 @@ class Reply(Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     """From 0 to 1; None: the model gave none."""
 
+    def __repr__(self) -> str:
+        return _shown(self)
+
 
 class EnsembleResult(Struct, frozen=True, kw_only=True):
     """What several models answered to one question, and what their votes came to."""
@@ -88,6 +91,24 @@ class EnsembleResult(Struct, frozen=True, kw_only=True):
     """In member order; None: that member failed."""
     error: str | None = None
     """`no_quorum` or `parse_failed` where there is no answer."""
+
+    def __repr__(self) -> str:
+        return _shown(self)
+
+
+def _shown(value: Struct) -> str:
+    """Every field, dollars without an exponent and without the noise of binary fractions."""
+    told = []
+    for name in value.__struct_fields__:
+        content = getattr(value, name)
+        cost = name == "cost_usd" and isinstance(content, float)
+        told.append(f"{name}={_plain(content) if cost else repr(content)}")
+    return f"{type(value).__name__}({', '.join(told)})"
+
+
+def _plain(amount: float) -> str:
+    whole, _, rest = f"{float(f'{amount:.6g}'):.15f}".partition(".")
+    return f"{whole}.{rest.rstrip('0') or '0'}"
 
 
 class Answer(Struct, frozen=True):

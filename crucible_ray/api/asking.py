@@ -23,6 +23,7 @@ from crucible_ray.api.waiting import wait
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.datasets.storing import to_jsonl
 from crucible_ray.errors import UsageError
+from crucible_ray.experiment.defaults import SHORT_ANSWER
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.spec import Ensemble, Experiment, Model
 from crucible_ray.models.engine import Engine
@@ -52,7 +53,8 @@ def predict(
     """Ask several models one question; their votes make the answer.
 
     models, vote, execution, timeout_s: where unset, those of `[ensemble]`. simulate: the built-in simulator plays
-    every model. options: of `Ensemble` (temperature, max_tokens, system, parse, normalize, quorum).
+    every model. options: of `Ensemble` (temperature, max_tokens, system, parse, normalize, quorum). Where `parse` is
+    unset, "Answer: 4", "The answer is 4." and "4" are one answer; `parse="text"` leaves replies as they are.
     A model that fails is counted in `failures`. Raises UsageError and CredentialError.
     """
     asked = apredict(
@@ -75,7 +77,7 @@ async def apredict(
     settings = load_settings(Path.cwd(), os.environ)
     members = list(settings.ensemble.default_models if models is None else models)
     longest = settings.ensemble.default_timeout_s if timeout_s is None else timeout_s
-    options = {"timeout_s": longest, "attempt_timeout_s": longest, **options}
+    options = {"timeout_s": longest, "attempt_timeout_s": longest, "parse": SHORT_ANSWER, **options}
     condition = Ensemble(members, name="predict", vote=vote, execution=execution, **options)
     prepared = _prepared(condition, question, simulate=simulate)
     plan = prepared.plan.conditions[0]

@@ -46,16 +46,9 @@ def recipe(plan: Plan, folder: Path) -> tuple[str, ...]:
     if plan.source is not None:
         given = [part for name, value in plan.params.items() for part in ("-P", f"{name}={value}")]
         simulate = ["--simulate"] if plan.simulated is not None else []
-        again = [
-            "run",
-            plan.source,
-            *given,
-            "--repeat",
-            str(plan.repeats),
-            "--seed",
-            str(plan.seed),
-            *simulate,
-        ]
+        flags = {"--repeat": str(plan.repeats), "--seed": str(plan.seed), **plan.flags}
+        said = [part for flag in flags.items() for part in flag]
+        again = ["run", plan.source, *given, *said, *simulate]
         lines.append(f"pip install crucible-ray=={version('crucible-ray')}")
         lines.append(f"crucible-ray {shlex.join(again)}")
     return (*lines, f"crucible-ray reproduce {folder}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import msgspec.structs
 
 from crucible_ray.api.noting import long_timeouts, shortfalls
 from crucible_ray.api.own import Own, code_of, own_of
@@ -283,6 +284,10 @@ def prepare(
         simulated=simulated,
         examples=examples,
     )
+    if loaded is not None:
+        plan = msgspec.structs.replace(
+            plan, flags={**loaded.flags, **({} if profile is None else {"--profile": profile})}
+        )
     code = code_of(spec, base)
     _check_examples(plan, code.load())
     notes = shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)

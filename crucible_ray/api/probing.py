@@ -46,6 +46,10 @@ class LiveFact(Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     model_version: str | None = None
     finish_reason: str | None = None
+    asked: str = ""
+    """The last turn that was sent."""
+    simulated: bool = False
+    """Whether the built-in simulator played it, which errs on purpose."""
     reply: str | None = None
     error: str | None = None
     """`missing_key`, or the `kind` of a ModelError."""
@@ -132,6 +136,8 @@ def _expected(aim: _Aim, url: str) -> LiveFact:
         url=url,
         cost_bound_usd=Endpoint(aim.call, None).cost_bound_usd(aim.messages),
         ok=False,
+        asked=aim.messages[-1].content if aim.messages else "",
+        simulated=aim.call.model.provider == "simulated",
     )
 
 

@@ -29,7 +29,8 @@ def report(terminal: Terminal, result: RunResult) -> int:
     """A run's last lines; returns its exit code."""
     from crucible_ray.reports import summary_lines
 
-    terminal.show(*summary_lines(result.plan, result.analysis, result.facts))
+    best = result.reports.get("html") or next(iter(result.reports.values()), "")
+    terminal.show(*summary_lines(result.plan, result.analysis, result.facts, str(best)))
     terminal.facts(result.summary)
     return conclude(terminal, result)
 

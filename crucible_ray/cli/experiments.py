@@ -48,7 +48,9 @@ def load(
     if not isinstance(ref, str):
         return prepare(changed(set_fields(ref, values)), profile=profile, simulate=simulate)
     loaded = load_experiment(ref, values)
-    whole = dataclasses.replace(loaded, experiment=changed(loaded.experiment))
+    said = {"--sample-size": sample_size, "--repeat": repeat, "--seed": seed, "--max-cost": max_cost}
+    flags = {name: str(value) for name, value in said.items() if value is not None}
+    whole = dataclasses.replace(loaded, experiment=changed(loaded.experiment), flags=flags)
     return prepare(whole, profile=profile, simulate=simulate)
 
 

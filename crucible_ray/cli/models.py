@@ -110,7 +110,8 @@ def live_lines(found: Sequence[LiveFact]) -> list[str]:
             f"tokens, {_money(each.cost_usd)}, version {each.model_version or 'not said'}, "
             f"finished by {each.finish_reason or 'not said'}"
         )
-        lines.append(f"  reply {_shortened(each.reply or '')!r}")
+        by = ", by the built-in simulator, which errs on purpose" if each.simulated else ""
+        lines += [f"  asked {_shortened(each.asked)!r}", f"  reply {_shortened(each.reply or '')!r}{by}"]
     return lines
 
 

@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
     app.command(short_help="sample size, power or detectable effect of a design", epilog=_EXAMPLES)(power)
 
 
-def _number(name: str, says: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, metavar="X", help=says, show_default=False)
+def _number(name: str, says: str, *aliases: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(name, *aliases, metavar="X", help=says, show_default=False)
     return option
 
 
@@ -47,10 +47,17 @@ def power(
     n: Annotated[
         int | None,
         typer.Option(
-            "--n", min=1, metavar="N", help="Items: pairs, or items in each group.", show_default=False
+            "--n",
+            "--items",
+            min=1,
+            metavar="N",
+            help="Items: pairs, or items in each group.",
+            show_default=False,
         ),
     ] = None,
-    effect: Annotated[float | None, _number("--effect", "The true difference: 0.05 is 5 points.")] = None,
+    effect: Annotated[
+        float | None, _number("--effect", "The true difference: 0.05 is 5 points.", "--difference")
+    ] = None,
     wanted: Annotated[float | None, _number("--power", "The power. [default: 0.8]")] = None,
     discordant: Annotated[
         str | None,

@@ -44,6 +44,12 @@ METRIC_NAMES: Final = (
     "cost_per_correct",
     "consensus",
 )
+SHORT_ANSWER: Final = (
+    r"(?is)^\s*\*{0,2}(?:(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is\b:?|:)\s*\*{0,2}\s*)?"
+    r"((?:[^.\n]|\.(?=\S))+?(?=\*{0,2}\.?\*{0,2}\s{0,8}$)|.+)"
+)
+"""The `parse` of a question asked by itself: `Answer: 4`, `The answer is 4.`, `**4**` and `4` are one vote. A reply of
+several sentences is left whole. The bounded repeats keep it quick on hostile replies."""
 BY_ITEM: Final = "by_item"
 """Each item's replies are read in its own way: what several datasets of different kinds come to."""
 DATASET_NAMES: Final = ("demo", "science", "test_dataset", "gsm8k", "mmlu", "mmlu_stem")

@@ -38,6 +38,8 @@ class Loaded:
     """Its name in that file; None for TOML."""
     params: Mapping[str, str] = field(default_factory=dict)
     """What `-P` bound."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """What else the command line said about the experiment, by option."""
 
 
 def load_experiment(ref: str, params: Mapping[str, str] | None = None) -> Loaded:

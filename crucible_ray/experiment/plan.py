@@ -240,6 +240,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """The experiment's file, as it was named; for `resume`."""
     params: dict[str, str] = {}
     """What `-P` bound; for `resume`."""
+    flags: dict[str, str] = {}
+    """What else a command line said about the experiment, by option; for the command that asks it anew."""
     simulated: dict[str, Any] | None = None
     """Settings of a simulator that the run itself starts."""
 

@@ -22,8 +22,8 @@ def final_screen(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
     return [words.printable(line) for line in lines]
 
 
-def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
-    """Any run's last lines: the screen, each condition's metrics and failures, the folder."""
+def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts, report: str = "") -> list[str]:
+    """Any run's last lines: the screen, each condition's metrics and failures, the folder, the report to open."""
     lines = final_screen(plan, analysis, facts)[:-1]
     for name, condition in analysis.conditions.items():
         shown = [
@@ -55,6 +55,8 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
         f"Bound by: {facts.bound_by}   {words.duration(facts.duration_s)}",
         f"Results saved to: {facts.results_dir}",
     ]
+    if report:
+        lines.append(f"Report: {report}")
     if facts.next_steps:
         lines.append(f"Next: {', '.join(facts.next_steps)}")
     return [words.printable(line) for line in lines]

@@ -16,6 +16,9 @@ import pytest
 import crucible_ray
 from crucible_ray import call_model, predict
 from crucible_ray.errors import MissingKey, RefusedKey, ServerError, SpecError, UsageError
+from crucible_ray.experiment.defaults import SHORT_ANSWER
+from crucible_ray.prompts import parser
+from crucible_ray.records import EnsembleResult, Item, Reply
 from crucible_ray.simulator import SimulatedModel, SimulatorProcess
 from tests.conftest import Simulate
 
@@ -54,6 +57,54 @@ def test_predict_gives_the_vote_of_its_models_with_what_it_cost(here: Path, simu
     assert found.cost_usd == pytest.approx(sum(prices))
     assert [reply.cost_usd for reply in replies] == pytest.approx(prices)
     assert found.latency_ms == max(reply.latency_ms or 0 for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("reply", "read"),
+    [
+        ("4", "4"),
+        ("Answer: 4", "4"),
+        ("**Answer:** 4.", "4"),
+        ("The answer is 4.", "4"),
+        ("The correct answer is **4**.", "4"),
+        ("<think>Answer: 5</think>Final answer: 4.0", "4.0"),
+        ("Answers vary", "Answers vary"),
+        ("Two and two are four. Answer: 4", "Two and two are four. Answer: 4"),
+        ("First line.\nSecond line.", "First line.\nSecond line."),
+        ("  ", None),
+    ],
+)
+def test_a_label_before_a_short_answer_is_no_part_of_it(reply: str, read: str | None) -> None:
+    assert parser(SHORT_ANSWER)(reply, Item(id="0", input="What is 2 + 2?")) == read
+
+
+@pytest.mark.parametrize("reply", ["Answer: " + "*" * 50_000 + "x. y", "a. " * 30_000, " " * 50_000 + "."])
+def test_a_hostile_reply_is_read_at_once(reply: str) -> None:
+    assert parser(SHORT_ANSWER)(reply, Item(id="0", input="?")) is not None
+
+
+def test_predict_counts_short_answers_that_say_the_same_as_one_vote(
+    here: Path, simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"m{number}" for number in range(8)]
+    configure(here, dict.fromkeys(names, sure(simulate, *names)))
+    found = predict("What is 2 + 3?", models=names, timeout_s=30)
+    assert len({reply.text for reply in found.replies if reply is not None}) > 1
+    assert (found.answer, found.votes, found.consensus) == ("5", {"5": 8}, 1.0)
+    plain = predict("What is 2 + 3?", models=names, timeout_s=30, parse="text")
+    assert len(plain.votes) > 1
+
+
+def test_a_result_shows_its_dollars_as_people_write_them() -> None:
+    reply = Reply(text="4", cost_usd=1.7100000000000002e-05)
+    found = EnsembleResult(
+        answer="4", votes={"4": 1}, consensus=1.0, cost_usd=0.1 + 0.2, models_used=("a",), successes=1, failures=0,
+        latency_ms=1.5, replies=(reply,),
+    )  # fmt: skip
+    assert "cost_usd=0.3, models_used=('a',)" in repr(found)
+    assert "Reply(text='4', " in repr(found)
+    assert "cost_usd=0.0000171, latency_ms=None" in repr(found)
+    assert "cost_usd=None" in repr(Reply(text="4"))
 
 
 def test_a_member_that_fails_is_counted_and_the_others_decide(here: Path, simulate: Simulate) -> None:

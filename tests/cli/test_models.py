@@ -135,6 +135,16 @@ def test_a_reply_cannot_move_the_cursor(here: Path, capsys: Capture, simulate: S
     assert max(map(len, lines)) < 400
 
 
+def test_the_question_stands_before_the_reply_and_a_simulated_reply_is_called_so(
+    here: Path, capsys: Capture
+) -> None:
+    assert main(["models", "test", "gemini_flash", "--simulate"]) == 0
+    asked, reply = capsys.readouterr().out.splitlines()[-2:]
+    assert asked == "  asked 'What is 2+2? Answer with the number only.'"
+    assert reply.startswith("  reply '")
+    assert reply.endswith("by the built-in simulator, which errs on purpose")
+
+
 def test_an_unknown_model_is_a_wrong_word(here: Path, capsys: Capture) -> None:
     assert main(["models", "test", "gpt4o_mni"]) == 2
     assert "did you mean 'gpt4o_mini'" in capsys.readouterr().err

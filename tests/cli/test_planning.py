@@ -31,6 +31,19 @@ def test_power_of_a_design_is_a_table_and_json(capsys: Capture) -> None:
     assert "0.80" in capsys.readouterr().out  # R: power.t.test(n = 64, delta = .5, sd = 1)$power
 
 
+def test_items_and_difference_are_other_names_of_n_and_effect(capsys: Capture) -> None:
+    for n in ("--n", "--items"):
+        for effect in ("--effect", "--difference"):
+            words = ["power", "independent_continuous", n, "64", effect, "0.5", "--sd", "1", "--json"]
+            assert main(words) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert (found["solved"], found["question"]["n"], found["question"]["effect"]) == (
+                "power",
+                64,
+                0.5,
+            )
+
+
 @pytest.mark.parametrize(
     ("words", "mend"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,25 @@ def test_people_read_facts_on_stdout_and_progress_on_stderr(here: Path, capsys: 
         assert part in out
     assert err.startswith("Loading exp.py ...\n")
     assert "Simulated: no money is spent, so nothing is asked." in out
+
+
+def test_the_last_lines_name_the_report_to_open_and_then_what_to_do_next(here: Path, capsys: Capture) -> None:
+    assert main(["run", "exp.py", "--in-process"]) == 0
+    report, after = capsys.readouterr().out.splitlines()[-2:]
+    assert re.fullmatch(r"Report: results/exp_[0-9a-f]{12}/report\.html", report)
+    assert after.startswith("Next: ")
+    assert main(["run", "exp.py", "--in-process", "--format", "markdown", "--output-dir", "other"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2].endswith("/report.md")
+
+
+def test_the_command_that_a_report_prints_asks_the_same_experiment(here: Path, capsys: Capture) -> None:
+    words = ["--limit", "4", "--epochs", "2", "--seed", "5", "--max-cost", "0.5"]
+    facts = _facts(capsys, 0, "run", "exp.py", "--in-process", *words)
+    report = (Path(facts["results_dir"]) / "report.md").read_text()
+    (command,) = re.findall(r"`crucible-ray (run [^`]*)`", report)
+    assert all(part in command for part in ("--sample-size 4", "--repeat 2", "--seed 5", "--max-cost 0.5"))
+    again = _facts(capsys, 0, *shlex.split(command), "--in-process", "--output-dir", "anew")
+    assert again["experiment_id"] == facts["experiment_id"]
 
 
 def test_quiet_says_nothing(here: Path, capsys: Capture) -> None:
