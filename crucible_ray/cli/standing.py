@@ -79,7 +79,8 @@ def reproduce(
         return 0
     differing = ", ".join(name for name, same in found.identical.items() if not same)
     complain(
-        f"the replay gives another {differing} than the one in {Path(where)}: it was changed since, or is missing."
+        f"the replay gives another {differing} than the one in {Path(where)}: it was changed since, is missing, or was "
+        "written by another version of crucible-ray (environment.json names it)."
     )
     return DIFFERENT
 

@@ -90,11 +90,11 @@ def _repeats(found: dict[str, MetricVariance]) -> list[Section]:
         (
             name,
             condition,
-            "-" if alike.icc is None else f"{alike.icc:.3f}",
+            "-" if alike.icc is None else f"{alike.icc:z.3f}",
             "-"
             if alike.ci_low is None or alike.ci_high is None
-            else f"{alike.ci_low:.3f} to {alike.ci_high:.3f}",
-            "-" if alike.icc_mean is None else f"{alike.icc_mean:.3f}",
+            else f"{alike.ci_low:z.3f} to {alike.ci_high:z.3f}",
+            "-" if alike.icc_mean is None else f"{alike.icc_mean:z.3f}",
         )
         for name, each in found.items()
         for condition, alike in each.alike.items()
