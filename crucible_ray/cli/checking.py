@@ -172,7 +172,7 @@ def _condition_lines(condition: ConditionPlan) -> list[str]:
         what = f"function {function.name}, {most}, {function.timeout_s:g} s"
     few = condition.prompt.few_shot
     head = f"  condition {condition.name}: {what}, parse {_parse_words(condition.parse)}" + _few_text(few)
-    return [head, *(f"    {_call_text(call)}{_own_text(call)}" for call in condition.calls)]
+    return [head, *(line for call in condition.calls for line in _call_lines(call))]
 
 
 def _parse_words(parse: str) -> str:
@@ -191,7 +191,7 @@ def _few_text(few: FewShotPlan | None) -> str:
     return "" if few is None else f", {few.k} of {len(few.pool)} examples shown"
 
 
-def _call_text(call: CallPlan) -> str:
+def _call_lines(call: CallPlan) -> list[str]:
     model = call.model
     options: dict[str, Any] = {"temperature": call.temperature, "max_tokens": call.max_tokens, **call.extra}
     said = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
@@ -200,7 +200,10 @@ def _call_text(call: CallPlan) -> str:
         price = f"${model.input_price:g} in, ${model.output_price:g} out per million tokens"
         price += f" (of {model.price_date})" if model.price_date else ""
     where = model.base_url or "the built-in simulator"
-    return f"{model.name}: {model.model} at {where}, {said or 'no options'}, {call.timeout_s:g} s, {price}"
+    return [
+        f"    {model.name}: {model.model} at {where}{_own_text(call)}",
+        f"      {said or 'no options'}, {call.timeout_s:g} s, {price}",
+    ]
 
 
 def _shown_lines(shown: Sequence[ShownItem]) -> list[str]:

@@ -50,7 +50,7 @@ def list_models(
 
     terminal = Terminal(as_json=as_json, quiet=quiet)
     found = found_models(load_settings(Path.cwd(), os.environ, profile))
-    terminal.show(*(line for each in found for line in _listed(each)))
+    terminal.show(*(line for names, fact in _alike(found) for line in _listed(names, fact)))
     terminal.show(f"Or provider/model-id with one of: {', '.join(f'{name}/' for name in SERVERS)}")
     terminal.facts(found)
     return 0
@@ -115,21 +115,38 @@ def live_lines(found: Sequence[LiveFact]) -> list[str]:
     return lines
 
 
-def _listed(fact: ModelFact) -> list[str]:
-    head = f"{fact.name}: {fact.stands_for}" if fact.stands_for else f"{fact.name}: of crucible.toml"
+def _alike(found: Sequence[ModelFact]) -> list[tuple[list[str], ModelFact]]:
+    """Each model once, with all names that ask it alike."""
+    from msgspec.structs import replace
+
+    groups: list[tuple[list[str], ModelFact]] = []
+    for fact in found:
+        same = [
+            names for names, first in groups if fact.stands_for and replace(fact, name=first.name) == first
+        ]
+        if same:
+            same[0].append(fact.name)
+        else:
+            groups.append(([fact.name], fact))
+    return groups
+
+
+def _listed(names: Sequence[str], fact: ModelFact) -> list[str]:
+    head = f"{', '.join(names)}: {fact.stands_for or 'of crucible.toml'}"
     if fact.problem is not None:
         return [head, f"  {fact.problem}"]
     price = "price unknown"
     if fact.input_price is not None and fact.output_price is not None:
         price = f"${fact.input_price:g} in, ${fact.output_price:g} out per million tokens"
         price += f" (of {fact.price_date})" if fact.price_date else ""
-    parts = [f"{fact.id} at {fact.base_url or 'the built-in simulator'}", price]
+    where = f"{fact.id} at {fact.base_url or 'the built-in simulator'}"
+    where += f", key {fact.key} {'present' if fact.key_present else 'missing'}" if fact.key else ""
+    parts = [price]
     parts += [f"at most {fact.max_output_tokens:,} tokens out"] if fact.max_output_tokens else []
     parts += [f"{fact.requests_per_minute:g} requests a minute"] if fact.requests_per_minute else []
     parts += [f"{fact.tokens_per_minute:g} tokens a minute"] if fact.tokens_per_minute else []
     parts += [f"{fact.max_concurrency} at once"] if fact.max_concurrency else []
-    parts += [f"key {fact.key} {'present' if fact.key_present else 'missing'}"] if fact.key else []
-    return [head, f"  {', '.join(parts)}"]
+    return [head, f"  {where}", f"  {', '.join(parts)}"]
 
 
 def _count(tokens: int | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.records import Item
 from crucible_ray.reports.page import Section, Text, quoted, table
@@ -13,6 +15,8 @@ from crucible_ray.reports.visible import shortened
 _QUESTION = 100
 """Characters of a question in the table of questions."""
 _ANSWER = 40
+_FIRST = 20
+"""Questions that stand in Markdown."""
 
 
 def single_questions(plan: Plan, items: Sequence[Item], found: Questions | None) -> list[Section]:
@@ -44,7 +48,8 @@ def single_questions(plan: Plan, items: Sequence[Item], found: Questions | None)
     more = f" {rest:,} more questions are not shown here; results.csv has all of them." if rest else ""
     return [
         Section(
-            "Question by question", (Text(order + more), table("Answers to single questions", columns, rows))
+            "Question by question",
+            (Text(order + more), replace(table("Answers to single questions", columns, rows), first=_FIRST)),
         )
     ]
 

@@ -59,6 +59,8 @@ class Table(Struct, frozen=True, tag=True):
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    first: int | None = None
+    """So many rows are enough where a table cannot be folded (Markdown); None: all of them."""
 
 
 class Chart(Struct, frozen=True, tag=True):

@@ -233,10 +233,10 @@ _MAKERS: tuple[Callable[[Source], list[Section]], ...] = (
     _completeness,
     lambda source: variance(source.plan, source.analysis),
     _cost,
-    lambda source: single_questions(source.plan, source.items, source.questions),
     lambda source: how_it_ran(source.plan, source.facts),
     _limitations,
     lambda source: reproducing(source.plan, source.analysis, source.facts),
+    lambda source: single_questions(source.plan, source.items, source.questions),
 )
 
 _HIDDEN: tuple[Callable[[Source], list[Section]], ...] = (

@@ -254,7 +254,7 @@ def finding(analysis: Analysis) -> str:
         return "One condition ran; there is nothing to compare."
     if found.estimate is None:
         return f"{found.a} and {found.b} could not be compared: {found.reason}."
-    told = _direction(found)
+    told = _found(analysis, found)
     if not analysis.hypotheses:
         return f"{told} No hypothesis was declared, so this is exploratory."
     result = analysis.hypotheses[0]
@@ -268,7 +268,7 @@ _MOST_TOLD = 8
 def sentences(analysis: Analysis) -> list[str]:
     """What else was found, a sentence each: the other hypotheses, then the differences that nobody asked about."""
     lines = [
-        f'"{result.text}" is {VERDICTS[result.verdict]}. {_direction(comparison_of(analysis, result))}'
+        f'"{result.text}" is {VERDICTS[result.verdict]}. {_found(analysis, comparison_of(analysis, result))}'
         for result in analysis.hypotheses[1:]
         if comparison_of(analysis, result).estimate is not None
     ]
@@ -279,9 +279,15 @@ def sentences(analysis: Analysis) -> list[str]:
         if (found.exploratory or found.family == SECONDARY)
         and found is not first
         and found.estimate is not None
+        and not (analysis.simulated and found.metric.startswith("latency"))  # the simulator's own, no finding
     ]
     more = [f"{len(rest) - _MOST_TOLD} more comparisons stand below."] if len(rest) > _MOST_TOLD else []
     return lines + rest[:_MOST_TOLD] + more
+
+
+def _found(analysis: Analysis, found: Comparison) -> str:
+    own = analysis.simulated and found.metric.startswith("latency")
+    return f"{_direction(found)} These latencies are simulated." if own else _direction(found)
 
 
 def recommendation(analysis: Analysis) -> str:

@@ -57,7 +57,7 @@ def bound_by(load: Load) -> str:
         whose = (
             "the provider's limit"
             if load.own_rate is None
-            else f"the provider's limit or rate_limit {load.own_rate:g}"
+            else f"the experiment's rate limit ({load.own_rate:g} a second) or the provider's limit"
         )
         return f"{whose} ({waiting:.3g} calls waited for a slot on average)"
     busy = load.client_cpu_s / (load.driven_s * max(1, load.clients))

@@ -34,7 +34,8 @@ def test_check_prints_what_an_experiment_resolves_to(capsys: Capture) -> None:
     assert "  dataset demo: 3 items" in out
     assert "    mini" not in out
     assert (
-        "gpt-4o-mini-2024-07-18 at https://api.openai.com/v1, max_tokens 20, 60 s, $0.15 in, $0.6 out" in out
+        "gpt-4o-mini-2024-07-18 at https://api.openai.com/v1\n      max_tokens 20, 60 s, $0.15 in, $0.6 out"
+        in out
     )
     assert "  key OPENAI_API_KEY: missing; a run would end with exit code 4" in out
 

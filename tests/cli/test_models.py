@@ -55,10 +55,23 @@ def test_the_models_of_crucible_toml_are_listed_with_their_limits(here: Path, ca
     assert main(["models", "list"]) == 0
     out = capsys.readouterr().out
     assert "mine: of crucible.toml" in out
-    assert (
-        "mine at https://models.invalid/v1, $1 in, $2 out per million tokens, 60000 requests a minute" in out
-    )
-    assert "key SOME_API_KEY missing" in out
+    assert "  mine at https://models.invalid/v1, key SOME_API_KEY missing\n" in out
+    assert "  $1 in, $2 out per million tokens, 60000 requests a minute\n" in out
+
+
+def test_a_model_with_two_names_is_listed_once_with_both_on_lines_that_fit(
+    here: Path, capsys: Capture
+) -> None:
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "openai_gpt4o_mini, gpt4o_mini: openai/gpt-4o-mini-2024-07-18" in lines
+    assert sum("gpt-4o-mini-2024-07-18 at " in line for line in lines) == 1
+    assert max(map(len, lines[:-1])) <= 110
+    (here / "crucible.toml").write_text("[models.gpt4o_mini]\nrequests_per_minute = 7\n")
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "openai_gpt4o_mini: openai/gpt-4o-mini-2024-07-18" in lines
+    assert "gpt4o_mini: openai/gpt-4o-mini-2024-07-18" in lines
 
 
 def test_a_model_that_answers_is_shown_with_time_tokens_cost_version_and_reply(

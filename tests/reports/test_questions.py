@@ -12,7 +12,7 @@ import pytest
 from crucible_ray.journal.tables import RESULTS
 from crucible_ray.records import Item
 from crucible_ray.reduction import reduce
-from crucible_ray.reports import Source, page, read_questions, write_markdown
+from crucible_ray.reports import Source, page, read_questions, write_html, write_markdown
 from tests.reduction.rows import batches, plan, row
 
 
@@ -64,6 +64,21 @@ def test_the_table_counts_repeats_and_says_how_many_questions_it_leaves_out(tmp_
         "| `q0` | `physics` | `Question 0?` | `A` | `A \u2713 x2; B \u2717` | `B \u2717 x2; timeout` |"
         in text
     )
+
+
+def test_questions_stand_last_twenty_in_markdown_and_folded_in_html(tmp_path: Path) -> None:
+    asked = plan(30)
+    analysis = reduce(asked, batches([row(trial, trial % 2) for trial in range(60)]))
+    items = tuple(Item(id=f"q{n}", input=f"Question {n}?", expected="A") for n in range(30))
+    questions = read_questions(stored(tmp_path, [(1, 0)] * 30), asked)
+    made = page(Source(plan=asked, analysis=analysis, questions=questions, items=items))
+    assert made.sections[-1].title == "Question by question"
+    text = write_markdown(made)
+    assert sum(f"`Question {n}?`" in text for n in range(30)) == 20
+    assert "10 more rows of this table stand in report.html." in text
+    html = write_html(made)
+    assert sum(f"Question {n}?" in html for n in range(30)) == 30
+    assert "<details><summary>Answers to single questions: 30 rows</summary>" in html
 
 
 def test_a_run_without_rows_has_no_table(tmp_path: Path) -> None:

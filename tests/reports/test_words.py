@@ -146,3 +146,10 @@ def test_a_difference_that_is_only_described_has_no_p_on_the_screen() -> None:
     found = analysed(LEAD[:3], {}).comparisons
     described = next(each for each in found if each.metric == "latency_p95")
     assert words.compared(described) == "+0 ms, without an interval: nothing is shown"
+
+
+def test_latencies_of_a_simulated_run_are_no_finding() -> None:
+    asked = {"metrics": ("accuracy", "latency_mean")}
+    real, played = analysed(LEAD, None, **asked), analysed(LEAD, None, **asked, simulated={"seed": 1})
+    assert any("latency" in line for line in words.sentences(real))
+    assert not any("latency" in line for line in words.sentences(played))

@@ -25,7 +25,7 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
         ),
         (
             {"quota_wait_s": 120.0, "own_rate": 50.0},
-            "the provider's limit or rate_limit 50 (12 calls waited for a slot on average)",
+            "the experiment's rate limit (50 a second) or the provider's limit (12 calls waited for a slot on average)",
         ),
         ({"quota_wait_s": 4.0}, "calls in flight (about 50 at a time) and how long each takes (0.5 s)"),
         (
