@@ -168,11 +168,12 @@ class RunResult:
         return pd.read_parquet(self.table("results.parquet"))
 
     def compare(self, a: str, b: str, metric: str = "accuracy") -> Comparison:
-        """a - b, paired by item and repeat, decided as the report decides; also for pairs that it does not list.
+        """a - b, paired by item and repeat: what the report decides, either way round; a pair that it does not list is
+        computed by the same rules, by itself, and is exploratory.
 
         Raises UsageError for a name that does not exist.
         """
-        from crucible_ray.reduction.comparisons import compare_two
+        from crucible_ray.reduction.comparisons import compare_two, turned
         from crucible_ray.reduction.stored import stored_table
 
         if self.analysis.blind is not None and self.analysis.blind.hidden:
@@ -181,6 +182,9 @@ class RunResult:
             if name not in self.analysis.conditions:
                 near = did_you_mean(name, self.analysis.conditions)
                 raise UsageError(f"no condition is called {name!r}: {near}")
+        held = {(each.metric, each.a, each.b): each for each in self.analysis.comparisons}
+        if (metric, a, b) in held:
+            return held[metric, a, b]
         items: tuple[Item, ...] = ()
         if self.plan.analysis.cluster is not None:
             from crucible_ray.api.places import read_config
@@ -190,7 +194,9 @@ class RunResult:
                 1
             ]  # of a revision
         table = stored_table(self.plan, self.table("results.parquet"), items)
-        return compare_two(self.plan, table, metric, a, b)
+        found = compare_two(self.plan, table, metric, a, b)
+        listed = held.get((metric, b, a))
+        return found if listed is None else turned(listed, found)
 
     def plot(self, metric: str = "accuracy") -> Plot:
         """A figure of one metric, a dot and an interval for each condition; a notebook draws it. Raises UsageError."""

@@ -82,12 +82,37 @@ def test_trials_and_calls_come_one_by_one_and_are_those_of_the_tables(result: Ru
     assert all(call["text"] for call in calls)
 
 
-def test_any_pair_is_compared_as_the_report_would(result: RunResult) -> None:
-    listed = next(found for found in result.analysis.comparisons if found.metric == "accuracy")
-    same = result.compare(listed.a, listed.b)
-    assert (same.estimate, same.ci_low, same.p_value) == (listed.estimate, listed.ci_low, listed.p_value)
-    turned = result.compare(listed.b, listed.a)
-    assert turned.estimate == pytest.approx(-(listed.estimate or 0.0))
+def test_a_pair_that_the_report_decides_is_the_same_when_it_is_asked_for(result: RunResult) -> None:
+    listed = result.analysis.comparisons
+    assert {(each.metric, each.exploratory) for each in listed} >= {("accuracy", False), ("accuracy", True)}
+    for each in listed:
+        assert result.compare(each.a, each.b, each.metric) == each
+
+
+def test_a_pair_that_the_report_decides_is_decided_alike_the_other_way_round(result: RunResult) -> None:
+    def across(found: Any) -> list[float | None]:
+        ends = getattr(found, "estimate", None), found.ci_high, found.ci_low
+        return [None if end is None else -end for end in ends]
+
+    for each in result.analysis.comparisons:
+        turned = result.compare(each.b, each.a, each.metric)
+        assert (turned.a, turned.b, turned.metric) == (each.b, each.a, each.metric)
+        assert [turned.estimate, turned.ci_low, turned.ci_high] == across(each)
+        for name in ("p_value", "exploratory", "family", "test", "withheld", "items"):
+            assert getattr(turned, name) == getattr(each, name)
+        assert (turned.adjusted is None) == (each.adjusted is None)
+        if turned.adjusted is not None and each.adjusted is not None:
+            assert turned.adjusted.p_value == each.adjusted.p_value
+            assert [turned.adjusted.ci_low, turned.adjusted.ci_high] == across(each.adjusted)[1:]
+        assert [size.value for size in turned.sizes] == pytest.approx(
+            [None if size.value is None else -size.value for size in each.sizes]
+        )
+
+
+def test_a_pair_that_the_report_does_not_hold_is_compared_by_itself_and_exploratory(
+    result: RunResult,
+) -> None:
+    assert result.compare("old", "full").exploratory
     assert result.compare("old", "full", "latency_mean").metric == "latency_mean"
     with pytest.raises(UsageError, match="did you mean 'old'"):
         result.compare("olt", "full")
