@@ -401,15 +401,17 @@ def test_power_is_forecast_for_the_power_that_is_wanted_or_not_at_all(here: Path
 def test_the_smallest_effect_of_interest_says_how_many_items_find_it(here: Path) -> None:
     def told(text: str = "") -> str:
         found = prepared(text)
-        return estimate_lines(found.plan, found.estimate())[-2]
+        return "\n".join(estimate_lines(found.plan, found.estimate()))
 
-    assert told() == (
-        "Smallest effect of interest: 0.2 standard deviations of an item's difference, which 199 items find with 0.80; "
-        "4 find 2.1"
-    )  # R: power.t.test(delta = .2, sd = 1, power = .8, type = "paired")$n is 198.2, of n = 4 $delta is 2.128
+    assert (
+        "Smallest effect of interest ([stats.power] min_detectable_effect): 0.21 standard deviations of an item's "
+        "difference, which 180 items find with 0.80; 4 items find 2.1 standard deviations"
+    ) in told("[stats.power]\nmin_detectable_effect = 0.21\n")
+    # R: power.t.test(delta = .21, sd = 1, power = .8, type = "paired")$n is 179.9, of n = 4 $delta is 2.128
     assert "0.5 standard deviations of an item's difference, which 34 items" in told(
         "[stats.power]\nmin_detectable_effect = 0.5\n"
     )
+    assert "Smallest effect" not in told()  # nobody asked for one
 
 
 # -- logging -----------------------------------------------------------------------------------------------------------

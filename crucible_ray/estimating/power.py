@@ -102,7 +102,7 @@ def power_of(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerFor
     """What the plan can tell about one of its hypotheses."""
     pilot = assume.pilots.get(asked.text)
     alpha = interval_alpha(_level(plan), asked.relation)
-    binary = asked.metric in _BOUNDED if pilot is None else pilot.spread.binary
+    binary = _is_binary(asked, pilot)
     told = (
         _of_shares(plan, asked, assume, pilot)
         if binary
@@ -136,7 +136,7 @@ def power_of(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerFor
 def assumed_of_power(plan: Plan, assume: Assumptions) -> list[str]:
     """In words, what the forecasts rest on."""
     low, high = assume.discordant
-    words = []
+    words = _assumed_effects(plan, assume)
     if len(assume.pilots) < len(plan.hypotheses) or not plan.hypotheses:
         words.append(f"two conditions differ in right or wrong on {100 * low:g} to {100 * high:g} % of items")
         if plan.repeats > 1:
@@ -147,6 +147,29 @@ def assumed_of_power(plan: Plan, assume: Assumptions) -> list[str]:
             "their correction"
         )
     return words
+
+
+def _assumed_effects(plan: Plan, assume: Assumptions) -> list[str]:
+    """Where the true differences come from; `power_of` takes the same."""
+    asked = [each for each in plan.hypotheses if _is_binary(each, assume.pilots.get(each.text))]
+    ahead = [each for each in asked if each.relation == "superiority"]
+    found = []
+    if any(each.margin > 0 for each in ahead):
+        found.append(f"{100 * assume.beyond_margin:g} points past the margin")
+    if any(each.margin <= 0 for each in ahead):
+        found.append(f"{100 * assume.without_margin:g} points" + (" where there is none" if found else ""))
+    if len(ahead) < len(asked):
+        found.append("0 for non-inferiority and equivalence")
+    if not found:
+        return []
+    return [
+        f"the true difference is taken to be {', '.join(found)}, as nobody knows it beforehand (crucible-ray power "
+        "--effect tells of another)"
+    ]
+
+
+def _is_binary(asked: HypothesisPlan, pilot: Pilot | None) -> bool:
+    return asked.metric in _BOUNDED if pilot is None else pilot.spread.binary
 
 
 def _level(plan: Plan) -> float:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crucible_ray.estimating.assumptions import Assumptions
 from crucible_ray.estimating.power import PowerForecast
 
 
 def forecast_lines(found: Sequence[PowerForecast]) -> list[str]:
     """Hypothesis by hypothesis; what they have in common once."""
     lines = [line for forecast in found for line in _lines(forecast)]
-    common = next((forecast for forecast in found if forecast.detectable_sd is not None), None)
+    common = next((forecast for forecast in found if _wants_smallest(forecast)), None)
     return lines + ([] if common is None else [_smallest(common)])
+
+
+def _wants_smallest(forecast: PowerForecast) -> bool:
+    """Whether standard deviations say what nothing else does: somebody asked for an effect, or no unit is known."""
+    if forecast.detectable_sd is None:
+        return False
+    return forecast.smallest != Assumptions().smallest or (
+        forecast.power is None and forecast.detectable is None
+    )
 
 
 def _lines(forecast: PowerForecast) -> list[str]:
@@ -72,9 +82,9 @@ def _detectable(forecast: PowerForecast) -> str:
 
 def _smallest(forecast: PowerForecast) -> str:
     return (
-        f"Smallest effect of interest: {forecast.smallest:g} standard deviations of an item's difference, "
-        f"which {forecast.items_for_smallest:,} items find with {forecast.target_power:.2f}; "
-        f"{forecast.items:,} find {forecast.detectable_sd:.2g}"
+        f"Smallest effect of interest ([stats.power] min_detectable_effect): {forecast.smallest:g} standard deviations of "
+        f"an item's difference, which {forecast.items_for_smallest:,} items find with {forecast.target_power:.2f}; "
+        f"{forecast.items:,} items find {forecast.detectable_sd:.2g} standard deviations"
     )
 
 

@@ -23,8 +23,8 @@ def hypotheses(analysis: Analysis) -> list[Section]:
         (
             h.text,
             Strong(words.VERDICTS[h.verdict]),
-            words.difference(h.metric, h.estimate),
-            words.span(h.metric, h.ci_low, h.ci_high),
+            words.difference_in_unit(h.metric, h.estimate),
+            words.span_in_unit(h.metric, h.ci_low, h.ci_high),
             f"{100 * h.confidence:.4g} %",
             words.p_text(h.p_value),
             h.reason,
@@ -47,10 +47,10 @@ def _family(found: Sequence[HypothesisResult], correction: str) -> list[Block]:
     rows = [
         (
             h.text,
-            words.span(h.metric, h.plain_low, h.plain_high),
+            words.span_in_unit(h.metric, h.plain_low, h.plain_high),
             words.p_text(h.p_adjusted),
             words.VERDICTS[h.verdict],
-            words.span(h.metric, h.bonferroni_low, h.bonferroni_high),
+            words.span_in_unit(h.metric, h.bonferroni_low, h.bonferroni_high),
             words.VERDICTS[h.bonferroni],
         )
         for h in found
@@ -78,8 +78,8 @@ def comparisons(analysis: Analysis) -> list[Section]:
         (
             c.metric,
             f"{c.a} - {c.b}",
-            words.difference(c.metric, c.estimate) + (words.unit(c.metric) if c.estimate is not None else ""),
-            words.span(c.metric, c.ci_low, c.ci_high),
+            words.difference_in_unit(c.metric, c.estimate),
+            words.span_in_unit(c.metric, c.ci_low, c.ci_high),
             words.p_text(c.p_value),
             _counted(c),
             words.test_name(c) + (" (exploratory)" if c.exploratory else ""),
@@ -124,8 +124,8 @@ def _why(c: Comparison) -> str:
     if c.apa and c.p_value is not None:
         text += f" {c.apa}."
     if c.adjusted is not None and (c.adjusted.ci_low is not None or c.adjusted.ci_high is not None):
-        wide = words.span(c.metric, c.adjusted.ci_low, c.adjusted.ci_high)
-        text += f" Together with its family, at {100 * c.adjusted.confidence:.4g} %: {wide}{words.unit(c.metric)}."
+        wide = words.span_in_unit(c.metric, c.adjusted.ci_low, c.adjusted.ci_high)
+        text += f" Together with its family, at {100 * c.adjusted.confidence:.4g} %: {wide}."
     if c.others:
         beside = ", ".join(
             f"{words.TESTS.get(each.test, each.test)} {words.p_text(each.p_value)}" for each in c.others
@@ -157,8 +157,8 @@ def _pairs(group: Group) -> Block:
     rows = [
         (
             f"{pair.a} - {pair.b}",
-            words.difference(group.metric, pair.estimate) + words.unit(group.metric),
-            words.span(group.metric, pair.ci_low, pair.ci_high),
+            words.difference_in_unit(group.metric, pair.estimate),
+            words.span_in_unit(group.metric, pair.ci_low, pair.ci_high),
             words.p_text(pair.p_value),
             words.p_text(pair.p_adjusted),
             words.TESTS.get(pair.test or "", pair.test or "none"),

@@ -47,6 +47,8 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts, report: str =
         if complete.parse_failed:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
     lines += blind_lines(analysis)
+    if (told := words.looked_twice(plan, analysis)) is not None:
+        lines.append(f"  {told}")
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]
     if analysis.preregistration is not None:
         lines += [f"  Not as registered: {found.told}" for found in analysis.preregistration.deviations]

@@ -109,6 +109,7 @@ def _conditions(source: Source) -> list[Section]:
     return [
         Section("Conditions", (table("Each condition's metrics", columns, rows), note, *charts)),
         *detail.spread(analysis),
+        *detail.topics(analysis),
         *_members(plan, analysis),
         *detail.consensus(analysis),
     ]
@@ -178,7 +179,7 @@ def _completeness(source: Source) -> list[Section]:
         if c.by_fallback
     )
     blocks = (told, shown, *((Bullets(fallen),) if fallen else ()))
-    return [Section("Completeness", blocks), *detail.topics(analysis), *missing_data(analysis)]
+    return [Section("Completeness", blocks), *missing_data(analysis)]
 
 
 def _cost(source: Source) -> list[Section]:

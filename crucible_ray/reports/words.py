@@ -165,6 +165,20 @@ def span(metric: str, low: float | None, high: float | None) -> str:
     return " to ".join(difference_ends(metric, low, high))
 
 
+def span_in_unit(metric: str, low: float | None, high: float | None) -> str:
+    """`span` with its unit: `+1.2 to +10.6 points`, `+80 ms or more`."""
+    shown = span(metric, low, high)
+    if shown == "-":
+        return shown
+    end = next((words for words in (" or more", " or less") if shown.endswith(words)), "")
+    return shown.removesuffix(end) + unit(metric) + end
+
+
+def difference_in_unit(metric: str, number: float | None) -> str:
+    """`difference` with its unit: `+6.0 points`."""
+    return difference(metric, number) + ("" if number is None else unit(metric))
+
+
 def unit(metric: str) -> str:
     """What a difference counts."""
     if metric not in METRICS:
@@ -287,7 +301,7 @@ def sentences(analysis: Analysis) -> list[str]:
 
 def _found(analysis: Analysis, found: Comparison) -> str:
     own = analysis.simulated and found.metric.startswith("latency")
-    return f"{_direction(found)} These latencies are simulated." if own else _direction(found)
+    return f"{_sentence(found)} These latencies are simulated." if own else _sentence(found)
 
 
 def recommendation(analysis: Analysis) -> str:
@@ -347,16 +361,25 @@ def limitations(plan: Plan, analysis: Analysis) -> list[str]:
     )
     if missing:
         lines.append(f"{missing:,} trials have no answer; what they would have said is not known.")
-    if not plan.share_replies and any(each.spend.unpaid_usd > 0 for each in analysis.conditions.values()):
-        lines.append(
-            "Replies were taken from earlier runs: whoever saw those results before asking for more has looked twice, which "
-            "p, intervals and verdicts do not count. stop_when plans for several looks."
-        )
+    if (told := looked_twice(plan, analysis)) is not None:
+        lines.append(f"{told} stop_when plans for several looks.")
     if analysis.simulated:
         lines.append(
             "Every answer is simulated: it shows how the method works, and nothing about real models."
         )
     return lines
+
+
+def looked_twice(plan: Plan, analysis: Analysis) -> str | None:
+    """What replies of earlier runs mean for p, intervals and verdicts; None: there are none."""
+    if plan.share_replies or not any(
+        each.completeness.unsent or each.spend.unpaid_usd > 0 for each in analysis.conditions.values()
+    ):
+        return None
+    return (
+        "Replies were taken from earlier runs: whoever saw those results before asking for more has looked twice, which p, "
+        "intervals and verdicts do not count."
+    )
 
 
 def references(analysis: Analysis) -> list[str]:
@@ -369,6 +392,15 @@ def references(analysis: Analysis) -> list[str]:
     return [text for name, text in _REFERENCES.items() if name in used]
 
 
+def _sentence(found: Comparison) -> str:
+    """`_direction` at the start of a sentence; a name that is code stays as it is written."""
+    told = _direction(found)
+    if found.withheld:
+        return told
+    word = found.metric in METRICS and "_" not in found.metric
+    return told[0].upper() + told[1:] if word else f"The {told}"
+
+
 def _direction(found: Comparison) -> str:
     if found.withheld:
         return (
@@ -378,7 +410,8 @@ def _direction(found: Comparison) -> str:
         )
     size = difference(found.metric, abs(found.estimate or 0.0), signed=False) + unit(found.metric)
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
-    told = f" (interval {_interval_of(found)}, {p_text(found.p_value)}{_together(found)})"
+    interval = span_in_unit(found.metric, found.ci_low, found.ci_high)
+    told = f" (interval {interval}, {p_text(found.p_value)}{_together(found)})"
     if found.ci_low is not None and found.ci_high is not None:
         if found.ci_low <= 0.0 <= found.ci_high:
             told += ": the interval holds zero, so no difference is shown"
@@ -387,11 +420,6 @@ def _direction(found: Comparison) -> str:
     if not found.estimate:
         return f"{found.metric} of {found.a} and {found.b} is the same{told}."
     return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{told}."
-
-
-def _interval_of(found: Comparison) -> str:
-    """An interval with its unit; one end may not be known."""
-    return span(found.metric, found.ci_low, found.ci_high) + unit(found.metric)
 
 
 def _together(found: Comparison) -> str:

@@ -189,6 +189,9 @@ def test_of_a_metric_whose_spread_nobody_knows_only_standard_deviations_are_told
     )  # R: power.t.test(delta = .2, power = .8, type = "paired")$n is 198.2
     text = "\n".join(forecast_lines([found]))
     assert "how latency_mean spreads, a pilot says (--pilot)" in text
+    assert (
+        "Smallest effect of interest ([stats.power] min_detectable_effect): 0.2 standard deviations" in text
+    )
     tail = _forecast(100, hypothesis("quicker", metric="latency_p99"))
     assert tail.detectable_sd is None
     assert "a quantile has an interval from 368 items on; there are 100" in "\n".join(forecast_lines([tail]))
@@ -273,6 +276,9 @@ def test_the_banner_is_the_guides() -> None:
     assert "Tokens: 129,600 in, 12,000 out" in text
     assert "  817 to 1,340 items would give 0.80" in text
     assert "3 repeats carry the information of 1" in text
+    assert "Smallest effect of interest" not in text
+    told = "the true difference is taken to be 3 points past the margin, as nobody knows it beforehand (crucible-ray power "
+    assert told in lines[-1]
 
 
 def test_an_unknown_cost_and_a_broken_budget_are_said() -> None:

@@ -42,6 +42,11 @@ def test_a_table_of_agreement_says_how_often_the_unanimous_are_right() -> None:
     assert "ensemble: where all agree it is right in 100.0 % of cases, else in 0.0 %." in text
 
 
+def test_topics_stand_with_the_conditions_and_not_with_what_is_missing() -> None:
+    text = written(analysed())
+    assert text.index("## Conditions") < text.index("### By topic") < text.index("## Comparisons")
+
+
 def test_failures_are_shown_by_topic_and_topics_are_text() -> None:
     text = written(analysed())
     assert "| `physics` | 64.0 % (18 wrong of 50) |" in text

@@ -75,6 +75,24 @@ def test_the_report_has_every_section() -> None:
     assert "Simulated" not in report
 
 
+def test_cells_of_the_hypotheses_table_have_their_unit() -> None:
+    report = _markdown(*_run())
+    row_of = next(line for line in report.splitlines() if line.startswith("| at least 5 points better"))
+    assert "| +16.0 points | +5.2 to +26.9 points |" in row_of
+
+
+def test_replies_of_earlier_runs_are_told_in_the_terminal_too() -> None:
+    asked, analysis = _run()
+    told = "  Replies were taken from earlier runs: whoever saw those results before asking for more has looked twice"
+    assert not any(line.startswith(told) for line in summary_lines(asked, analysis, _facts()))
+    taken = {
+        name: replace(each, completeness=replace(each.completeness, unsent=5))
+        for name, each in analysis.conditions.items()
+    }
+    lines = summary_lines(asked, replace(analysis, conditions=taken), _facts())
+    assert sum(line.startswith(told) for line in lines) == 1
+
+
 def test_every_table_row_has_as_many_cells_as_its_head() -> None:
     lines = _markdown(*_run(failed=2)).splitlines()
     width = 0
@@ -158,7 +176,7 @@ def test_one_condition_alone_has_nothing_to_compare() -> None:
 def test_the_key_finding_is_a_sentence_with_verdict_and_interval() -> None:
     _, analysis = _run()
     assert words.finding(analysis) == (
-        '"at least 5 points better" is supported. accuracy of ensemble is 16.0 points higher than of single '
+        '"at least 5 points better" is supported. Accuracy of ensemble is 16.0 points higher than of single '
         "(interval +5.2 to +26.9 points, p = .005)."
     )
 
@@ -348,4 +366,4 @@ def test_an_interval_of_which_one_end_is_beyond_the_timeout_says_so() -> None:
     found = analysis.comparisons[0]
     assert (found.ci_high, found.ci_low is None) == (None, False)
     assert " or more" in words.compared(found)
-    assert " or more | p" in _markdown(asked, analysis)
+    assert " ms or more | p" in _markdown(asked, analysis)
