@@ -172,7 +172,8 @@ def _condition_lines(condition: ConditionPlan) -> list[str]:
         what = f"function {function.name}, {most}, {function.timeout_s:g} s"
     few = condition.prompt.few_shot
     head = f"  condition {condition.name}: {what}, parse {_parse_words(condition.parse)}" + _few_text(few)
-    return [head, *(line for call in condition.calls for line in _call_lines(call))]
+    about = [f"    {condition.description}"] if condition.description else []
+    return [head, *about, *(line for call in condition.calls for line in _call_lines(call))]
 
 
 def _parse_words(parse: str) -> str:

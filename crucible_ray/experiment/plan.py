@@ -96,6 +96,8 @@ class ConditionPlan(Struct, frozen=True, kw_only=True):
     quorum: int = 1
     """Answers that a vote needs; fewer is `no_quorum`."""
     function: FunctionPlan | None = None
+    description: str = ""
+    """The author's words about it; no part of the identity."""
 
     @property
     def prompts(self) -> tuple[PromptPlan, ...]:

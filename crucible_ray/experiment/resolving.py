@@ -170,6 +170,7 @@ def _function(
             attempt_timeout_s=attempt_timeout_s,
             simulated=simulate,
         ),
+        description=condition.description,
     )
 
 
@@ -228,6 +229,7 @@ def _condition(
         normalize=_or(normalize, settings.ensemble.default_normalization),
         vote=_or(condition.vote, settings.ensemble.default_vote) if isinstance(condition, Ensemble) else None,
         quorum=_quorum(condition),
+        description=condition.description,
     )
 
 

@@ -130,6 +130,8 @@ class Model:
     """What the provider has beyond the options above, sent as it is."""
     fallback: str | Model | Sequence[str | Model] | None = None
     """Who is asked the same where a call fails for good: one model, or several in turn."""
+    description: str = ""
+    """For the report and `check`; it changes nothing that is asked."""
 
     def __post_init__(self) -> None:
         _freeze(self, "messages", "fallback")
@@ -166,6 +168,8 @@ class Ensemble:
     few_shot: FewShot | None = None
     parse: str | Callable[..., Any] | None = None
     normalize: str | None = None
+    description: str = ""
+    """For the report and `check`; it changes nothing that is asked."""
 
     def __post_init__(self) -> None:
         _freeze(self, "members", "messages")
@@ -189,6 +193,8 @@ class Function:
     attempt_timeout_s: Positive | None = None
     parse: str | Callable[..., Any] | None = None
     normalize: str | None = None
+    description: str = ""
+    """For the report and `check`; default: the first line of the function's docstring."""
 
 
 @_value

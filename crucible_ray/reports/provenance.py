@@ -100,7 +100,12 @@ def _files() -> Table:
 
 
 def described(condition: ConditionPlan) -> str:
-    """A condition in words: its models, their parameters, its vote."""
+    """A condition in words: the author's, its models, their parameters, its vote."""
+    about = condition.description
+    return f"{about} ({_made_of(condition)})" if about else _made_of(condition)
+
+
+def _made_of(condition: ConditionPlan) -> str:
     calls = [
         call.model.name
         + "".join(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from crucible_ray.api.preparing import prepare
+from crucible_ray.cli.checking import plan_lines
 from crucible_ray.datasets import checksum
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.adjusting import override
@@ -16,6 +19,7 @@ from crucible_ray.experiment.defaults import (
     DEFAULT_TEMPLATE,
 )
 from crucible_ray.experiment.identity import dataset_checksum, experiment_id
+from crucible_ray.experiment.loading import load_experiment
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.resolving import dataset_arguments, seed_of
 from crucible_ray.experiment.spec import Analysis, Budget, Dataset, Ensemble, Experiment, Model
@@ -285,3 +289,18 @@ def test_a_cluster_is_a_field_that_every_item_has_and_that_tells_them_apart() ->
         plan_of(
             items=[Item(id="0", input="?", metadata={"passage": "p"})], analysis=Analysis(cluster="pasage")
         )
+
+
+def test_a_conditions_description_is_in_the_plan_and_changes_no_identity(tmp_path: Path) -> None:
+    file = tmp_path / "exp.toml"
+    table = 'name = "x"\ndataset = "demo"\n[[conditions]]\nmodel = "gpt4o"\n{}[[conditions]]\nmembers = ["gpt4o"]\n{}'
+    file.write_text(table.format("", ""))
+    plain = prepare(load_experiment(str(file))).plan
+    file.write_text(table.format('description = "One alone"\n', 'description = "All together"\n'))
+    told = prepare(load_experiment(str(file))).plan
+    assert [each.description for each in told.conditions] == ["One alone", "All together"]
+    assert told.experiment_id == plain.experiment_id
+    assert "    One alone" in plan_lines(told)
+    experiment = Experiment(name="x", dataset="demo")
+    experiment.condition("own", description="Twice")(lambda item, call: None)
+    assert prepare(experiment).plan.conditions[0].description == "Twice"

@@ -62,6 +62,13 @@ def _run(failed: int = 0, **how: Any) -> tuple[Plan, Analysis]:
     return asked, reduce(asked, batches(rows), member_score=score)
 
 
+def test_a_conditions_description_stands_in_the_report_as_text() -> None:
+    asked, analysis = _run()
+    told = replace(asked.conditions[0], description="One <b>cheap</b> model alone")
+    report = _markdown(replace(asked, conditions=(told, *asked.conditions[1:])), analysis)
+    assert "One &lt;b>cheap&lt;/b> model alone (" in report
+
+
 def test_the_report_has_every_section() -> None:
     report = _markdown(*_run(failed=2))
     for heading in (
