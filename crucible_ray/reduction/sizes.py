@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +22,7 @@ Sizes = tuple[tuple[Effect, ...], tuple[str, ...]]
 
 
 def two_sizes(tables: Sequence[Floats], *, paired: bool, kind: str | None, alpha: float) -> Sizes:
-    """Of the second beside the first, tables of items by repeats."""
+    """Of the second beside the first, tables of items by repeats; of paired data none that takes them for independent."""
     before, after = map(item_means, tables)
     if paired:
         kept = ~np.isnan(before) & ~np.isnan(after)
@@ -32,15 +31,17 @@ def two_sizes(tables: Sequence[Floats], *, paired: bool, kind: str | None, alpha
         before, after = before[~np.isnan(before)], after[~np.isnan(after)]
     sizes: tuple[_Size, ...]
     if is_binary(before, after):
-        sizes = (cohens_h,) if paired else (cohens_h, risk_ratio, odds_ratio)
+        sizes = (_of_pairs,) if paired else (cohens_h, risk_ratio, odds_ratio)
     elif kind == "ordinal":
-        sizes = (rank_biserial,) if paired else (cliffs_delta, vargha_delaney_a)
+        sizes = (_of_pairs,) if paired else (cliffs_delta, vargha_delaney_a)
     else:
-        sizes = (cohens_dz, hedges_g) if paired else (hedges_g, cliffs_delta)
-    found, notes = _defined(sizes, (before, after), alpha)
-    if paired:
-        found = tuple(_unpaired_interval(each) for each in found)
-    return found, notes
+        sizes = (cohens_dz,) if paired else (hedges_g, cliffs_delta)
+    return _defined(sizes, (before, after), alpha)
+
+
+def _of_pairs(control: Floats, treatment: Floats, *, alpha: float) -> Effect:
+    """Of 0 and 1 it is (won - lost) / (won + lost) over the items that differ."""
+    return rank_biserial(control, treatment, paired=True, alpha=alpha)
 
 
 def several_sizes(tables: Sequence[Floats], *, paired: bool, kind: str | None, alpha: float) -> Sizes:
@@ -61,13 +62,6 @@ def _defined(sizes: Sequence[_Size], samples: Sequence[object], alpha: float) ->
         try:
             found.append(size(*samples, alpha=alpha))
         except StatsError as undefined:
-            notes.append(f"no {size.__name__}: {undefined}")
+            name = "rank_biserial" if size is _of_pairs else size.__name__
+            notes.append(f"no {name}: {undefined}")
     return tuple(found), tuple(notes)
-
-
-def _unpaired_interval(effect: Effect) -> Effect:
-    """Says so where a size of paired data has the interval of independent groups."""
-    if effect.measure not in ("cohens_h", "hedges_g"):
-        return effect
-    note = "its interval takes the groups as independent, which is too wide for pairs that agree"
-    return replace(effect, notes=(*effect.notes, note))

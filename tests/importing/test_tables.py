@@ -59,6 +59,19 @@ def test_two_conditions_of_a_table_are_what_stats_compare_says_of_them(tmp_path:
     assert found.naive == same.naive
 
 
+def test_paired_data_have_no_effect_size_of_independent_groups(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    numbers = rng.normal(size=(2, 40)).round(3)
+    for name, values, wanted in (
+        ("numbers", numbers, stats.cohens_dz(*numbers)),
+        ("right", numbers > 0, stats.rank_biserial(*(numbers > 0).astype(float), paired=True)),
+    ):
+        rows = [(f"q{i}", "ab"[k], float(values[k, i])) for i in range(40) for k in range(2)]
+        file = written(tmp_path / f"{name}.csv", "q,who,right", rows)
+        found = crucible_ray.compare(file, value="right", by="who", pair="q")
+        assert found.effect_sizes == (wanted,)
+
+
 def test_parquet_and_tabs_say_the_same_as_commas(tmp_path: Path) -> None:
     rows: list[tuple[object, ...]] = [
         (i, c, (i * 7 + n) % 3 == 0) for n, c in enumerate("ab") for i in range(20)
