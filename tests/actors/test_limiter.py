@@ -111,9 +111,8 @@ def test_refunded_tokens_are_used_again(limiter: Callable[[], Limiter], group: s
     async def main() -> None:
         one, limits = limiter(), Limits(tokens_per_minute=600.0)
         await one.slots(ask(group, tokens=600, limits=limits))
-        grant = await one.slots(
-            ask(group, tokens=1, limits=limits, refund=600)
-        )  # without the refund, a minute later
+        # Without the refund, more than a minute later.
+        grant = await one.slots(ask(group, tokens=600, limits=limits, refund=600))
         assert grant.count == 1
 
     run(main())

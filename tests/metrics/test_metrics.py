@@ -29,8 +29,10 @@ def test_the_registry_holds_what_an_experiment_may_name() -> None:
     assert all(name == each.name for name, each in METRICS.items())
 
 
-def test_a_metric_is_a_mean_over_trials_or_a_quantile() -> None:
-    assert all(each.per_trial == (each.quantile is None) for each in METRICS.values())
+def test_a_metric_is_a_mean_over_trials_a_quantile_or_a_ratio_of_totals() -> None:
+    for each in METRICS.values():
+        assert [each.per_trial, each.quantile is not None, each.over is not None].count(True) == 1
+    assert metric("cost_per_correct").over == "correct"
     assert metric("latency_p95").quantile == 0.95
 
 
