@@ -66,27 +66,29 @@ def _conditions(found: LogComparison) -> Table:
     columns = ["condition", "#items", "#values", "#missing", "#mean", "#interval"]
     if found.paired:
         columns.insert(4, "#unmatched")
-    rows = [_row(condition, paired=found.paired) for condition in found.conditions]
+    form = _form(found)
+    rows = [_row(condition, form, paired=found.paired) for condition in found.conditions]
     return table("What each condition holds; the mean is over the items that are compared", columns, rows)
 
 
-def _row(condition: LoggedCondition, *, paired: bool) -> list[str]:
+def _row(condition: LoggedCondition, form: str, *, paired: bool) -> list[str]:
     cells = [
         Strong(condition.name),
         *(f"{n:,}" for n in (condition.items, condition.values, condition.missing)),
     ]
     if paired:
         cells.append(f"{condition.unmatched:,}")
-    return [*cells, _number(condition.mean), _between(condition.ci_low, condition.ci_high)]
+    return [*cells, _number(condition.mean, form), _between(condition.ci_low, condition.ci_high, form)]
 
 
 def _pairs(found: LogComparison) -> Table:
     assert found.family is not None
+    form = _form(found)
     rows = [
         (
             f"{pair.a} - {pair.b}",
-            _number(pair.estimate, signed=True),
-            _between(pair.ci_low, pair.ci_high),
+            _number(pair.estimate, f"+{form}"),
+            _between(pair.ci_low, pair.ci_high, form),
             "-" if pair.p_value is None else format_p(pair.p_value),
             "-" if pair.p_adjusted is None else format_p(pair.p_adjusted),
             pair.test or found.family.test,
@@ -97,14 +99,24 @@ def _pairs(found: LogComparison) -> Table:
     return table(f"Pairs; p adjusted by {found.family.correction}", columns, rows)
 
 
-def _number(value: float | None, *, signed: bool = False) -> str:
-    if value is None or value != value:
-        return "-"
-    return f"{value:+.4g}" if signed else f"{value:.4g}"
+def _form(found: LogComparison) -> str:
+    """Shares have three places, so that a column's points stand below one another; other values four digits."""
+    ends = [
+        end for each in found.conditions for end in (each.mean, each.ci_low, each.ci_high) if end is not None
+    ]
+    return (
+        ".3f"
+        if all(-1.0 <= end <= 1.0 for end in ends) and max(map(abs, ends), default=0.0) >= 0.01
+        else ".4g"
+    )
 
 
-def _between(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or value != value else f"{value:{form}}"
+
+
+def _between(low: float | None, high: float | None, form: str) -> str:
+    return "-" if low is None or high is None else f"{low:{form}} to {high:{form}}"
 
 
 def _drawn(shown: Table, width: int) -> list[str]:

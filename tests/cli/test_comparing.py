@@ -32,7 +32,7 @@ def test_the_answer_its_reason_the_naive_one_sizes_and_counts_are_printed(capsys
     assert "The naive welch_t_pooled would have said p < .001." in shown
     assert "cohens_dz" in shown
     row = next(line for line in shown.splitlines() if line.startswith("openai-api/sim/weak "))
-    assert row.split()[1:6] == ["24", "47", "1", "0", "0.5833"]
+    assert row.split()[1:6] == ["24", "47", "1", "0", "0.583"]
     assert "Reading" in said
 
 

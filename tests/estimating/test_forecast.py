@@ -278,7 +278,9 @@ def test_the_banner_is_the_guides() -> None:
     assert "3 repeats carry the information of 1" in text
     assert "Smallest effect of interest" not in text
     told = "the true difference is taken to be 3 points past the margin, as nobody knows it beforehand (crucible-ray power "
-    assert told in lines[-1]
+    rests = lines[lines.index("Assumed:") + 1 :]
+    assert any(line.startswith(f"  - {told}") for line in rests)
+    assert all(line.startswith("  - ") for line in rests)
 
 
 def test_an_unknown_cost_and_a_broken_budget_are_said() -> None:
