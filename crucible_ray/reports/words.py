@@ -268,11 +268,9 @@ def finding(analysis: Analysis) -> str:
         return "One condition ran; there is nothing to compare."
     if found.estimate is None:
         return f"{found.a} and {found.b} could not be compared: {found.reason}."
-    told = _found(analysis, found)
     if not analysis.hypotheses:
-        return f"{told} No hypothesis was declared, so this is exploratory."
-    result = analysis.hypotheses[0]
-    return f'"{result.text}" is {VERDICTS[result.verdict]}. {told}'
+        return f"{_found(analysis, found)} No hypothesis was declared, so this is exploratory."
+    return _verdict(analysis, analysis.hypotheses[0])
 
 
 _MOST_TOLD = 8
@@ -282,7 +280,7 @@ _MOST_TOLD = 8
 def sentences(analysis: Analysis) -> list[str]:
     """What else was found, a sentence each: the other hypotheses, then the differences that nobody asked about."""
     lines = [
-        f'"{result.text}" is {VERDICTS[result.verdict]}. {_found(analysis, comparison_of(analysis, result))}'
+        _verdict(analysis, result)
         for result in analysis.hypotheses[1:]
         if comparison_of(analysis, result).estimate is not None
     ]
@@ -299,9 +297,16 @@ def sentences(analysis: Analysis) -> list[str]:
     return lines + rest[:_MOST_TOLD] + more
 
 
-def _found(analysis: Analysis, found: Comparison) -> str:
+def _verdict(analysis: Analysis, result: HypothesisResult) -> str:
+    """A hypothesis with the interval that its verdict is read from, so that the two never seem to disagree."""
+    found = comparison_of(analysis, result)
+    return f'"{result.text}" is {VERDICTS[result.verdict]}. {_found(analysis, found, result)}'
+
+
+def _found(analysis: Analysis, found: Comparison, result: HypothesisResult | None = None) -> str:
+    told = _sentence(found, result)
     own = analysis.simulated and found.metric.startswith("latency")
-    return f"{_sentence(found)} These latencies are simulated." if own else _sentence(found)
+    return f"{told} These latencies are simulated." if own else told
 
 
 def recommendation(analysis: Analysis) -> str:
@@ -392,16 +397,17 @@ def references(analysis: Analysis) -> list[str]:
     return [text for name, text in _REFERENCES.items() if name in used]
 
 
-def _sentence(found: Comparison) -> str:
+def _sentence(found: Comparison, result: HypothesisResult | None = None) -> str:
     """`_direction` at the start of a sentence; a name that is code stays as it is written."""
-    told = _direction(found)
+    told = _direction(found, result)
     if found.withheld:
         return told
     word = found.metric in METRICS and "_" not in found.metric
     return told[0].upper() + told[1:] if word else f"The {told}"
 
 
-def _direction(found: Comparison) -> str:
+def _direction(found: Comparison, result: HypothesisResult | None = None) -> str:
+    """Which is ahead, by how much. result: a hypothesis on it, whose interval is told."""
     if found.withheld:
         return (
             f"Which of {found.a} and {found.b} has the higher {found.metric} is withheld: with what the lost trials could "
@@ -410,12 +416,15 @@ def _direction(found: Comparison) -> str:
         )
     size = difference(found.metric, abs(found.estimate or 0.0), signed=False) + unit(found.metric)
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
-    interval = span_in_unit(found.metric, found.ci_low, found.ci_high)
-    told = f" (interval {interval}, {p_text(found.p_value)}{_together(found)})"
-    if found.ci_low is not None and found.ci_high is not None:
-        if found.ci_low <= 0.0 <= found.ci_high:
+    low, high, level = found.ci_low, found.ci_high, ""
+    if result is not None and (low, high) != (result.ci_low, result.ci_high):
+        low, high, level = result.ci_low, result.ci_high, f"{100 * result.confidence:.4g} % "
+    interval = span_in_unit(found.metric, low, high)
+    told = f" ({level}interval {interval}, {p_text(found.p_value)}{' by itself' if level else ''}{_together(found)})"
+    if low is not None and high is not None:
+        if low <= 0.0 <= high:
             told += ": the interval holds zero, so no difference is shown"
-    elif found.ci_low is None and found.ci_high is None:
+    elif low is None and high is None:
         told = " (without an interval: nothing is shown)"
     if not found.estimate:
         return f"{found.metric} of {found.a} and {found.b} is the same{told}."
