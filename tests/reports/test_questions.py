@@ -78,7 +78,7 @@ def test_questions_stand_last_twenty_in_markdown_and_folded_in_html(tmp_path: Pa
     assert "10 more rows of this table stand in report.html." in text
     html = write_html(made)
     assert sum(f"Question {n}?" in html for n in range(30)) == 30
-    assert "<details><summary>Answers to single questions: 30 rows</summary>" in html
+    assert "<details open><summary>Answers to single questions: 30 rows</summary>" in html
 
 
 def test_a_run_without_rows_has_no_table(tmp_path: Path) -> None:
