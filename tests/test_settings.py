@@ -11,7 +11,15 @@ import pytest
 
 from crucible_ray.errors import SettingsError
 from crucible_ray.records import ModelRef
-from crucible_ray.settings import Environment, Settings, find_key, is_loopback, keys, load_settings
+from crucible_ray.settings import (
+    Environment,
+    Settings,
+    find_key,
+    find_variable,
+    is_loopback,
+    keys,
+    load_settings,
+)
 
 
 def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
@@ -29,6 +37,13 @@ def test_a_file_in_a_parent_folder_counts(tmp_path: Path) -> None:
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     assert load_settings(inner, {}).run.clients == 3
+
+
+def test_files_may_begin_with_a_byte_order_mark_as_some_editors_write_it(tmp_path: Path) -> None:
+    (tmp_path / "crucible.toml").write_text("[run]\nclients = 3\n", "utf-8-sig")
+    assert load_settings(tmp_path, {}).run.clients == 3
+    (tmp_path / "key").write_text("secret\n", "utf-8-sig")
+    assert find_variable("OPENAI_API_KEY", {"OPENAI_API_KEY_FILE": str(tmp_path / "key")}) == "secret"
 
 
 def test_the_tool_table_of_a_project_counts_and_a_project_without_one_does_not(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import msgspec
 
+from crucible_ray.datasets.tables import plain
 from crucible_ray.errors import DatasetError
 from crucible_ray.records import Item
 from crucible_ray.settings import did_you_mean
@@ -50,6 +51,7 @@ def to_item(record: Mapping[str, Any], number: int, where: str, fields: Mapping[
     number: the row's number from 0. where: file and line, for errors. fields: as from `check_fields`.
     Raises DatasetError, saying where and what to do.
     """
+    record = {name: plain(value) for name, value in record.items()}
     names = {field: _source_name(field, record, fields, where) for field in FIELDS}
     values = {field: record.get(name) if name is not None else None for field, name in names.items()}
     shown = {name for field, name in names.items() if field not in ("expected", "choices") and name != field}

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from crucible_ray.datasets.tables import refuse_twice
 from crucible_ray.errors import DatasetError
 
 Located = Iterator[tuple[Mapping[str, Any], str]]
@@ -56,6 +57,7 @@ def _csv(data: bytes, path: Path) -> Located:
     reader = csv.DictReader(StringIO(_decode(data, path), newline=""), strict=True)
     while True:
         try:
+            refuse_twice(reader.fieldnames or (), f"{path}, line 1")
             record = next(reader, None)
         except csv.Error as error:
             raise DatasetError(

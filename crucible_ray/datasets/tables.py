@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from crucible_ray.errors import DatasetError
 
 
 def is_table(source: object) -> bool:
@@ -12,7 +15,7 @@ def is_table(source: object) -> bool:
 
 
 def rows(table: Any) -> Iterator[Mapping[str, Any]]:
-    """One mapping a row: plain values, None where one is missing."""
+    """One mapping a row, its cells as the table has them. Raises DatasetError for two columns of one name."""
     if hasattr(table, "to_arrow"):
         table = table.to_arrow()
     if hasattr(table, "to_batches"):
@@ -22,8 +25,18 @@ def rows(table: Any) -> Iterator[Mapping[str, Any]]:
         yield from table.to_pylist()
     else:
         columns = [str(name) for name in table.columns]
+        refuse_twice(columns, "dataset")
         for row in table.itertuples(index=False, name=None):
-            yield {name: _plain(cell) for name, cell in zip(columns, row, strict=True)}
+            yield dict(zip(columns, row, strict=True))
+
+
+def refuse_twice(columns: Sequence[str], where: str) -> None:
+    """Nobody can tell which of two columns of one name is meant. Raises DatasetError."""
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise DatasetError(
+            f"{where}: {', '.join(map(repr, twice))} names more than one column. Rename or drop one."
+        )
 
 
 def _is_frame(source: object) -> bool:
@@ -33,7 +46,7 @@ def _is_frame(source: object) -> bool:
     )
 
 
-def _plain(cell: Any) -> Any:
+def plain(cell: Any) -> Any:
     """A cell without numpy's and pandas' own types; None where pandas marks it as missing."""
     if hasattr(cell, "tolist"):
         cell = cell.tolist()

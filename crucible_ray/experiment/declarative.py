@@ -41,7 +41,7 @@ _UNNAMED: Final = "?"
 def read_toml(path: Path) -> Experiment:
     """The experiment of a TOML file. Raises SpecError with every fault of the file."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SpecError((f"{path} cannot be read: {error}",)) from error
     problems: list[str] = []

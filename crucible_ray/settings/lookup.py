@@ -27,7 +27,7 @@ def find_variable(variable: str, env: Mapping[str, str]) -> str | None:
             return value
         if path := env.get(f"{name}_FILE", ""):
             try:
-                value = Path(path).expanduser().read_text(encoding="utf-8").strip()
+                value = Path(path).expanduser().read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {error}") from error
             if value:

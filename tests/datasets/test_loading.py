@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -236,3 +239,21 @@ def test_a_csv_cell_may_hold_lines_and_commas(tmp_path: Path) -> None:
     assert "x.csv, line 4: there is no 'input'" in refused("x.csv", tmp_path)
     (tmp_path / "x.csv").write_bytes('input,expected\r\n"one,\n\u2028two",y\r\n'.encode())
     assert load("x.csv", tmp_path).items[0].input == "one,\n\u2028two"
+
+
+def test_missing_values_and_numbers_of_numpy_in_a_list_of_mappings_are_read_as_in_a_table() -> None:
+    records = [
+        {"input": "a", "expected": np.int64(3), "topic": math.nan},
+        {"input": "b", "expected": math.nan, "year": np.float32(0.5)},
+    ]
+    expected = [Item(id="0", input="a", expected="3"), Item(id="1", input="b", metadata={"year": 0.5})]
+    assert load(records).items == expected
+    assert load([{"input": "a", "expected": math.nan}, {"input": "b"}]).items[0].expected is None
+    assert "no 'input'" in refused([{"input": math.nan}])
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("input,expected,expected\n2 + 2?,4,5\n", "utf-8")
+    assert "items.csv, line 1: 'expected' names more than one column" in refused("items.csv", tmp_path)
+    frame = pd.DataFrame([["2 + 2?", "4", "5"]], columns=["input", "expected", "expected"])
+    assert "'expected' names more than one column" in refused(frame)

@@ -249,6 +249,14 @@ def test_toml_says_field_for_field_what_python_says(tmp_path: Path) -> None:
     )
 
 
+def test_a_toml_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "exp.toml"
+    path.write_text(
+        'name = "x"\ndataset = "demo"\n[[conditions]]\ntype = "model"\nmodel = "gpt4o"\n', "utf-8-sig"
+    )
+    assert load_experiment(str(path)).experiment.name == "x"
+
+
 def test_every_fault_of_a_toml_file_is_named_at_once(tmp_path: Path) -> None:
     path = tmp_path / "exp.toml"
     path.write_text(
