@@ -19,7 +19,7 @@ from crucible_ray.api.fleet import state_dir
 from crucible_ray.api.preparing import Prepared, prepare
 from crucible_ray.api.session import raise_fatal
 from crucible_ray.api.simulating import served
-from crucible_ray.api.waiting import wait
+from crucible_ray.api.waiting import waited
 from crucible_ray.calls.limit_state import FileStates
 from crucible_ray.datasets.storing import to_jsonl
 from crucible_ray.errors import UsageError
@@ -40,7 +40,7 @@ Conversation = str | Sequence[Message | Mapping[str, str]]
 """A question, or the turns of a conversation: `{"role": ..., "content": ...}` each."""
 
 
-def predict(
+async def apredict(
     question: str,
     models: Sequence[str] | None = None,
     *,
@@ -57,23 +57,6 @@ def predict(
     unset, "Answer: 4", "The answer is 4." and "4" are one answer; `parse="text"` leaves replies as they are.
     A model that fails is counted in `failures`. Raises UsageError and CredentialError.
     """
-    asked = apredict(
-        question, models, vote=vote, execution=execution, timeout_s=timeout_s, simulate=simulate, **options
-    )
-    return wait(asked)
-
-
-async def apredict(
-    question: str,
-    models: Sequence[str] | None = None,
-    *,
-    vote: str | None = None,
-    execution: str | None = None,
-    timeout_s: float | None = None,
-    simulate: bool = False,
-    **options: Any,
-) -> EnsembleResult:
-    """See `predict`."""
     settings = load_settings(Path.cwd(), os.environ)
     members = list(settings.ensemble.default_models if models is None else models)
     longest = settings.ensemble.default_timeout_s if timeout_s is None else timeout_s
@@ -87,7 +70,10 @@ async def apredict(
     return ensemble_result(plan, read.row(0, item, results), results)
 
 
-def call_model(
+predict = waited(apredict)
+
+
+async def acall_model(
     model: str,
     prompt: Conversation,
     *,
@@ -100,18 +86,6 @@ def call_model(
     timeout_s: where unset, `[ensemble] default_timeout_s`. options: of `Model` (temperature, max_tokens, system,
     extra). Raises UsageError, CredentialError, and the ModelError that the last attempt ended with.
     """
-    return wait(acall_model(model, prompt, timeout_s=timeout_s, simulate=simulate, **options))
-
-
-async def acall_model(
-    model: str,
-    prompt: Conversation,
-    *,
-    timeout_s: float | None = None,
-    simulate: bool = False,
-    **options: Any,
-) -> Reply:
-    """See `call_model`."""
     longest = (
         load_settings(Path.cwd(), os.environ).ensemble.default_timeout_s if timeout_s is None else timeout_s
     )
@@ -129,6 +103,9 @@ async def acall_model(
         error.add_note(mend(error.kind, ref, ref.base_url))
         raise error
     return reply
+
+
+call_model = waited(acall_model)
 
 
 def _turns(conversation: Sequence[Message | Mapping[str, str]]) -> list[Message]:

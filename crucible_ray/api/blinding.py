@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from crucible_ray.api.own import reload_own
@@ -81,9 +80,8 @@ async def unblind(folder: Path) -> None:
     """Tell the names of a blind run that will not be gone on with, and write its analysis anew. Raises UsageError,
     JournalError, StorageFailed.
     """
-    from crucible_ray.api.finishing import write_and_analyse
-    from crucible_ray.api.reporting import FACTS, read_facts
-    from crucible_ray.journal.artifacts import written_aside
+    from crucible_ray.api.finishing import plans_of, write_and_analyse
+    from crucible_ray.api.reporting import read_facts, write_outcome
     from crucible_ray.reduction import encode
 
     plan, items = read_config(folder)
@@ -102,9 +100,4 @@ async def unblind(folder: Path) -> None:
         write_and_analyse, folder, plan=plan, items=items, log=log, state=state, own=own
     )
     facts = read_facts(folder)
-    with written_aside(folder) as aside:
-        (aside / "analysis.json").write_bytes(encode(analysis))
-        if facts is not None:
-            plans = {each.at: each.after_trials for each in state.registrations}
-            facts = replace(facts, plans=plans)
-            (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+    write_outcome(folder, encode(analysis), facts and replace(facts, plans=plans_of(state)))

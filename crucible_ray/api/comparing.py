@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 from crucible_ray.api.places import find_results
 from crucible_ray.api.result import RunResult
+from crucible_ray.api.waiting import in_thread
 from crucible_ray.errors import UsageError
 from crucible_ray.importing import Asked, Log, read_logs
 from crucible_ray.importing.joining import join
@@ -65,44 +65,7 @@ def compare(
     return compare_logs(join(read, metric=metric, wanted=wanted, paired=not unpaired), question)
 
 
-async def acompare(
-    *logs: str | Path | RunResult,
-    value: str | None = None,
-    by: str | None = None,
-    pair: str | None = None,
-    repeat: str | None = None,
-    cluster: str | None = None,
-    strata: str | None = None,
-    metric: str | None = None,
-    conditions: str | Sequence[str] = (),
-    baseline: str | None = None,
-    unpaired: bool = False,
-    test: str = "auto",
-    correction: str | None = None,
-    kind: str | None = None,
-    margin: float = 0.0,
-    alpha: float = 0.05,
-) -> LogComparison:
-    """See `compare`; the reading and reckoning is done in a thread."""
-    return await asyncio.to_thread(
-        compare,
-        *logs,
-        value=value,
-        by=by,
-        pair=pair,
-        repeat=repeat,
-        cluster=cluster,
-        strata=strata,
-        metric=metric,
-        conditions=conditions,
-        baseline=baseline,
-        unpaired=unpaired,
-        test=test,
-        correction=correction,
-        kind=kind,
-        margin=margin,
-        alpha=alpha,
-    )
+acompare = in_thread(compare)
 
 
 def _place(log: str | Path | RunResult) -> Path:

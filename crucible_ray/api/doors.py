@@ -29,7 +29,7 @@ from crucible_ray.api.reporting import rebuild
 from crucible_ray.api.rescoring import own_reading, parsers_to_run, read_revised, revise, revised_plan
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.showing import ShownTrial, shown_trial, trial_number
-from crucible_ray.api.waiting import wait
+from crucible_ray.api.waiting import wait, waited
 from crucible_ray.errors import UsageError
 from crucible_ray.estimating import Estimate
 from crucible_ray.experiment.formats import check_formats
@@ -61,7 +61,7 @@ def estimate(
     return estimated(experiment, Options(reuse=reuse, output_dir=output_dir))
 
 
-def run(
+async def arun(
     experiment: Experiment | Loaded | Prepared | str | Path,
     *,
     confirm: Callable[[Plan, Estimate], bool] | bool = False,
@@ -79,36 +79,8 @@ def run(
     progress: "auto": a bar on a terminal, a block in a notebook, lines elsewhere; True, False, or whom to tell.
     options: instead of `confirm` to `runtime` and the choices.
     Raises UsageError, CredentialError, CannotContinue (their `result` is what ran, where anything did); failed
-    trials, a spent budget and an interrupt are a `status`.
+    trials, a spent budget and an interrupt are a `status`. Cancelled once, `arun` stops in good order first.
     """
-    return wait(
-        arun(
-            experiment,
-            confirm=confirm,
-            progress=progress,
-            output_dir=output_dir,
-            runtime=runtime,
-            simulate=simulate,
-            simulated=simulated,
-            options=options,
-            **choices,
-        )
-    )
-
-
-async def arun(
-    experiment: Experiment | Loaded | Prepared | str | Path,
-    *,
-    confirm: Callable[[Plan, Estimate], bool] | bool = False,
-    progress: Callable[[Progress], None] | bool | str = "auto",
-    output_dir: str | Path | None = None,
-    runtime: str = "ray",
-    simulate: bool = False,
-    simulated: Mapping[str, Any] | None = None,
-    options: Options | None = None,
-    **choices: Any,
-) -> RunResult:
-    """See `run`. Cancelled once, it stops in good order first."""
     if options is None:
         named = {"confirm": confirm, "progress": progress, "output_dir": output_dir, "runtime": runtime}
         options = options_of(named | choices)
@@ -120,20 +92,16 @@ async def arun(
     return await conduct(prepared, options)
 
 
-def resume(
+run = waited(arun)
+
+
+async def aresume(
     where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
 ) -> RunResult:
     """Go on with an interrupted run, by its folder or its id. Raises as `run`.
 
     max_cost: US dollars over the whole run, what it has spent included; None: the budget that it had.
     """
-    return wait(aresume(where, max_cost=max_cost, options=options, **choices))
-
-
-async def aresume(
-    where: str | Path, *, max_cost: float | None = None, options: Options | None = None, **choices: Any
-) -> RunResult:
-    """See `resume`."""
     options = options or options_of(choices)
     folder = find_results(where, options.output_dir)
     if options.reuse is None:
@@ -150,23 +118,24 @@ async def aresume(
     return await conduct(prepared, options, folder)
 
 
+resume = waited(aresume)
+
+
 def retry(where: str | Path, **choices: Any) -> RunResult:
     """Run again only the trials that failed. Raises as `run`."""
     return resume(where, options=options_of({"retry": True, **choices}))
 
 
-def reproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
-    """Replay a run from its own record and compare the bytes. Raises UsageError, JournalError."""
-    return wait(areproduce(where, clients=clients))
-
-
 async def areproduce(where: str | Path, *, clients: int = 1) -> Reproduction:
-    """See `reproduce`."""
+    """Replay a run from its own record and compare the bytes. Raises UsageError, JournalError."""
     folder = find_results(where)
     plan, items = read_config(folder)
     own, notes = _replayed_own(plan, folder)
     found = await replay(plan, items, store_of(plan, folder), folder, own=own, clients=clients)
     return dataclasses.replace(found, notes=notes)
+
+
+reproduce = waited(areproduce)
 
 
 def _replayed_own(plan: Plan, folder: Path) -> tuple[Own | Recorded, tuple[str, ...]]:
@@ -182,7 +151,7 @@ def _replayed_own(plan: Plan, folder: Path) -> tuple[Own | Recorded, tuple[str, 
     return own, ()
 
 
-def rescore(
+async def arescore(
     where: str | Path,
     *,
     parse: str | Callable[..., Any] | None = None,
@@ -200,32 +169,6 @@ def rescore(
     are taken from it. fail_if, baseline: as for `run`. The run's own numbers stay.
     Raises UsageError, JournalError, StorageFailed.
     """
-    return wait(
-        arescore(
-            where,
-            parse=parse,
-            metric=metric,
-            normalize=normalize,
-            experiment=experiment,
-            formats=formats,
-            fail_if=fail_if,
-            baseline=baseline,
-        )
-    )
-
-
-async def arescore(
-    where: str | Path,
-    *,
-    parse: str | Callable[..., Any] | None = None,
-    metric: str | Sequence[str] = (),
-    normalize: str | None = None,
-    experiment: Experiment | Loaded | Prepared | str | Path | None = None,
-    formats: str | Sequence[str] | None = None,
-    fail_if: str | Sequence[str] = (),
-    baseline: str | Path | None = None,
-) -> RunResult:
-    """See `rescore`."""
     folder = find_results(where)
     plan, items = read_config(folder)
     settings = load_settings(Path.cwd(), os.environ)
@@ -247,6 +190,9 @@ async def arescore(
     return gates.judged(result, items)
 
 
+rescore = waited(arescore)
+
+
 def _version(
     experiment: Experiment | Loaded | Prepared | str | Path | None, *, simulated: bool
 ) -> Prepared | None:
@@ -256,7 +202,7 @@ def _version(
     return prepare(experiment, simulate=simulated)
 
 
-def load(
+async def aload(
     where: str | Path,
     *,
     revision: int | None = None,
@@ -268,17 +214,6 @@ def load(
     revision: one of a rescore, by its number; None: the run's own numbers. fail_if, baseline: as for
     `run`; `result.gates` says how they came out. Raises UsageError, JournalError.
     """
-    return wait(aload(where, revision=revision, fail_if=fail_if, baseline=baseline))
-
-
-async def aload(
-    where: str | Path,
-    *,
-    revision: int | None = None,
-    fail_if: str | Sequence[str] = (),
-    baseline: str | Path | None = None,
-) -> RunResult:
-    """See `load`."""
     folder = find_results(where)
     if revision is not None:
         there = dict(revisions(folder))
@@ -290,6 +225,9 @@ async def aload(
     read = read_revised(plan, folder, store_of(plan, folder)) if run_of(folder) is not None else None
     result = await (read or read_result(plan, items, folder, store_of(plan, folder)))
     return gates.judged(result, items)
+
+
+load = waited(aload)
 
 
 def report(
@@ -328,25 +266,21 @@ def show(
     return replace(found, failure=failure_of(trial, store_of(plan, folder), status(folder)[1]))
 
 
-def status(where: str | Path) -> tuple[Plan, JournalState]:
-    """What is recorded of a run, also while it is going. Raises UsageError, JournalError."""
-    return wait(astatus(where))
-
-
 async def astatus(where: str | Path) -> tuple[Plan, JournalState]:
-    """See `status`."""
+    """What is recorded of a run, also while it is going. Raises UsageError, JournalError."""
     folder = find_results(where)
     plan, _ = read_config(folder)
     return plan, await read_state(store_of(plan, folder), conditions=len(plan.conditions))
 
 
-def observe(where: str | Path) -> Standing:
-    """How a run stands, also while another process is at it. Raises UsageError, JournalError."""
-    return wait(aobserve(where))
+status = waited(astatus)
 
 
 async def aobserve(where: str | Path) -> Standing:
-    """See `observe`."""
+    """How a run stands, also while another process is at it. Raises UsageError, JournalError."""
     folder = find_results(where)
     plan, _ = read_config(folder)
     return await observe_log(plan, folder, store_of(plan, folder))
+
+
+observe = waited(aobserve)

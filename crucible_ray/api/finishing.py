@@ -19,7 +19,7 @@ from crucible_ray.api.next_steps import next_steps, recipe
 from crucible_ray.api.observing import is_priced
 from crucible_ray.api.own import Own, Recorded
 from crucible_ray.api.preparing import Prepared
-from crucible_ray.api.reporting import FACTS, read_facts, write_reports
+from crucible_ray.api.reporting import read_facts, write_outcome, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.api.session import Session
 from crucible_ray.api.simulating import planted
@@ -29,7 +29,7 @@ from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.experiment.registering import judged
-from crucible_ray.journal.artifacts import write_results, written_aside
+from crucible_ray.journal.artifacts import write_results
 from crucible_ray.journal.kept import kept_rows
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
@@ -116,19 +116,13 @@ def _bare(plan: Plan, analysis: Analysis, folder: Path, state: JournalState) -> 
     """What the author's own analysis sees: only what a replay has as well, so that it says the same there."""
     spends = [condition.spend for condition in analysis.conditions.values()]
     return RunResult(
-        experiment_id=plan.experiment_id,
         results_dir=folder,
         status="complete" if state.kept.count == plan.trials else "stopped",
-        planned=plan.trials,
         completed=state.kept.count - state.failed.count,
         failed=state.failed.count,
-        pending=plan.trials - state.kept.count,
-        calls_made=0,
         cost_usd=None
         if any(spend.unpriced for spend in spends)
         else sum(spend.answered_usd + spend.failed_usd for spend in spends),
-        duration_s=None,
-        reports={},
         analysis=analysis,
         plan=plan,
     )
@@ -164,9 +158,7 @@ async def finish(
     told = facts if session.calls or session.reused else read_facts(folder) or facts
     told = replace(told, plans=facts.plans)
     encoded = encode(analysis)
-    with written_aside(folder) as aside:
-        (aside / "analysis.json").write_bytes(encoded)
-        (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    write_outcome(folder, encoded, told)
     reports = write_reports(
         folder, plan=plan, items=items, analysis=decode(encoded), facts=told, formats=formats
     )
@@ -185,15 +177,11 @@ def _result(
     session: Session,
     reports: dict[str, Path],
 ) -> RunResult:
-    failed = state.failed.count
     return RunResult(
-        experiment_id=plan.experiment_id,
         results_dir=folder,
         status=session.status,
-        planned=plan.trials,
-        completed=state.kept.count - failed,
-        failed=failed,
-        pending=plan.trials - state.kept.count,
+        completed=state.kept.count - state.failed.count,
+        failed=state.failed.count,
         calls_made=session.calls,
         cost_usd=facts.spent_usd,
         duration_s=session.duration_s,

@@ -15,6 +15,7 @@ from crucible_ray.api.failures import first_exception
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.observing import is_priced, observe
 from crucible_ray.api.own import Own, reload_own
+from crucible_ray.api.reporting import reports_in
 from crucible_ray.api.result import RunResult
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.plan import Plan
@@ -22,8 +23,6 @@ from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.records import Item
 from crucible_ray.reduction import Analysis, decode
-
-_REPORTS = {"markdown": "report.md", "html": "report.html", "latex": "report.tex", "jupyter": "report.ipynb"}
 
 
 async def read_result(
@@ -53,17 +52,14 @@ async def read_result(
         own = own if own is not None else reload_own(plan, folder)[1]
         analysis, tables = _anew(plan, items, log, state, own)
     return RunResult(
-        experiment_id=plan.experiment_id,
         results_dir=folder,
         status=status or standing.status,
-        planned=plan.trials,
         completed=state.kept.count - state.failed.count,
         failed=state.failed.count,
-        pending=plan.trials - state.kept.count,
         calls_made=calls_made,
         cost_usd=state.spent_usd if is_priced(plan) else None,
         duration_s=duration_s,
-        reports={name: folder / file for name, file in _REPORTS.items() if (folder / file).is_file()},
+        reports=reports_in(folder),
         analysis=analysis,
         plan=shown_plan(plan, analysis),
         tables=tables,

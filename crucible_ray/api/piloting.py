@@ -35,7 +35,7 @@ def pilot_of(where: str | Path, *, metric: str = "accuracy", conditions: Sequenc
         raise UsageError(
             f"{metric} is no value of single trials: a pilot needs one that is, latency_mean for example."
         )
-    table = stored_table(plan, (run.tables or run.results_dir) / "results.parquet")
+    table = stored_table(plan, run.table("results.parquet"))
     values = [table.values(declared.column, index) for index in (control, treatment)]
     try:
         spread = spread_of(*values)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from crucible_ray.api.asking import calling
 from crucible_ray.api.preparing import Prepared, prepare
-from crucible_ray.api.waiting import wait
+from crucible_ray.api.waiting import waited
 from crucible_ray.errors import ParameterRefused, RefusedKey
 from crucible_ray.experiment.plan import CallPlan
 from crucible_ray.experiment.spec import Experiment, Model
@@ -75,13 +75,8 @@ class _Aim(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
-def probe(prepared: Prepared) -> list[LiveFact]:
-    """One request to every model of a plan, in the order of the plan. Nothing of it raises but UsageError."""
-    return wait(aprobe(prepared))
-
-
 async def aprobe(prepared: Prepared) -> list[LiveFact]:
-    """See `probe`."""
+    """One request to every model of a plan, in the order of the plan. Nothing of it raises but UsageError."""
     keys = prepared.keys_there()
     # A single attempt: what is wrong should show, not be waited out.
     once = dataclasses.replace(prepared, plan=replace(prepared.plan, max_retries=0))
@@ -98,6 +93,9 @@ async def aprobe(prepared: Prepared) -> list[LiveFact]:
             else:
                 found.append(await _try(caller, aim, prepared.items[0], fact))
     return found
+
+
+probe = waited(aprobe)
 
 
 def cost_bound_usd(prepared: Prepared) -> float | None:

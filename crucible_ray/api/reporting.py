@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from crucible_ray.api.blinding import hides, shown_facts, shown_plan
-from crucible_ray.api.places import read_config
+from crucible_ray.api.places import REVISION, read_config
 from crucible_ray.errors import UsageError
 from crucible_ray.experiment.formats import FORMATS, check_formats
 from crucible_ray.experiment.plan import Plan
@@ -26,9 +27,20 @@ _WRITERS: Final[dict[str, tuple[str, Callable[[Page], str]]]] = {
 }
 
 
-def report_file(name: str) -> str:
-    """The file of a format."""
-    return _WRITERS[name][0]
+def reports_in(folder: Path) -> dict[str, Path]:
+    """The reports that lie in a folder, by format."""
+    return {name: path for name, (file, _) in _WRITERS.items() if (path := folder / file).is_file()}
+
+
+def write_outcome(
+    folder: Path, analysis: bytes, facts: RunFacts | None, revision: Struct | None = None
+) -> None:
+    """`analysis.json`, encoded already, and beside it what is told of the run and the revision. Raises StorageFailed."""
+    with written_aside(folder) as aside:
+        (aside / "analysis.json").write_bytes(analysis)
+        for name, told in ((FACTS, facts), (REVISION, revision)):
+            if told is not None:
+                (aside / name).write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
 
 
 def read_facts(folder: Path) -> RunFacts | None:

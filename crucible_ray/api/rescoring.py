@@ -24,16 +24,15 @@ from crucible_ray.api.own import Own
 from crucible_ray.api.places import REVISION, REVISIONS, revisions
 from crucible_ray.api.preparing import Prepared
 from crucible_ray.api.replaying import replayed
-from crucible_ray.api.reporting import FACTS, read_analysis, read_facts, report_file, write_reports
+from crucible_ray.api.reporting import read_analysis, read_facts, reports_in, write_outcome, write_reports
 from crucible_ray.api.result import RunResult
 from crucible_ray.errors import SpecError, UsageError
 from crucible_ray.experiment.defaults import own_parser
-from crucible_ray.experiment.formats import FORMATS
 from crucible_ray.experiment.modules import load_function, names_function
 from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.experiment.reading import parse_text
 from crucible_ray.experiment.validation import own_parser_problems
-from crucible_ray.journal.artifacts import write_inputs, written_aside
+from crucible_ray.journal.artifacts import write_inputs
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.prompts import answer_key, parser
@@ -229,6 +228,7 @@ async def revise(
     analysis = await asyncio.to_thread(
         write_and_analyse, target, plan=revised, items=items, log=log, state=kept, own=own
     )
+    encoded = encode(analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     facts = read_facts(folder)
     if facts is not None:
@@ -241,13 +241,9 @@ async def revise(
         created=created,
         changed=_changed(plan, revised),
         # As written: values are rounded there, and the run's own were read from there.
-        conditions=_compared(first, decode(encode(analysis)), folder, target),
+        conditions=_compared(first, decode(encoded), folder, target),
     )
-    with written_aside(target) as aside:
-        (aside / "analysis.json").write_bytes(encode(analysis))
-        (aside / REVISION).write_bytes(msgspec.json.format(msgspec.json.encode(revision), indent=2) + b"\n")
-        if facts is not None:
-            (aside / FACTS).write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+    write_outcome(target, encoded, facts, revision)
     reports = write_reports(
         target, plan=revised, items=items, analysis=analysis, facts=facts, formats=formats
     )
@@ -257,8 +253,7 @@ async def revise(
 async def read_revised(plan: Plan, folder: Path, source: BlockingLog) -> RunResult:
     """A revision that was written earlier. source: the log of its run. Raises UsageError, JournalError."""
     state = await read_state(source, conditions=len(plan.conditions))
-    reports = {name: path for name in FORMATS if (path := folder / report_file(name)).is_file()}
-    return _result(plan, folder, read_analysis(folder), state, reports, None)
+    return _result(plan, folder, read_analysis(folder), state, reports_in(folder), None)
 
 
 def _result(
@@ -271,16 +266,11 @@ def _result(
 ) -> RunResult:
     complete = [condition.completeness for condition in analysis.conditions.values()]
     return RunResult(
-        experiment_id=plan.experiment_id,
         results_dir=folder,
         status=state.status or "broken",
-        planned=plan.trials,
         completed=sum(each.answered for each in complete),
         failed=sum(each.failed for each in complete),
-        pending=sum(each.pending for each in complete),
-        calls_made=0,
         cost_usd=state.spent_usd if is_priced(plan) else None,
-        duration_s=None,
         reports=reports,
         analysis=analysis,
         plan=plan,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,23 +76,19 @@ class ConditionResult:
 class RunResult:
     """A run and where its results are. Failed trials and a spent budget are a `status`, not an exception."""
 
-    experiment_id: str
     results_dir: Path
     status: str
     """`complete`, `budget`, `interrupted`, `stopped`, `refused` or `broken`; of a folder also `running`, `killed`, `new`."""
-    planned: int
-    """Trials of the whole grid."""
     completed: int
+    """Trials with an answer."""
     failed: int
-    pending: int
-    """`completed + failed + pending = planned`."""
-    calls_made: int
+    calls_made: int = 0
     """By this session; what earlier ones paid for is not called again. 0 for a folder that was loaded."""
     cost_usd: float | None
     """All money spent, lost attempts included; None: a price is unknown."""
-    duration_s: float | None
+    duration_s: float | None = None
     """Of this session; None for a folder that was loaded."""
-    reports: dict[str, Path]
+    reports: dict[str, Path] = field(default_factory=dict)
     """By format."""
     analysis: Analysis
     plan: Plan
@@ -104,6 +100,21 @@ class RunResult:
     """How what was asked by `fail_if` and `baseline` came out."""
     exception: str | None = None
     """The first failure of the author's own functions, their frames and what it says; None: there is none."""
+
+    @property
+    def experiment_id(self) -> str:
+        """Of the plan: what can change an answer, as a hash."""
+        return self.plan.experiment_id
+
+    @property
+    def planned(self) -> int:
+        """Trials of the whole grid."""
+        return self.plan.trials
+
+    @property
+    def pending(self) -> int:
+        """Trials without a row: `completed + failed + pending = planned`."""
+        return self.planned - self.completed - self.failed
 
     @property
     def facts(self) -> RunFacts:

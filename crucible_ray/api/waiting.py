@@ -14,8 +14,10 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -64,6 +66,28 @@ def wait(work: Coroutine[Any, Any, _T]) -> _T:
         return _apart(work, waiting) if apart else asyncio.run(work)
     finally:
         WAITING.reset(token)
+
+
+def waited(twin: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
+    """The door that waits for what its `a`-prefixed twin does, with the same parameters and words."""
+
+    @wraps(twin)
+    def door(*args: _P.args, **options: _P.kwargs) -> _T:
+        return wait(twin(*args, **options))
+
+    door.__name__ = door.__qualname__ = twin.__name__.removeprefix("a")
+    return door
+
+
+def in_thread(door: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """The `a`-prefixed twin of a door that does its work in the thread that calls it."""
+
+    @wraps(door)
+    async def twin(*args: _P.args, **options: _P.kwargs) -> _T:
+        return await asyncio.to_thread(door, *args, **options)
+
+    twin.__name__ = twin.__qualname__ = f"a{door.__name__}"
+    return twin
 
 
 def _apart(work: Coroutine[Any, Any, _T], waiting: Waiting) -> _T:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from crucible_ray.estimating.designs import Question
 
 _DESIGNS = ("paired_binary", "paired_continuous", "independent_binary", "independent_continuous")
+_WITH_EXPERIMENT = {
+    "what", "experiment", "pilot", "metric", "sample_size", "repeat", "params", "profile", "simulate", "as_json", "quiet",
+}  # fmt: skip
+"""Parameters that are for experiments too; all others describe a design."""
 _EXAMPLES = """Example: crucible-ray power --effect 0.08 --margin 0.05 --discordant 0.10,0.16
 
 More: crucible-ray power --n 300 --p 0.8 (what 300 items find);
@@ -34,6 +38,7 @@ def _number(name: str, says: str, *aliases: str) -> typer.models.OptionInfo:
 
 
 def power(
+    context: typer.Context,
     what: Annotated[
         str,
         typer.Argument(
@@ -119,15 +124,7 @@ def power(
     terminal = Terminal(as_json=as_json, quiet=quiet)
     asked = experiment or (what if _is_experiment(what) else None)
     if asked is not None:
-        given = {
-            "--n": n, "--effect": effect, "--power": wanted, "--discordant": discordant, "--p": p, "--sd": sd,
-            "--icc": icc, "--rho": rho, "--effect-sd": effect_sd,
-            "--margin": margin or None, "--relation": None if relation == "superiority" else relation,
-            "--alpha": None if alpha == 0.05 else alpha, "--repeats": None if repeats == 1 else repeats,
-            "--item-cost": item_cost or None, "--repeat-cost": repeat_cost, "--max-items": max_items,
-            "--condition": condition or None,
-        }  # fmt: skip
-        _refuse([name for name, value in given.items() if value is not None], asked)
+        _refuse_of_design(context, asked)
         return _of_experiment(
             terminal,
             asked,
@@ -173,7 +170,13 @@ def _is_experiment(what: str) -> bool:
     raise UsageError(f"there is no design {what!r}: {did_you_mean(what, _DESIGNS)}")
 
 
-def _refuse(given: list[str], experiment: str) -> None:
+def _refuse_of_design(context: typer.Context, experiment: str) -> None:
+    """Raises UsageError where the command line says what the experiment says itself."""
+    given = [
+        param.opts[0]
+        for param in context.command.params
+        if param.name not in _WITH_EXPERIMENT and context.params[str(param.name)] not in (param.default, ())
+    ]
     if given:
         raise UsageError(
             f"{', '.join(given)}: with {experiment} it is the experiment that says so. Leave one out; "

@@ -7,7 +7,6 @@ are versions of items that stand there already. HELM scores a failed request as 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from crucible_ray.errors import UsageError
-from crucible_ray.importing.log import Asked, Log, Row, columns, finite, known_of_item, once
+from crucible_ray.importing.log import Asked, Log, Row, columns, content_hash, finite, known_of_item, once
 
 SCORES: Final = "per_instance_stats.json"
 
@@ -151,8 +150,7 @@ def _requests(folder: Path) -> _Asked:
 def _content(known: dict[str, Any]) -> str:
     if not known:
         return ""
-    told = [known.get(name) for name in ("input", "references")]
-    return blake2b(msgspec.json.encode(told), digest_size=8).hexdigest()
+    return content_hash([known.get(name) for name in ("input", "references")])
 
 
 def _decoded(path: Path, kind: Any) -> Any:

@@ -11,7 +11,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +18,17 @@ import msgspec
 from msgspec import Struct, field
 
 from crucible_ray.errors import UsageError
-from crucible_ray.importing.log import Asked, Floats, Log, Row, columns, finite, known_of_item, once
+from crucible_ray.importing.log import (
+    Asked,
+    Floats,
+    Log,
+    Row,
+    columns,
+    content_hash,
+    finite,
+    known_of_item,
+    once,
+)
 
 _LETTERS: Final = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """inspect_ai's own values of correct, incorrect, partial and no answer, and of the words it knows."""
@@ -106,7 +115,7 @@ def _rows(
             repeat=sample.epoch,
             stratum=known_of_item(sample.metadata, asked.strata, where) or run.task,
             cluster=known_of_item(sample.metadata, asked.cluster, where),
-            content=blake2b(msgspec.json.encode(sample.input), digest_size=8).hexdigest(),
+            content=content_hash(sample.input),
         )
 
 

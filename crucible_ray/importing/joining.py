@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crucible_ray.errors import UsageError
-from crucible_ray.importing.log import LABELS, Codes, Encoder, Floats, Labels, Log
+from crucible_ray.importing.log import LABELS, Codes, Encoder, Floats, Labels, Log, listed
 from crucible_ray.settings import did_you_mean
 
 _SHOWN = 3
@@ -148,16 +148,18 @@ def _score(logs: Sequence[Log], metric: str | None) -> tuple[dict[str, str], str
         kind = next((log.kinds[found[log.name]] for log in logs if found[log.name] in log.kinds), None)
         return found, kind, ()
     if not common:
-        each = "\n".join(f"  {log.name}: {_listed(names)}" for log, names in zip(logs, having, strict=True))
+        each = "\n".join(
+            f"  {log.name}: {listed(sorted(names))}" for log, names in zip(logs, having, strict=True)
+        )
         raise UsageError(
             f"the logs have no score in common, so that nothing can be compared. They have:\n{each}"
         )
     defaults = {log.default for log in logs if log.default is not None} & common
     if len(common) > 1 and not defaults:
-        raise UsageError(f"there are several scores: {_listed(common)}. Choose one with --metric.")
+        raise UsageError(f"there are several scores: {listed(sorted(common))}. Choose one with --metric.")
     name = next(iter(sorted(defaults))) if defaults else next(iter(common))
     others = common - {name}
-    told = (f"the score is {name}; --metric takes another: {_listed(others)}",) if others else ()
+    told = (f"the score is {name}; --metric takes another: {listed(sorted(others))}",) if others else ()
     kind = next((log.kinds[name] for log in logs if name in log.kinds), None)
     return dict.fromkeys((log.name for log in logs), name), kind, told
 
@@ -170,14 +172,14 @@ def _called(log: Log, metric: str, names: set[str]) -> str:
     if metric in log.unreadable:
         raise UsageError(
             f"{log.name}: the score {metric!r} is {log.unreadable[metric]}, which is no number; choose another "
-            f"({_listed(names)}), or have it scored as one."
+            f"({listed(sorted(names))}), or have it scored as one."
         )
     filtered = sorted(name for name in names if name.startswith(f"{metric},"))
     if len(filtered) == 1:
         return filtered[0]
     if filtered:
         raise UsageError(
-            f"{log.name} has {metric!r} by several filters: {_listed(filtered)}. Choose one with --metric."
+            f"{log.name} has {metric!r} by several filters: {listed(filtered)}. Choose one with --metric."
         )
     raise UsageError(f"{log.name} has no score {metric!r}: {did_you_mean(metric, names)}")
 
@@ -276,11 +278,6 @@ def _common(conditions: Sequence[Condition], table: _Table) -> None:
         + "\n".join(shown)
         + "\nGive logs of the same task and items, or --unpaired to compare them as independent groups."
     )
-
-
-def _listed(names: Sequence[str] | set[str], most: int = 20) -> str:
-    found = sorted(names)
-    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
 
 
 def _count(number: int, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
@@ -147,6 +148,17 @@ def known_of_item(found: Mapping[str, object], name: str | None, where: str) -> 
         known = did_you_mean(name, found) if found else "nothing is recorded of it."
         raise UsageError(f"{where}: an item has no {name!r}: {known}")
     return str(found[name])
+
+
+def content_hash(told: object) -> str:
+    """Tells an item's content from another's."""
+    return blake2b(msgspec.json.encode(told), digest_size=8).hexdigest()
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names for people, as many as can be read."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def once(rows: Iterable[Row], where: str) -> Iterator[Row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from crucible_ray.errors import UsageError
-from crucible_ray.importing.log import Asked, Labels, Log, known_of_item
+from crucible_ray.importing.log import Asked, Labels, Log, content_hash, known_of_item
 from crucible_ray.importing.table_file import column_names, read_columns
 
 _COLUMNS: Final = {
@@ -96,9 +95,7 @@ def _of_items(log: Log, items: list[dict[str, Any]], asked: Asked, where: str) -
     for item in items:
         about = item | (item.get("metadata") or {})
         stratum = known_of_item(about, asked.strata, where) or str(item.get("dataset") or "")
-        content = blake2b(
-            msgspec.json.encode([item.get("input"), item.get("choices")]), digest_size=8
-        ).hexdigest()
+        content = content_hash([item.get("input"), item.get("choices")])
         told[str(item["id"])] = stratum, known_of_item(about, asked.cluster, where), content
     ids = log.labels["item"]
     found = {}

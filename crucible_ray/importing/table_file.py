@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from crucible_ray.errors import UsageError
-from crucible_ray.importing.log import LABELS, Asked, Encoder, Floats, Labels, Log, constant
+from crucible_ray.importing.log import LABELS, Asked, Encoder, Floats, Labels, Log, constant, listed
 from crucible_ray.settings import did_you_mean
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ _TRUE, _FALSE = ("true", "yes"), ("false", "no")
 
 def read(path: Path, asked: Asked) -> Log:
     """A table as a log; a table of ours needs no column named. Raises UsageError."""
-    names = _names(path)
+    names = column_names(path)
     if set(names) >= _OURS and asked.value is None and asked.by is None:
         own = asked._replace(value="correct", by="condition", pair="item_id", repeat="repeat")
         return read_columns(path, names, own, {"accuracy": "correct"}, tool="crucible-ray")
     if asked.value is None:
         raise UsageError(
             f"{path.name}: which column holds the outcome? Name it with --value, and the one with the conditions "
-            f"with --by. Its columns: {_listed(names)}."
+            f"with --by. Its columns: {listed(names)}."
         )
     metric = asked.metric or asked.value
     return read_columns(path, names, asked, {metric: asked.value}, tool=path.suffix[1:].upper())
@@ -77,10 +77,6 @@ def read_columns(path: Path, names: list[str], asked: Asked, metrics: Mapping[st
 
 def column_names(path: Path) -> list[str]:
     """The names of a table's columns. Raises UsageError."""
-    return _names(path)
-
-
-def _names(path: Path) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -200,8 +196,3 @@ def _first_wrong(cells: list[str | None]) -> tuple[int, str]:
         except ValueError:
             return row, str(cell)
     return 0, str(cells[0])
-
-
-def _listed(names: list[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
