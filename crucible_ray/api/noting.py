@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crucible_ray.calls.limits import token_rate
 from crucible_ray.experiment.plan import DatasetPlan, Plan
+from crucible_ray.models.catalogue import addressed
+from crucible_ray.models.endpoint import Endpoint
+from crucible_ray.records import Message
 
 _LONG_S = 3600.0
 """A call that may take this long was perhaps meant in milliseconds."""
@@ -28,4 +32,22 @@ def long_timeouts(plan: Plan) -> tuple[str, ...]:
         f"timeout_s is in seconds: {each:,.10g} of them are {each / 3600:.3g} hours."
         for each in sorted(seconds)
         if each > _LONG_S
+    )
+
+
+def tight_limits(plan: Plan, longest: Sequence[Sequence[tuple[Message, ...]]]) -> tuple[str, ...]:
+    """Token limits that one request alone may exceed. longest: by condition and call, the longest prompt."""
+    largest: dict[str, tuple[int, float]] = {}
+    for condition, prompts in zip(addressed(plan).conditions, longest, strict=True):
+        for call, prompt in zip(condition.calls, prompts, strict=True):
+            limit = call.model.limits.tokens_per_minute
+            endpoint = Endpoint(call, None)
+            tokens = endpoint.reserved_tokens(endpoint.prompt_tokens_bound(prompt))
+            if limit is not None and tokens > max(limit, largest.get(call.model.name, (0, 0.0))[0]):
+                largest[call.model.name] = tokens, limit
+    return tuple(
+        f"{name}: a request takes up to {tokens:,} tokens, prompt and max_tokens together, more than its "
+        f"tokens_per_minute of {limit:,.10g}: its provider may refuse it, and the next one waits "
+        f"{tokens / token_rate(limit, tokens):.2g} minutes. Lower max_tokens or raise the limit."
+        for name, (tokens, limit) in largest.items()
     )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import msgspec.structs
 
-from crucible_ray.api.noting import long_timeouts, shortfalls
+from crucible_ray.api.noting import long_timeouts, shortfalls, tight_limits
 from crucible_ray.api.own import Own, code_of, own_of
 from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
@@ -291,8 +291,8 @@ def prepare(
     code = code_of(spec, base)
     _check_examples(plan, code.load())
     notes = shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)
-    notes += long_timeouts(plan)
     longest = _longest(plan, items)
+    notes += long_timeouts(plan) + tight_limits(plan, longest)
     return Prepared(plan, items, settings, longest, base, own_of(spec), code, notes, available)
 
 

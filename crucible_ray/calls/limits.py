@@ -27,6 +27,10 @@ _SHORTEST_WAIT_S = 1e-3
 _FIRST_COOLDOWN_S = 1.0
 _LONGEST_COOLDOWN_S = 60.0
 _PACE_GROWTH_S = 10.0
+_SAID_S = 60.0
+"""How long a limit that somebody declared holds after it was last said, at least."""
+_TAUGHT_S = 3600.0
+"""How long one holds that a refusal's headers taught: a reply under it says nothing of it."""
 _SPORADIC = 0.3
 """A smaller share of refusals is obeyed and teaches no pace: a limit that is reached refuses nearly everything."""
 
@@ -45,8 +49,11 @@ class GroupState(Struct, kw_only=True):
     refused_s: float = 0.0
     """When the last refusal came."""
     requests_per_minute: float | None = None
-    """The lowest limit that anybody declared or a header taught."""
+    """The lowest limit that anybody declares or a header taught."""
+    requests_until_s: float = 0.0
+    """It holds until then, unless it is said again: a limit that was raised must not wait for a reboot."""
     tokens_per_minute: float | None = None
+    tokens_until_s: float = 0.0
     paced_per_minute: float | None = None
     """Learned from refusals where no limit is known; grows by 5 % in ten quiet seconds."""
     paced_s: float = 0.0
@@ -56,13 +63,32 @@ def _lowest(known: float | None, said: float | None) -> float | None:
     return said if known is None else known if said is None else min(known, said)
 
 
-def learn(state: GroupState, limits: Limits) -> None:
-    """Of differing limits for one group the lowest holds."""
-    state.requests_per_minute = _lowest(state.requests_per_minute, limits.requests_per_minute)
-    state.tokens_per_minute = _lowest(state.tokens_per_minute, limits.tokens_per_minute)
+def learn(state: GroupState, limits: Limits, *, now_s: float, taught: bool = False) -> None:
+    """Of differing limits for one group the lowest holds, until nobody has said it for a while.
+
+    taught: a refusal's headers say them, not whoever asks for slots, who says them with every ask.
+    """
+    state.requests_per_minute, state.requests_until_s = _held(
+        state.requests_per_minute, state.requests_until_s, limits.requests_per_minute, now_s, taught
+    )
+    state.tokens_per_minute, state.tokens_until_s = _held(
+        state.tokens_per_minute, state.tokens_until_s, limits.tokens_per_minute, now_s, taught
+    )
 
 
-def _token_rate(limit: float, tokens: int) -> float:
+def _held(
+    known: float | None, until_s: float, said: float | None, now_s: float, taught: bool
+) -> tuple[float | None, float]:
+    if known is not None and now_s >= until_s:
+        known = None
+    if said is None or (known is not None and known < said):
+        return known, until_s
+    # At a limit of one in ten minutes whoever waits asks no sooner.
+    holds_s = _TAUGHT_S if taught else max(_SAID_S, 120.0 / said)
+    return said, now_s + holds_s if known != said else max(until_s, now_s + holds_s)
+
+
+def token_rate(limit: float, tokens: int) -> float:
     """Tokens a minute to hand out in slots of so many: a sliding minute may hold one request more than their spacing says."""
     whole = limit * (1 - _LATEST_S / 60.0) - tokens
     return max(min(HEADROOM * limit, whole), _LEAST_SHARE * limit)
@@ -76,7 +102,7 @@ def _spacing_s(state: GroupState, tokens: int, now_s: float) -> tuple[float, flo
     rate = _lowest(state.requests_per_minute, state.paced_per_minute)
     by_request = 60.0 / (HEADROOM * rate) if rate else 0.0
     limit = state.tokens_per_minute
-    by_token = tokens * 60.0 / _token_rate(limit, tokens) if limit else 0.0
+    by_token = tokens * 60.0 / token_rate(limit, tokens) if limit else 0.0
     return by_request, by_token
 
 
@@ -90,7 +116,7 @@ def take(
     members = [(state, ask.limits), *others]
     spacings = []
     for each, limits in members:
-        learn(each, limits)
+        learn(each, limits, now_s=now_s)
         spacings.append(_spacing_s(each, ask.tokens, now_s))
     start = max(now_s, *(max(each.request_s, each.token_s, each.cooldown_s) for each, _ in members))
     if start - now_s > HORIZON_S + _SHORTEST_WAIT_S:
@@ -112,7 +138,7 @@ def take(
 
 def refuse(state: GroupState, notice: Throttled, *, now_s: float) -> None:
     """A provider said 429. Several refusals of one burst count once."""
-    learn(state, notice.limits)
+    learn(state, notice.limits, now_s=now_s, taught=True)
     fresh = now_s >= state.cooldown_s
     sporadic = notice.refused_share < _SPORADIC
     if fresh:
@@ -131,4 +157,4 @@ def refuse(state: GroupState, notice: Throttled, *, now_s: float) -> None:
 def refund(state: GroupState, tokens: int, *, slot: int, now_s: float) -> None:
     """Tokens reserved at admission that the settled calls did not use, in slots of `slot` tokens."""
     if state.tokens_per_minute:
-        state.token_s = max(now_s, state.token_s - tokens * 60.0 / _token_rate(state.tokens_per_minute, slot))
+        state.token_s = max(now_s, state.token_s - tokens * 60.0 / token_rate(state.tokens_per_minute, slot))

@@ -88,6 +88,10 @@ class Endpoint:
         """At least as many tokens as the provider can count: no tokenizer makes more tokens than bytes."""
         return _MESSAGE_TOKENS + sum(_MESSAGE_TOKENS + _size(each.content) for each in messages)
 
+    def reserved_tokens(self, prompt_tokens: int) -> int:
+        """What a request whose prompt is of at most so many tokens takes of a token limit when it is admitted."""
+        return prompt_tokens + (self.call.max_tokens or 0)
+
     def cost_bound_usd(self, messages: Sequence[Message]) -> float | None:
         """The most one attempt can cost, US dollars; None where a price or the largest output is unknown."""
         return self.bound_usd(self.prompt_tokens_bound(messages))

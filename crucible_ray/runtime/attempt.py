@@ -88,8 +88,9 @@ class Attempt:
             spent_usd = cost_usd or 0.0
         finally:
             caller.purse.settle(self._condition, self._reserved, spent_usd)
-        quota_wait_s = started_s - asked_s
-        caller.gauges.quota_wait_s += quota_wait_s
+            # A wait that is cut short held the run up no less.
+            quota_wait_s = (now() if started_s is None else started_s) - asked_s
+            caller.gauges.quota_wait_s += quota_wait_s
         self._settle_tokens()
         return self._record(started_s, ended_s, quota_wait_s, backoff_s, cost_usd, estimated)
 

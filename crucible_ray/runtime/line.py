@@ -135,4 +135,4 @@ class Line:
         self.request = self.endpoint.request_hash(self.body)
         bound = self.endpoint.prompt_tokens_bound(prompt.messages)
         self.bound_usd = self.endpoint.bound_usd(bound)
-        self.tokens = bound + (self.plan.max_tokens or 0)
+        self.tokens = self.endpoint.reserved_tokens(bound)

@@ -108,6 +108,21 @@ def test_a_timeout_that_looks_like_milliseconds_is_noted() -> None:
     assert api.estimate(dataclasses.replace(asked, timeout_s=60), simulate=True).notes == ()
 
 
+def test_a_token_limit_below_one_request_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "crucible.toml").write_text(
+        '[models.small]\nprovider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:1/v1"\ntokens_per_minute = 1000\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = Experiment(
+        name="t", dataset=[{"input": "2 + 2?", "expected": "4"}], conditions=[Model("small")], max_tokens=3000
+    )
+    (noted,) = api.estimate(asked).notes
+    assert noted.startswith("small: a request takes up to 3,0")
+    assert "more than its tokens_per_minute of 1,000" in noted
+    assert "the next one waits 6.1 minutes" in noted
+    assert api.estimate(dataclasses.replace(asked, max_tokens=300)).notes == ()
+
+
 def test_the_question_in_python_says_what_is_recorded_already(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -102,10 +102,42 @@ def test_refunded_tokens_can_be_used_again() -> None:
 
 def test_of_differing_limits_the_lowest_holds() -> None:
     state = GroupState()
-    learn(state, Limits(requests_per_minute=500.0))
-    learn(state, Limits(requests_per_minute=100.0, tokens_per_minute=7.0))
-    learn(state, Limits(requests_per_minute=900.0))
+    learn(state, Limits(requests_per_minute=500.0), now_s=0.0)
+    learn(state, Limits(requests_per_minute=100.0, tokens_per_minute=7.0), now_s=0.0)
+    learn(state, Limits(requests_per_minute=900.0), now_s=1.0)
     assert (state.requests_per_minute, state.tokens_per_minute) == (100.0, 7.0)
+
+
+def test_a_limit_that_was_raised_holds_soon_after_nobody_says_the_lower_one_any_more() -> None:
+    state = GroupState()
+    assert len(send_times(state, ask(rpm=60.0, tpm=60.0), until_s=10.0)) <= 11
+    assert len(send_times(state, ask(rpm=6000.0), until_s=60.0, start_s=10.0)) <= 51
+    assert len(send_times(state, ask(rpm=6000.0), until_s=140.0, start_s=80.0)) >= 5800
+
+
+@pytest.mark.parametrize("rpm", [0.1, 1.0, 60.0])
+def test_a_lower_limit_holds_as_long_as_somebody_waits_under_it(rpm: float) -> None:
+    state, now, sent = GroupState(), 0.0, []
+    next_s = [0.0, 0.0]
+    while now < 3600.0:
+        who = next_s.index(min(next_s))
+        now = next_s[who]
+        answer = take(state, ask(rpm=(rpm, 6000.0)[who]), now_s=now)
+        if isinstance(answer, SlotGrant):
+            sent.append(now + answer.first_s)
+            answer = 0.01
+        next_s[who] = now + answer
+    assert busiest(sent, 60.0) <= max(1.0, rpm)
+
+
+def test_a_limit_that_a_refusal_taught_holds_for_an_hour_of_asks_that_know_none() -> None:
+    state = GroupState()
+    taught = Limits(requests_per_minute=30.0)
+    refuse(state, Throttled(group="g", retry_after_s=0.0, sent_per_minute=600.0, limits=taught), now_s=0.0)
+    times = send_times(state, ask(rpm=None), until_s=3500.0)
+    assert busiest(times, 60.0) <= 30
+    assert isinstance(take(state, ask(count=50, rpm=None), now_s=3700.0), SlotGrant)
+    assert state.requests_per_minute is None
 
 
 def test_retry_after_moves_everybodys_next_send() -> None:

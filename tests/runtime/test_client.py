@@ -532,6 +532,33 @@ def test_sends_wait_for_their_slots_and_this_is_said() -> None:
     run_virtual(main())
 
 
+def test_a_wait_for_a_slot_that_an_interrupt_cuts_short_is_said_too() -> None:
+    async def main() -> None:
+        slow = condition("a", call_of(model("m", limits=Limits(requests_per_minute=1.0))))
+        client, transport = live(plan(slow), answers)
+        waited_s = 0.0
+        for number, stop in ((1, False), (2, False), (3, True)):
+            grants = singles(0, 1) if number == 1 else ()
+            report = await client.exchange(
+                exchange(
+                    number,
+                    grants=grants,
+                    stop=stop,
+                    hand_back_unsent=stop,
+                    low_water=(-1,),
+                    answer_within_s=20.0,
+                )
+            )
+            waited_s += report.quota_wait_s
+        assert len(transport.bodies) == 1
+        assert report.returned == (1,)
+        assert waited_s == pytest.approx(now_s(), abs=0.1)
+        assert waited_s > 15.0
+        await client.close()
+
+    run_virtual(main())
+
+
 def test_an_attempt_that_takes_too_long_is_cut_off_and_tried_again() -> None:
     async def server(number: int, body: bytes) -> Response:
         if number == 0:
