@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import ContentFiltered, MalformedReply, SpecError
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models.refusals import UNREADABLE, Complaint, complaint, failure, shorten
+from crucible_ray.models.reading import read
+from crucible_ray.models.refusals import Complaint, complaint, failure
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import (
     FIXED_HEADERS,
@@ -28,6 +29,7 @@ from crucible_ray.models.wire import (
     parted,
     present,
     refuse_reserved,
+    total,
     whole,
 )
 from crucible_ray.records import Limits, Message, Reply, Usage
@@ -97,18 +99,17 @@ def decode(response: Response, *, now_s: float, key: str | None = None) -> Reply
     """See Wire."""
     if response.status != 200:
         raise failure(response, _complaint(response.body), now_s, key)
-    try:
-        message = _messages.decode(response.body)
-    except UNREADABLE as error:
-        raise MalformedReply(f"the body is no reply: {shorten(str(error), key)}", response.status) from None
+    message, unread = read(_messages, response, key)
     if message.type == "error" or present(message.error):
         raise failure(response, _complaint(response.body), now_s, key)
     if message.content is None:
-        raise MalformedReply("the reply holds no content", response.status)
+        raise unread or MalformedReply("the reply holds no content", response.status)
     text = "".join(block.text or "" for block in message.content if block.type == "text")
     reason = _REASONS.get(message.stop_reason or "", message.stop_reason)
     if not text and reason == "content_filter":
         raise ContentFiltered("the provider's filter withheld the answer", response.status)
+    if not text and unread:
+        raise unread
     return Reply(text=text, finish_reason=reason, usage=_usage(message.usage), model_version=message.model)
 
 
@@ -158,14 +159,14 @@ def _usage(usage: _Usage | None) -> Usage:
     """Anthropic counts what the cache read and what it wrote apart from `input_tokens`; here it is all input."""
     if usage is None:
         return Usage()
-    read, written = whole(usage.cache_read_input_tokens), whole(usage.cache_creation_input_tokens)
-    fresh, details = whole(usage.input_tokens), usage.output_tokens_details
+    fresh, details = usage.input_tokens, usage.output_tokens_details
+    cached, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
     return Usage(
-        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        input_tokens=None if fresh is None else total(fresh, cached, written),
         output_tokens=whole(usage.output_tokens),
         reasoning_tokens=whole(details.thinking_tokens) if details else None,
-        cached_tokens=read,
-        cache_write_tokens=written,
+        cached_tokens=whole(cached),
+        cache_write_tokens=whole(written),
     )
 
 

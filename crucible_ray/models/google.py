@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,8 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import ContentFiltered, MalformedReply, RateLimited, SpecError
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models.refusals import UNREADABLE, Complaint, complaint, failure, shorten
+from crucible_ray.models.reading import read
+from crucible_ray.models.refusals import UNREADABLE, Complaint, complaint, failure
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import (
     FIXED_HEADERS,
@@ -26,7 +26,9 @@ from crucible_ray.models.wire import (
     most,
     parted,
     present,
+    probability,
     refuse_reserved,
+    total,
     whole,
 )
 from crucible_ray.records import Limits, Message, Reply, Usage
@@ -103,18 +105,18 @@ def decode(response: Response, *, now_s: float, key: str | None = None) -> Reply
     """See Wire."""
     if response.status != 200:
         raise _failure(response, now_s, key)
-    try:
-        answer = _answers.decode(response.body)
-    except UNREADABLE as error:
-        raise MalformedReply(f"the body is no reply: {shorten(str(error), key)}", response.status) from None
+    answer, unread = read(_answers, response, key)
     if present(answer.error):
         raise _failure(response, now_s, key)
     if not answer.candidates:
         feedback = answer.prompt_feedback
         if feedback is not None and feedback.block_reason:
             raise ContentFiltered(f"the prompt was blocked: {feedback.block_reason}", response.status)
-        raise MalformedReply("the reply holds no candidates", response.status)
-    return _reply(answer, answer.candidates[0], response)
+        raise unread or MalformedReply("the reply holds no candidates", response.status)
+    reply = _reply(answer, answer.candidates[0], response)
+    if not reply.text and unread:
+        raise unread
+    return reply
 
 
 def limits_from(response: Response) -> Limits:
@@ -193,7 +195,7 @@ def _reply(answer: _Answer, candidate: _Candidate, response: Response) -> Reply:
         finish_reason=word,
         usage=_usage(answer.usage_metadata),
         model_version=answer.model_version,
-        confidence=math.exp(min(0.0, mean)) if mean is not None else None,
+        confidence=probability(mean) if mean is not None else None,
     )
 
 
@@ -201,14 +203,12 @@ def _usage(usage: _UsageMetadata | None) -> Usage:
     """What is billed as output are the candidates and the thoughts; what the cache held is part of the prompt."""
     if usage is None:
         return Usage()
-    prompt, thoughts = whole(usage.prompt_token_count), whole(usage.thoughts_token_count)
+    prompt, thoughts = usage.prompt_token_count, usage.thoughts_token_count
     return Usage(
-        input_tokens=None if prompt is None else prompt + (whole(usage.tool_use_prompt_token_count) or 0),
+        input_tokens=None if prompt is None else total(prompt, usage.tool_use_prompt_token_count),
         # An answer that was all thought has no count of its own.
-        output_tokens=None
-        if prompt is None
-        else (whole(usage.candidates_token_count) or 0) + (thoughts or 0),
-        reasoning_tokens=thoughts,
+        output_tokens=None if prompt is None else total(usage.candidates_token_count, thoughts),
+        reasoning_tokens=whole(thoughts),
         cached_tokens=whole(usage.cached_content_token_count),
     )
 

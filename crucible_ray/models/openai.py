@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from crucible_ray.errors import ContentFiltered, MalformedReply
 from crucible_ray.experiment.plan import CallPlan
-from crucible_ray.models.refusals import UNREADABLE, complaint, failure, shorten
+from crucible_ray.models.reading import read
+from crucible_ray.models.refusals import complaint, failure
 from crucible_ray.models.transport import Response
 from crucible_ray.models.wire import (
     FIXED_HEADERS,
@@ -24,6 +25,7 @@ from crucible_ray.models.wire import (
     limit,
     most,
     present,
+    probability,
     refuse_reserved,
     whole,
 )
@@ -84,15 +86,28 @@ def decode(response: Response, *, now_s: float, key: str | None = None) -> Reply
     """See Wire."""
     if response.status != 200:
         raise failure(response, complaint(response.body), now_s, key)
-    try:
-        completion = _completions.decode(response.body)
-    except UNREADABLE as error:
-        raise MalformedReply(f"the body is no reply: {shorten(str(error), key)}", response.status) from None
+    completion, unread = read(_completions, response, key)
     if present(completion.error):
         raise failure(response, complaint(response.body), now_s, key)
     if not completion.choices:
-        raise MalformedReply("the reply holds no choices", response.status)
-    return _reply(completion, completion.choices[0], response, now_s, key)
+        raise unread or MalformedReply("the reply holds no choices", response.status)
+    choice = completion.choices[0]
+    if present(choice.error):
+        raise failure(response, complaint(b'{"error":' + bytes(choice.error) + b"}"), now_s, key)
+    if choice.message is None:
+        raise unread or MalformedReply("the first choice holds no message", response.status)
+    text = _text(choice.message)
+    if not text and choice.finish_reason == "content_filter":
+        raise ContentFiltered("the provider's filter withheld the answer", response.status)
+    if not text and unread:
+        raise unread
+    return Reply(
+        text=text,
+        finish_reason=choice.finish_reason,
+        usage=_usage(completion.usage),
+        model_version=completion.model,
+        confidence=_confidence(choice.logprobs),
+    )
 
 
 def limits_from(response: Response) -> Limits:
@@ -161,27 +176,11 @@ class _Completion(Struct):
 _completions = msgspec.json.Decoder(_Completion)
 
 
-def _reply(
-    completion: _Completion, choice: _Choice, response: Response, now_s: float, key: str | None
-) -> Reply:
-    if present(choice.error):
-        raise failure(response, complaint(b'{"error":' + bytes(choice.error) + b"}"), now_s, key)
-    message = choice.message
-    if message is None:
-        raise MalformedReply("the first choice holds no message", response.status)
+def _text(message: _Message) -> str:
     content = message.content
     if isinstance(content, list):
         content = "".join(part.text or "" for part in content)
-    text = content or message.refusal or ""
-    if not text and choice.finish_reason == "content_filter":
-        raise ContentFiltered("the provider's filter withheld the answer", response.status)
-    return Reply(
-        text=text,
-        finish_reason=choice.finish_reason,
-        usage=_usage(completion.usage),
-        model_version=completion.model,
-        confidence=_confidence(choice.logprobs),
-    )
+    return content or message.refusal or ""
 
 
 def _confidence(logprobs: _Logprobs | None) -> float | None:
@@ -189,9 +188,11 @@ def _confidence(logprobs: _Logprobs | None) -> float | None:
     if logprobs is None or not logprobs.content:
         return None
     known = [
-        max(_SURELY_NOT, min(0.0, token.logprob)) for token in logprobs.content if token.logprob is not None
+        max(min(token.logprob, 0.0), _SURELY_NOT)  # in this order what is not a number stays so
+        for token in logprobs.content
+        if token.logprob is not None
     ]
-    return math.exp(math.fsum(known) / len(known)) if known else None
+    return probability(math.fsum(known) / len(known)) if known else None
 
 
 def _usage(usage: _Usage | None) -> Usage:

@@ -6,6 +6,7 @@ clock. What a failure means is decided by `refusals` for all of them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
@@ -114,7 +115,18 @@ def present(error: msgspec.Raw) -> bool:
 
 def whole(count: Count) -> int | None:
     """A count of tokens; None where none is given or where it cannot be one."""
-    return int(count) if count is not None and 0 <= count <= _MOST_TOKENS else None
+    return int(count) if count is not None and 0 <= count <= _MOST_TOKENS and count == int(count) else None
+
+
+def total(*counts: Count) -> int | None:
+    """Their sum, where one that is absent counts nothing; None where one that is given cannot be one."""
+    given = [whole(count) for count in counts if count is not None]
+    return sum(count for count in given if count is not None) if None not in given else None
+
+
+def probability(logprob: float) -> float | None:
+    """From a logarithm, at most 1; None where it is not a number."""
+    return None if math.isnan(logprob) else math.exp(min(logprob, 0.0))
 
 
 def limit(text: object) -> float | None:
