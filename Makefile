@@ -7,9 +7,9 @@ demo:            ## the main job, offline, on real actors
 	@$(BOOT) base
 	@$(VENV)/bin/crucible-ray demo
 
-test:            ## the whole suite
+test:            ## the whole suite, files in their order over two processes
 	@$(BOOT) dev
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick:           ## lint, types, tests without Ray
 	@$(BOOT) dev

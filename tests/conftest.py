@@ -1,4 +1,4 @@
-"""What every test stands on: a state folder of its own, no keys of the developer's, one Ray for the whole session."""
+"""What every test stands on: a state folder of its own, no keys of the developer's, one Ray for each process of tests."""
 
 from __future__ import annotations
 
