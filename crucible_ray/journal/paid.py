@@ -64,7 +64,6 @@ class Paid:
         self._writer: pa.RecordBatchWriter | None = pa.ipc.new_file(str(self._path), _SCHEMA)
         self._parts: list[tuple[Words, Words, Words, Words]] = []
         self._sources: list[str] = []
-        self._part_sources: list[int] = []
         self._keys = self._items = self._origins = np.zeros(0, np.uint64)
         self._places = self._starts = np.zeros(0, np.int64)
         self._table = _SCHEMA.empty_table()
@@ -89,12 +88,11 @@ class Paid:
         assert self._writer is not None
         design = _Design(plan, items)
         before = len(self)
-        self._sources.append(source)
         for head, table in kept_entries(log, state, ["trial", "calls"]):
             age_s = None if head.written_s is None else max(0.0, now_s - head.written_s)
             part, calls = design.chains(table, age_s)
             self._parts.append(part)
-            self._part_sources.append(len(self._sources) - 1)
+            self._sources.append(source)
             self._writer.write_table(pa.table([calls], schema=_SCHEMA))
         return len(self) - before
 
@@ -141,7 +139,7 @@ class Paid:
     def source(self, rank: int) -> str:
         """From which run a chain was taken."""
         part = int(np.searchsorted(self._starts, self._places[rank], side="right")) - 1
-        return self._sources[self._part_sources[part]]
+        return self._sources[part]
 
     def calls(self, rank: int) -> tuple[Call, ...]:
         """The attempts of a chain, in order."""

@@ -24,7 +24,7 @@ from crucible_ray.models.wire import (
     Count,
     address,
     encode,
-    limit,
+    limit_a_minute,
     most,
     parted,
     present,
@@ -45,7 +45,6 @@ _REASONS = {
     "tool_use": "tool_calls",
 }
 _PARAM = re.compile(r"^([a-z][a-z_]*(?:\.\w+)*): |`([a-z][a-z_]*(?:\.\w+)*)`")
-_MINUTE_S = 60.0
 
 
 def url(base_url: str, model: str = "") -> str:
@@ -180,12 +179,8 @@ def _complaint(body: bytes) -> Complaint:
 
 
 def _per_minute(named: Mapping[str, str], what: str) -> float | None:
-    allowed = limit(named.get(f"anthropic-ratelimit-{what}-limit"))
-    if allowed is None:
-        return None
-    until, sent = named.get(f"anthropic-ratelimit-{what}-reset"), named.get("date")
-    recovers_s = _seconds_between(sent, until)
-    return allowed if recovers_s is None or recovers_s <= _MINUTE_S else None
+    recovers_s = _seconds_between(named.get("date"), named.get(f"anthropic-ratelimit-{what}-reset"))
+    return limit_a_minute(named.get(f"anthropic-ratelimit-{what}-limit"), recovers_s)
 
 
 def _seconds_between(sent: str | None, until: str | None) -> float | None:

@@ -165,10 +165,9 @@ class Carrier(ResponseHandler):
         """A part of the body."""
         if not self._body:
             self._body = part
-        elif isinstance(self._body, bytes):
-            self._body = bytearray(self._body)
-            self._body += part
         else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
             self._body += part
         self._most += _FRAMING * len(part)
         if len(self._body) > self._max_body_bytes:

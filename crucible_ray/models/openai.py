@@ -22,7 +22,7 @@ from crucible_ray.models.wire import (
     Count,
     address,
     encode,
-    limit,
+    limit_a_minute,
     most,
     present,
     probability,
@@ -35,7 +35,6 @@ _PATH = "/chat/completions"
 # Reasoning models of api.openai.com refuse `max_tokens`; many compatible servers know nothing else.
 _REASONING = re.compile(r"(ft:)?(o\d|gpt-[5-9]|codex)")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-_MINUTE_S = 60.0
 _SURELY_NOT = -1e6
 """A logprob whose probability is no float any more; what a server may write below it has no sum."""
 _MAX_TOKENS = ("max_completion_tokens", "max_tokens")
@@ -209,11 +208,8 @@ def _usage(usage: _Usage | None) -> Usage:
 
 
 def _per_minute(headers: Mapping[str, str], what: str) -> float | None:
-    allowed = limit(headers.get(f"x-ratelimit-limit-{what}"))
-    if allowed is None:
-        return None
     recovers_s = _duration_s(headers.get(f"x-ratelimit-reset-{what}"))
-    return allowed if recovers_s is None or recovers_s <= _MINUTE_S else None
+    return limit_a_minute(headers.get(f"x-ratelimit-limit-{what}"), recovers_s)
 
 
 def _duration_s(text: str | None) -> float | None:

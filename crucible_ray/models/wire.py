@@ -23,6 +23,7 @@ Count: TypeAlias = int | float | None
 """Some servers write whole numbers as 12.0."""
 NO_ERROR = msgspec.Raw()
 _MOST_TOKENS = 10**12
+_MINUTE_S = 60.0
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 FIXED_HEADERS = {
@@ -133,6 +134,11 @@ def limit(text: object) -> float | None:
     """A limit as a server writes it; None where it is no positive number."""
     written = str(text).strip()
     return (float(written) or None) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", written) else None
+
+
+def limit_a_minute(text: object, recovers_s: float | None) -> float | None:
+    """The same, of a minute; None where it takes longer than that to recover."""
+    return limit(text) if recovers_s is None or recovers_s <= _MINUTE_S else None
 
 
 def most(values: Iterable[object]) -> int | None:
