@@ -31,7 +31,7 @@ from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.modules import load_function, names_function
 from crucible_ray.experiment.plan import ConditionPlan, Plan
 from crucible_ray.experiment.reading import parse_text
-from crucible_ray.experiment.validation import own_parser_problems
+from crucible_ray.experiment.values import own_parser_problems
 from crucible_ray.journal.artifacts import write_inputs
 from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog

@@ -60,6 +60,11 @@ class OwnMetric:
         )
 
 
+def own_metrics(metrics: object) -> list[OwnMetric]:
+    """Those that the author wrote, of an experiment's `metrics` (checked or not)."""
+    return [each for each in metrics if isinstance(each, OwnMetric)] if isinstance(metrics, tuple) else []
+
+
 @overload
 def metric(function: Callable[..., Any], /) -> OwnMetric: ...
 @overload

@@ -14,7 +14,7 @@ from crucible_ray.experiment.defaults import default_parse
 from crucible_ray.experiment.fitting import check_items
 from crucible_ray.experiment.hypothesis import plan_hypothesis
 from crucible_ray.experiment.identity import dataset_checksum, identify
-from crucible_ray.experiment.own import OwnMetric
+from crucible_ray.experiment.own import OwnMetric, own_metrics
 from crucible_ray.experiment.plan import (
     AnalysisPlan,
     BudgetPlan,
@@ -100,7 +100,7 @@ def resolve(
             repeats=1 if experiment.dataset is None else experiment.repeat,
             conditions=conditions,
             metrics=_metrics(experiment, hypotheses),
-            own_metrics=tuple(each.plan() for each in experiment.metrics if isinstance(each, OwnMetric)),
+            own_metrics=tuple(each.plan() for each in own_metrics(experiment.metrics)),
             randomize=experiment.randomize,
             seed=asked.seed,
             rate_limit=None if run.disable_rate_limiting else _float(rate_limit),

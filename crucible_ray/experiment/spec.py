@@ -31,13 +31,7 @@ LATER_NAMES: Final = frozenset({"Hedge", "LatencyBudget", "LoraExperiment"})
 """What one may want to import and a later version brings."""
 
 LATER_OPTIONS: Final[dict[str, frozenset[str]]] = {
-    "Experiment": frozenset(
-        {
-            "cache",
-            "latency_budget",
-            "tail_hedging",
-        }
-    ),
+    "Experiment": frozenset({"cache", "latency_budget", "tail_hedging"}),
     "Model": frozenset({"hedge_delay_s"}),
     "Ensemble": frozenset({"confidence", "hedge_delay_s", "normalization", "threshold", "weights"}),
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from crucible_ray.errors import SpecError
 from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
-from crucible_ray.experiment.own import OwnMetric
+from crucible_ray.experiment.own import own_metrics
 from crucible_ray.experiment.plan import HypothesisPlan, StopPlan
 from crucible_ray.experiment.spec import Experiment, Looks
 
@@ -45,13 +45,23 @@ def stopping_problems(experiment: Experiment) -> list[str]:
             "stop_when: what counts is one item, and analysis.cluster says that items are not independent: leave out one "
             "of them."
         )
-    hypotheses = _hypotheses(experiment)
-    if not hypotheses and experiment.hypotheses == ():
+    if experiment.hypotheses == ():
         problems.append("stop_when: it stops when hypotheses are decided, and there is none: declare one.")
-    own = {each.name: each.kind for each in experiment.metrics if isinstance(each, OwnMetric)}
-    for number, hypothesis in hypotheses:
-        problems += _hypothesis_problems(f"stop_when: hypotheses[{number}]", hypothesis, own)
+    bounded = bounded_metrics(experiment)
+    problems += [
+        f"stop_when: hypotheses[{number}] is about {hypothesis.metric}, whose differences have no bounds: it stops on "
+        "accuracy, consensus, and own metrics of kind binary or proportion. Declare that hypothesis in an experiment "
+        "without stop_when."
+        for number, hypothesis in _hypotheses(experiment)
+        if hypothesis.metric not in bounded
+    ]
     return problems
+
+
+def bounded_metrics(experiment: Experiment) -> set[str]:
+    """Metrics whose differences lie in [-1, 1], the author's own among them."""
+    own = {each.name for each in own_metrics(experiment.metrics) if each.kind in BOUNDED_KINDS}
+    return own.union(BOUNDED_METRICS)
 
 
 def _form_problems(given: Any) -> list[str]:
@@ -75,17 +85,6 @@ def _looks_problems(looks: Any) -> list[str]:
         f"stop_when: looks = {looks!r}: give how many, or the shares of the items at which to look, rising to 1, "
         "such as [0.25, 0.5, 1]."
     ]
-
-
-def _hypothesis_problems(place: str, hypothesis: HypothesisPlan, own: dict[str, str]) -> list[str]:
-    metric = hypothesis.metric
-    problems = []
-    if metric not in BOUNDED_METRICS and own.get(metric) not in BOUNDED_KINDS:
-        problems.append(
-            f"{place} is about {metric}, whose differences have no bounds: it stops on accuracy, consensus, and own "
-            "metrics of kind binary or proportion. Declare that hypothesis in an experiment without stop_when."
-        )
-    return problems
 
 
 def _hypotheses(experiment: Experiment) -> list[tuple[int, HypothesisPlan]]:

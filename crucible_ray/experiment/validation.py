@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
 from itertools import combinations
-from math import isfinite
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 import msgspec
 
 from crucible_ray.errors import SpecError
-from crucible_ray.experiment.defaults import (
-    METRIC_NAMES,
-    NORMALIZE_KINDS,
-    PARSE_KINDS,
-    VOTE_KINDS,
-    is_pattern,
-    pattern_problem,
-)
+from crucible_ray.experiment.defaults import METRIC_NAMES, VOTE_KINDS
 from crucible_ray.experiment.hypothesis import Hypothesis, plan_hypothesis
-from crucible_ray.experiment.modules import names_function
-from crucible_ray.experiment.own import OwnMetric
-from crucible_ray.experiment.prompting import prompt_problems
+from crucible_ray.experiment.own import OwnMetric, own_metrics
 from crucible_ray.experiment.spec import (
     Analysis,
     Budget,
@@ -32,36 +20,27 @@ from crucible_ray.experiment.spec import (
     Dataset,
     Ensemble,
     Experiment,
-    FewShot,
     Function,
     Model,
     condition_name,
     conditions_of,
     has_several,
 )
-from crucible_ray.experiment.stopping import BOUNDED_KINDS, BOUNDED_METRICS, stopping_problems
+from crucible_ray.experiment.stopping import bounded_metrics, stopping_problems
+from crucible_ray.experiment.values import level_problems, value_problems, word_problems
 from crucible_ray.records import Item, ModelRef
-from crucible_ray.settings import Settings, did_you_mean, explain
+from crucible_ray.settings import Settings, did_you_mean
 
 Catalogue = Callable[[str, Settings], ModelRef]
 """Finds a model by name; raises SpecError where there is none. `models.resolve_model` is one."""
 
-_LATER_WORDS: Final = frozenset(
-    {"cascade", "hedged", "sequential", "unanimous", "weighted"}
-    | {
-        "best_confidence",
-        "bleu",
-        "code_bleu",
-        "exact_match",
-        "f1_score",
-        "precision",
-        "recall",
-        "rouge_l",
-        "token_f1",
-    }
-)
 _PROMPTS: Final = ("messages", "few_shot")
 """Checked by rules of their own."""
+_APART: Final = (
+    *("dataset", "conditions", "metrics", "hypotheses", "budget", "analysis", "stop_when"),
+    *_PROMPTS,
+)
+"""Of an experiment, the same."""
 _EXECUTIONS: Final = ("parallel",)
 _NAMED_OPTIONS: Final = {
     "messages": "prompt",
@@ -82,21 +61,8 @@ def validate(experiment: Experiment, settings: Settings, *, catalogue: Catalogue
 def problems_of(experiment: Experiment) -> list[str]:
     """Every fault that shows without a catalogue of models."""
     return [
-        *_value_problems(
-            experiment,
-            "",
-            skip=(
-                "dataset",
-                "conditions",
-                "metrics",
-                "hypotheses",
-                "budget",
-                "analysis",
-                "stop_when",
-                *_PROMPTS,
-            ),
-        ),
-        *_word_problems(experiment, ""),
+        *value_problems(experiment, "", skip=_APART),
+        *level_problems(experiment, ""),
         *_metric_problems(experiment),
         *_dataset_problems(experiment.dataset),
         *_part_problems(experiment),
@@ -133,114 +99,23 @@ def _model_problems(experiment: Experiment, settings: Settings, catalogue: Catal
     return problems
 
 
-def _value_problems(value: Any, where: str, *, skip: Iterable[str] = ()) -> list[str]:
-    """Fields whose content is not of the declared kind or range."""
-    problems = []
-    hints = get_type_hints(type(value), include_extras=True)
-    for field in fields(value):
-        content = getattr(value, field.name)
-        place, hint = f"{where}{field.name}", str if field.name == "parse" else hints[field.name]
-        if field.name in skip or content is field.default:
-            continue
-        if field.name == "parse" and callable(content):
-            problems += own_parser_problems(place, content)
-        elif callable(content):
-            problems.append(f"{place}: functions are not supported by this version.")
-        elif isinstance(content, float) and not isfinite(content):
-            problems.append(f"{place} = {content!r}: must be a finite number.")
-        else:
-            try:
-                msgspec.convert(content, hint)
-            except msgspec.ValidationError as error:
-                problems.append(f"{place} = {content!r}: {explain(error, hint)}")
-    return problems
-
-
-def _word_problems(value: Experiment | Condition, where: str) -> list[str]:
-    """Names of parsers and normalisers, prompts and examples, of whoever may bring them."""
-    problems = [
-        *_parse_problems(f"{where}parse", value.parse),
-        *_word(f"{where}normalize", value.normalize, NORMALIZE_KINDS),
-        *([] if isinstance(value, Function) else prompt_problems(value, where)),
-    ]
-    few: object = getattr(value, "few_shot", None)
-    if isinstance(few, FewShot):
-        problems += _value_problems(few, f"{where}few_shot.")
-    elif few is not None:
-        problems.append(f"{where}few_shot is a {type(few).__name__}: write FewShot(k).")
-    return problems
-
-
-def _parse_problems(place: str, parse: object) -> list[str]:
-    """A kind, `json:FIELD`, or a regular expression with one group."""
-    if not isinstance(parse, str) or parse in PARSE_KINDS:
-        return []
-    if not is_pattern(parse) and not names_function(parse):
-        return _word(place, parse, PARSE_KINDS)
-    if names_function(parse):
-        return [
-            f"{place} = {parse!r}: only a TOML file names a function so; in Python give the function itself."
-        ]
-    problem = pattern_problem(parse)
-    return [] if problem is None else [f"{place} = {parse!r}: {problem}"]
-
-
-def own_parser_problems(place: str, function: Callable[..., Any]) -> list[str]:
-    """What is wrong with an author's own parser."""
-    inner = getattr(function, "func", function)
-    if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None)):  # noqa: B004
-        return [f"{place}: a parser is no async function: it reads a text that is there, and asks nobody."]
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        return []  # one without a signature, written in C
-    for given in (("text", "item"), ("text",)):
-        with contextlib.suppress(TypeError):
-            signature.bind(*given)
-            return []
-    return [f"{place}: a parser takes the reply's text, or text and item; this one takes {signature}."]
-
-
-def _word(place: str, word: object, known: Iterable[str]) -> list[str]:
-    if not isinstance(word, str) or word in known:
-        return []
-    if word in _LATER_WORDS:
-        return [f"{place} = {word!r} is not supported by this version; known: {', '.join(known)}."]
-    return [f"{place} = {word!r} does not exist: {did_you_mean(word, known)}"]
-
-
-def _list_problems(place: str, words: object, known: Iterable[str]) -> list[str]:
-    if not isinstance(words, tuple):
-        return []
-    problems = [
-        f"{place}[{number}]: functions are not supported by this version."
-        for number, word in enumerate(words)
-        if callable(word)
-    ]
-    for number, word in enumerate(words):
-        problems += _word(f"{place}[{number}]", word, known)
-    return problems
-
-
 def _metric_problems(experiment: Experiment) -> list[str]:
     given: Any = experiment.metrics
     if not isinstance(given, tuple):
         return [f"metrics = {given!r}: expected array of names and of functions under @metric."]
-    own = [each.name for each in given if isinstance(each, OwnMetric)]
+    own = [each.name for each in own_metrics(given)]
     problems = [
         f"metrics: {name!r} is a metric of crucible-ray: give yours another name."
         for name in own
         if name in METRIC_NAMES
     ]
     problems += [f"metrics: two are called {name!r}." for name in dict.fromkeys(own) if own.count(name) > 1]
-    problems += [
-        f"metrics[{number}]: write @metric(...) above {getattr(each, '__name__', each)}."
-        for number, each in enumerate(given)
-        if callable(each) and not isinstance(each, OwnMetric)
-    ]
-    return problems + _list_problems(
-        "metrics", tuple(each for each in given if not callable(each)), METRIC_NAMES
-    )
+    for number, each in enumerate(given):
+        if not isinstance(each, str | OwnMetric):
+            what = getattr(each, "__name__", repr(each))
+            problems.append(f"metrics[{number}]: give a name, or write @metric(...) above {what}.")
+        problems += word_problems(f"metrics[{number}]", each, METRIC_NAMES)
+    return problems
 
 
 def _dataset_problems(dataset: Any) -> list[str]:
@@ -250,7 +125,7 @@ def _dataset_problems(dataset: Any) -> list[str]:
             if dataset.source is not None and not isinstance(dataset.source, Dataset)
             else ["dataset: a Dataset's source is no Dataset, and not None."]
         )
-        return nested + _value_problems(dataset, "dataset.", skip=("source", "path", "filter"))
+        return nested + value_problems(dataset, "dataset.", skip=("source", "path", "filter"))
     if not has_several(dataset):
         return []
     if any(isinstance(each, Mapping | Item) or each is None for each in dataset):
@@ -267,7 +142,7 @@ def _part_problems(experiment: Experiment) -> list[str]:
     for name, kind in (("budget", Budget), ("analysis", Analysis)):
         part = getattr(experiment, name)
         if isinstance(part, kind):
-            problems += _value_problems(part, f"{name}.", skip=("custom",))
+            problems += value_problems(part, f"{name}.", skip=("custom",))
         elif part is not None:
             problems.append(f"{name} is a {type(part).__name__}: write {kind.__name__}(...).")
     analysis = experiment.analysis
@@ -321,15 +196,15 @@ def _duplicate_names(experiment: Experiment) -> list[str]:
 
 def _one_condition(condition: Condition, place: str) -> list[str]:
     skipped = ("members", "function", "fallback", *_PROMPTS)
-    problems = _value_problems(condition, place, skip=skipped) + _word_problems(condition, place)
+    problems = value_problems(condition, place, skip=skipped) + level_problems(condition, place)
     if isinstance(condition, Function):
         return problems + _function_problems(condition.function, place)
     if isinstance(condition, Model):
         return (
             problems + _extra_problems(condition.extra, place) + _fallback_problems(condition.fallback, place)
         )
-    problems += _word(f"{place}vote", condition.vote, VOTE_KINDS)
-    problems += _word(f"{place}execution", condition.execution, _EXECUTIONS)
+    problems += word_problems(f"{place}vote", condition.vote, VOTE_KINDS)
+    problems += word_problems(f"{place}execution", condition.execution, _EXECUTIONS)
     members = condition.members
     if not isinstance(members, tuple) or not members:
         return [*problems, f"{place}members must be a list of at least one model."]
@@ -361,7 +236,7 @@ def _member_problems(member: object, place: str) -> list[str]:
             f"{place}{what} is not supported by this version as a member: name a model or write Model(...), or make the "
             "whole condition a function."
         ]
-    problems = _value_problems(member, place, skip=("fallback", *_PROMPTS)) + _word_problems(member, place)
+    problems = value_problems(member, place, skip=("fallback", *_PROMPTS)) + level_problems(member, place)
     if member.normalize is not None:
         problems.append(f"{place}normalize: a vote matches all answers alike: set it on the ensemble.")
     return problems + _extra_problems(member.extra, place) + _fallback_problems(member.fallback, place)
@@ -379,7 +254,7 @@ def _fallback_problems(fallback: object, place: str) -> list[str]:
                 for name in own
                 if getattr(spare, name, None) is not None
             ]
-            problems += _value_problems(spare, where, skip=own) + _extra_problems(spare.extra, where)
+            problems += value_problems(spare, where, skip=own) + _extra_problems(spare.extra, where)
         elif spare is not None and not (isinstance(spare, str) and spare):
             problems.append(f"{where}name a model, or write Model(...).")
     return problems
@@ -406,7 +281,8 @@ def _hypothesis_problems(experiment: Experiment) -> list[str]:
     if not isinstance(experiment.hypotheses, tuple):
         return ["hypotheses must be a list of texts or Hypothesis(...)."]
     problems = []
-    names = _names(experiment)
+    names, bounded = _names(experiment), bounded_metrics(experiment)
+    own = [each.name for each in own_metrics(experiment.metrics)]
     for number, hypothesis in enumerate(experiment.hypotheses):
         place = f"hypotheses[{number}]"
         if not isinstance(hypothesis, str | Hypothesis):
@@ -417,8 +293,7 @@ def _hypothesis_problems(experiment: Experiment) -> list[str]:
         except SpecError as error:
             problems += [f"{place}: {each}" for each in error.problems]
             continue
-        own = {each.name: each.kind for each in experiment.metrics if isinstance(each, OwnMetric)}
-        problems += _word(f"{place}: metric", plan.metric, [*METRIC_NAMES, *own])
+        problems += word_problems(f"{place}: metric", plan.metric, [*METRIC_NAMES, *own])
         problems += [
             f"{place}: no condition is called {side!r}: {_nearest(side, names)}"
             for side in (plan.a, plan.b)
@@ -426,7 +301,7 @@ def _hypothesis_problems(experiment: Experiment) -> list[str]:
         ]
         if plan.a == plan.b:
             problems.append(f"{place}: it compares {plan.a!r} with itself.")
-        if plan.margin >= 1 and (plan.metric in BOUNDED_METRICS or own.get(plan.metric) in BOUNDED_KINDS):
+        if plan.margin >= 1 and plan.metric in bounded:
             problems.append(
                 f"{place}: its margin of {plan.margin:g} can't be met, as {plan.metric} lies between 0 and 1: "
                 f"{plan.margin:g} points are written {plan.margin / 100:g}."

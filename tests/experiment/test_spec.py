@@ -158,6 +158,7 @@ def _problems(**options: Any) -> str:
         ({"parse": lambda: None}, "a parser takes the reply's text, or text and item"),
         ({"parse": "\\d+"}, "needs one group"),
         ({"metrics": [len]}, "write @metric(...) above len"),
+        ({"metrics": ["accuracy", 5]}, "metrics[1]: give a name"),
         ({"metrics": "accuracy"}, "expected array"),
         ({"hypotheses": "accuracy: a > b"}, "must be a list"),
         ({"hypotheses": [3]}, "write a text"),
