@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from crucible_ray.errors import StatsError
 from crucible_ray.stats import (
     assurance,
+    detectable_effect,
     exact_support,
     items_for_assurance,
     items_for_support,
@@ -191,8 +192,6 @@ def _items(question: Question, effect: float, how: dict[str, Any]) -> int:
 
 def _effect(question: Question, n: int, how: dict[str, Any]) -> float:
     """The smallest true difference that n items support with the power."""
-    from crucible_ray.stats import detectable_effect
-
     assert question.power is not None
     sign = -1 if question.relation == "non_inferiority" else 1
     start = detectable_effect(

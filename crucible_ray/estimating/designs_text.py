@@ -21,7 +21,7 @@ def answer_lines(found: Answer, *, curve: bool = False) -> list[str]:
     return lines
 
 
-def table_lines(titles: list[str], rows: list[list[str]]) -> list[str]:
+def _table_lines(titles: list[str], rows: list[list[str]]) -> list[str]:
     """A table by rich, as plain lines."""
     import io
 
@@ -39,7 +39,7 @@ def table_lines(titles: list[str], rows: list[list[str]]) -> list[str]:
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
-def size_text(effect: float, question: Question) -> str:
+def _size_text(effect: float, question: Question) -> str:
     """`8.0 points` of a share, a plain number of anything else."""
     return f"{100 * effect:.3g} points" if question.design.endswith("binary") else f"{effect:.4g}"
 
@@ -53,30 +53,30 @@ def _table(found: Answer) -> list[str]:
     rows = []
     for row in found.rows:
         cells = [f"{100 * row.discordant:.3g} %"] if row.discordant is not None else []
-        solved = {"n": f"{row.n:,}", "effect": size_text(row.effect, question), "power": f"{row.power:.2f}"}
+        solved = {"n": f"{row.n:,}", "effect": _size_text(row.effect, question), "power": f"{row.power:.2f}"}
         solved[found.solved] += " <"
         rows.append([*cells, solved["n"], str(question.repeats), solved["effect"], solved["power"], row.how])
-    return table_lines(titles, rows)
+    return _table_lines(titles, rows)
 
 
 def _meaning(found: Answer) -> list[str]:
     question, numbers = found.question, [row.n for row in found.rows]
     claim = {
-        "superiority": f"more than {size_text(question.margin, question)} better"
+        "superiority": f"more than {_size_text(question.margin, question)} better"
         if question.margin
         else "better",
-        "non_inferiority": f"at most {size_text(question.margin, question)} worse",
-        "equivalence": f"within {size_text(question.margin, question)} of each other",
+        "non_inferiority": f"at most {_size_text(question.margin, question)} worse",
+        "equivalence": f"within {_size_text(question.margin, question)} of each other",
     }[question.relation]
     few, many = min(numbers), max(numbers)
     if found.solved == "n":
         items = f"{few:,}" if few == many else f"{few:,} to {many:,}"
         lines = [
             f'{items} items support "{claim}" with a power of {question.power:.2f}, '
-            f"if the true difference is {size_text(found.rows[0].effect, question)}."
+            f"if the true difference is {_size_text(found.rows[0].effect, question)}."
         ]
     elif found.solved == "effect":
-        effects = [size_text(row.effect, question) for row in found.rows]
+        effects = [_size_text(row.effect, question) for row in found.rows]
         lines = [
             f'{numbers[0]:,} items support "{claim}" with a power of {question.power:.2f} '
             f"from a true difference of {' to '.join(dict.fromkeys(effects))} on."
@@ -85,7 +85,7 @@ def _meaning(found: Answer) -> list[str]:
         powers = sorted(f"{row.power:.2f}" for row in found.rows)
         lines = [
             f'{numbers[0]:,} items support "{claim}" with a power of {" to ".join(dict.fromkeys(powers))}, '
-            f"if the true difference is {size_text(found.rows[0].effect, question)}."
+            f"if the true difference is {_size_text(found.rows[0].effect, question)}."
         ]
     lines += [
         f"The default rule itself, simulated: {row.simulated:.2f} (Monte Carlo error {row.simulated_error:.3f})."
@@ -108,7 +108,7 @@ def _cost(row: Row, question: Question) -> list[str]:
 
 def _curve(row: Row, question: Question) -> list[str]:
     at = "" if row.discordant is None else f", where {100 * row.discordant:.3g} % of items differ"
-    head = f"Power by items, for a true difference of {size_text(row.effect, question)}{at}"
+    head = f"Power by items, for a true difference of {_size_text(row.effect, question)}{at}"
     width = max(len(f"{items:,}") for items, _ in row.curve)
     return ["", head, *(f"  {items:>{width},}  {power:.2f} {_bar(power)}" for items, power in row.curve)]
 

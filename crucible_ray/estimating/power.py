@@ -10,8 +10,7 @@ safe end; what was found in a pilot is never taken for the truth.
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -68,15 +67,15 @@ class PowerForecast(Struct, frozen=True, kw_only=True):
     margin: float
     alpha: float = 0.05
     """Two-sided, of its interval: the first step of the correction for several hypotheses."""
-    effect: float | None
+    effect: float | None = None
     """The true difference assumed; None: nothing is, for the metric's scale is not known."""
-    discordant: Range | None
+    discordant: Range | None = None
     """Share of items that differ at one repeat; None: not a 0/1 outcome."""
     items: int
     repeats: int = 1
-    power: Range | None
+    power: Range | None = None
     """The chance that it is supported; None: without an effect there is none."""
-    items_needed: tuple[int | None, int | None] | None
+    items_needed: tuple[int | None, int | None] | None = None
     """Items for the target power; None within: no number of items is enough."""
     detectable: tuple[float | None, float | None] | None = None
     """The smallest true difference that is supported with the target power, in the metric's unit; None within: the items
@@ -102,15 +101,15 @@ def power_of(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerFor
     """What the plan can tell about one of its hypotheses."""
     pilot = assume.pilots.get(asked.text)
     alpha = interval_alpha(_level(plan), asked.relation)
-    binary = _is_binary(asked, pilot)
-    told = (
-        _of_shares(plan, asked, assume, pilot)
-        if binary
-        else _of_numbers(plan, asked, assume, pilot)
-        if pilot is not None
-        else {"effect": None, "discordant": None, "power": None, "items_needed": None}
-    )
-    quantile = asked.metric.startswith("latency_p")
+    told: dict[str, Any] = {}
+    if _is_binary(asked, pilot):
+        told = _of_shares(plan, asked, assume, pilot)
+    elif pilot is not None:
+        told = {"detectable": _in_own_unit(plan, asked, assume, pilot)}
+    if asked.metric.startswith("latency_p"):
+        told["note"] = _quantile_note(asked.metric, plan.items)
+    else:
+        told |= _in_deviations(plan.items, alpha, assume)
     return PowerForecast(
         hypothesis=asked.text,
         metric=asked.metric,
@@ -121,14 +120,7 @@ def power_of(plan: Plan, asked: HypothesisPlan, assume: Assumptions) -> PowerFor
         repeats=plan.repeats,
         target_power=assume.target_power,
         smallest=assume.smallest,
-        detectable_sd=None if quantile else _detectable_sd(plan.items, alpha, assume.target_power),
-        items_for_smallest=None
-        if quantile
-        else sample_size(
-            "paired_continuous", effect=assume.smallest, sd=1.0, alpha=alpha, power=assume.target_power
-        ),
         pilot=None if pilot is None else pilot.experiment_id,
-        note=_quantile_note(asked.metric, plan.items) if quantile else None,
         **told,
     )
 
@@ -176,10 +168,14 @@ def _level(plan: Plan) -> float:
     return plan.analysis.alpha / (len(plan.hypotheses) if plan.analysis.correction != "none" else 1)
 
 
-def _detectable_sd(items: int, alpha: float, power: float) -> float | None:
-    if items < 2:
-        return None
-    return detectable_effect("paired_continuous", n=items, sd=1.0, alpha=alpha, power=power)
+def _in_deviations(items: int, alpha: float, assume: Assumptions) -> dict[str, Any]:
+    """What is told where no unit is known: a difference over the standard deviation of an item's."""
+    design = "paired_continuous"
+    how: dict[str, Any] = {"sd": 1.0, "alpha": alpha, "power": assume.target_power}
+    return {
+        "detectable_sd": None if items < 2 else detectable_effect(design, n=items, **how),
+        "items_for_smallest": sample_size(design, effect=assume.smallest, **how),
+    }
 
 
 def _quantile_note(metric: str, items: int) -> str:
@@ -192,50 +188,18 @@ def _quantile_note(metric: str, items: int) -> str:
 def _of_shares(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pilot | None) -> dict[str, Any]:
     """Of a 0/1 outcome, at the lowest and the highest share of items that differ."""
     effect = min(1.0, _effect(asked, assume))
-    shares = assume.discordant if pilot is None else _pilot_shares(pilot)
-    low, high = (max(share, abs(effect), 1e-6) for share in shares)
-    spread = _spread(pilot)
-    at = [
-        partial(_power_at, plan, asked, effect=effect, discordant=share, spread=spread)
-        for share in (low, high)
-    ]
-    power = (at[0](plan.items, plan.repeats), at[1](plan.items, plan.repeats))
-    needed = [_needed(plan, asked, effect, share, spread, assume.target_power) for share in (low, high)]
-    found = [_detectable(plan, asked, share, spread, assume.target_power) for share in (low, high)]
+    ends = assume.discordant if pilot is None else _pilot_shares(pilot)
+    low, high = (max(share, abs(effect), 1e-6) for share in ends)
+    here = _Outlook(plan, asked, assume, effect, (low, high), _spread(pilot))
     return {
         "effect": effect,
-        "discordant": (low, high),
-        "power": power,
-        "items_needed": (needed[0], needed[1]),
-        "detectable": None if asked.relation == "equivalence" else (found[0], found[1]),
-        "stopping": _stopping(plan, asked, effect, (low, high)),
-        "split": _split(plan, asked, assume, effect, (low, high), spread, at, power),
+        "discordant": here.shares,
+        "power": here.power(plan.items, plan.repeats),
+        "items_needed": (here.needed(low), here.needed(high)),
+        "detectable": None if asked.relation == "equivalence" else (here.found(low), here.found(high)),
+        "stopping": here.stopping(),
+        "split": here.split(),
     }
-
-
-def _stopping(plan: Plan, asked: HypothesisPlan, effect: float, discordant: Range) -> StoppingForecast | None:
-    if plan.stop_when is None:
-        return None
-    from crucible_ray.stats.stopping import stopping_items
-
-    shares = plan.stop_when.looks or _LOOKS
-    means = [
-        stopping_items(
-            asked.relation,
-            asked.margin,
-            n=plan.items,
-            effect=effect,
-            discordant=share,
-            looks=looks,
-            alpha=_level(plan),
-            seed=plan.seed,
-        ).expected
-        for looks in ((), shares)
-        for share in discordant
-    ]
-    return StoppingForecast(
-        betting=(means[0], means[1]), looks=(means[2], means[3]), shares=shares, largest=plan.items
-    )
 
 
 def _effect(asked: HypothesisPlan, assume: Assumptions) -> float:
@@ -256,128 +220,127 @@ def _spread(pilot: Pilot | None) -> dict[str, Any]:
     return {"icc": pilot.spread.icc, "rho": pilot.spread.rho}
 
 
-def _power_at(
-    plan: Plan,
-    asked: HypothesisPlan,
-    items: int,
-    repeats: int,
-    *,
-    effect: float,
-    discordant: float,
-    spread: dict[str, Any],
-) -> float:
-    level = _level(plan)
-    if (repeats == 1 or not spread) and items <= _MOST_COUNTED:
-        return exact_support(
-            asked.relation, asked.margin, n=items, effect=effect, discordant=discordant, alpha=level
+class _Outlook(NamedTuple):
+    """A hypothesis on a 0/1 outcome, and what is assumed of it."""
+
+    plan: Plan
+    asked: HypothesisPlan
+    assume: Assumptions
+    effect: float
+    shares: Range
+    """Of items that differ at one repeat, the lowest and the highest."""
+    spread: dict[str, Any]
+    """What repeats bring; empty: they count as one."""
+
+    def power(self, items: int, repeats: int) -> Range:
+        low, high = self.shares
+        return self._at(low, items, repeats, self.effect), self._at(high, items, repeats, self.effect)
+
+    def _at(self, share: float, items: int, repeats: int, effect: float) -> float:
+        relation, margin = self.asked.relation, self.asked.margin
+        how: dict[str, Any] = {"effect": effect, "discordant": share, "alpha": _level(self.plan)}
+        if (repeats == 1 or not self.spread) and items <= _MOST_COUNTED:
+            return exact_support(relation, margin, n=items, **how)
+        return support_power(relation, margin, n=items, repeats=repeats, **how, **self.spread)
+
+    def needed(self, share: float) -> int | None:
+        """Items for the target power; None: no number of them is enough."""
+        repeats = self.plan.repeats
+        return items_for_support(
+            self.asked.relation,
+            self.asked.margin,
+            effect=self.effect,
+            discordant=share,
+            power=self.assume.target_power,
+            alpha=_level(self.plan),
+            **({**self.spread, "repeats": repeats} if self.spread and repeats > 1 else {}),
         )
-    return support_power(
-        asked.relation,
-        asked.margin,
-        n=items,
-        effect=effect,
-        discordant=discordant,
-        alpha=level,
-        repeats=repeats,
-        **spread,
-    )
 
+    def found(self, share: float) -> float | None:
+        """The smallest true difference that is supported with the target power; None: the items are too few for any."""
+        from scipy.optimize import brentq
 
-def _needed(
-    plan: Plan,
-    asked: HypothesisPlan,
-    effect: float,
-    share: float,
-    spread: dict[str, Any],
-    target: float,
-) -> int | None:
-    how: dict[str, Any] = {**spread, "repeats": plan.repeats} if spread and plan.repeats > 1 else {}
-    return items_for_support(
-        asked.relation, asked.margin, effect=effect, discordant=share, power=target, alpha=_level(plan), **how
-    )
+        def short(effect: float) -> float:
+            at = self._at(max(share, abs(effect)), self.plan.items, self.plan.repeats, effect)
+            return at - self.assume.target_power
 
-
-def _detectable(
-    plan: Plan, asked: HypothesisPlan, share: float, spread: dict[str, Any], target: float
-) -> float | None:
-    """The smallest true difference that is supported with the target power; None: the items are too few for any."""
-    if asked.relation == "equivalence":
-        return None
-    margin = asked.margin if asked.relation == "superiority" else -asked.margin
-    from scipy.optimize import brentq
-
-    def short(effect: float) -> float:
-        spreads = max(share, abs(effect))
-        at = _power_at(
-            plan, asked, plan.items, plan.repeats, effect=effect, discordant=spreads, spread=spread
-        )
-        return at - target
-
-    if short(1.0) < 0:
-        return None
-    return float(brentq(short, margin, 1.0, xtol=1e-4))
-
-
-def _split(
-    plan: Plan,
-    asked: HypothesisPlan,
-    assume: Assumptions,
-    effect: float,
-    shares: Range,
-    spread: dict[str, Any],
-    at: list[partial[float]],
-    power: Range,
-) -> SplitForecast | None:
-    """The same trials laid out to find more: as many items as there are, unless a pilot's repeats say otherwise."""
-    blocks = plan.items * plan.repeats
-    if plan.repeats == 1 and not spread:
-        return None
-    items, repeats = min(blocks, assume.available or blocks), 1
-    repeats = max(1, blocks // items)
-    if spread:
-        try:
-            best = best_split(
-                budget=blocks,
-                effect=effect,
-                relation=asked.relation,
-                margin=asked.margin,
-                alpha=_level(plan),
-                max_items=assume.available or blocks,
-                max_repeats=min(MOST_REPEATS, blocks),
-                discordant=shares[0],
-                **spread,
-            )
-        except StatsError:
+        if short(1.0) < 0:
             return None
-        items, repeats = best.items, best.repeats
-    if (items, repeats) == (plan.items, plan.repeats) or items <= plan.items:
-        return None
-    better = (at[0](items, repeats), at[1](items, repeats))
-    if better[0] + better[1] <= power[0] + power[1] + 0.005:
-        return None
-    return SplitForecast(items=items, repeats=repeats, power=better)
+        return float(brentq(short, _edge(self.asked), 1.0, xtol=1e-4))
 
+    def stopping(self) -> StoppingForecast | None:
+        """Where the run may stop early, how many items it asks."""
+        plan = self.plan
+        if plan.stop_when is None:
+            return None
+        from crucible_ray.stats.stopping import stopping_items
 
-def _of_numbers(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pilot) -> dict[str, Any]:
-    """Of a number, in its own unit: what can be found with the spread that the pilot had."""
-    margin = asked.margin if asked.relation == "superiority" else -asked.margin
-    found = None
-    if asked.relation != "equivalence" and plan.items > 1:
-        smallest = detectable_effect(
-            "paired_continuous",
-            n=plan.items,
-            sd=pilot.spread.sd,
-            alpha=_level(plan),
-            power=assume.target_power,
-            margin=margin,
-            repeats=plan.repeats,
-            **_spread(pilot),
+        shares = plan.stop_when.looks or _LOOKS
+        means = [
+            stopping_items(
+                self.asked.relation,
+                self.asked.margin,
+                n=plan.items,
+                effect=self.effect,
+                discordant=share,
+                looks=looks,
+                alpha=_level(plan),
+                seed=plan.seed,
+            ).expected
+            for looks in ((), shares)
+            for share in self.shares
+        ]
+        return StoppingForecast(
+            betting=(means[0], means[1]), looks=(means[2], means[3]), shares=shares, largest=plan.items
         )
-        found = (smallest, smallest)
-    return {
-        "effect": None,
-        "discordant": None,
-        "power": None,
-        "items_needed": None,
-        "detectable": found,
-    }
+
+    def split(self) -> SplitForecast | None:
+        """The same trials laid out to find more: as many items as there are, unless a pilot's repeats say otherwise."""
+        blocks = self.plan.items * self.plan.repeats
+        most = self.assume.available or blocks
+        items = min(blocks, most)
+        repeats = max(1, blocks // items)
+        if self.spread:
+            try:
+                best = best_split(
+                    budget=blocks,
+                    effect=self.effect,
+                    relation=self.asked.relation,
+                    margin=self.asked.margin,
+                    alpha=_level(self.plan),
+                    max_items=most,
+                    max_repeats=min(MOST_REPEATS, blocks),
+                    discordant=self.shares[0],
+                    **self.spread,
+                )
+            except StatsError:
+                return None
+            items, repeats = best.items, best.repeats
+        if items <= self.plan.items:
+            return None
+        now, better = self.power(self.plan.items, self.plan.repeats), self.power(items, repeats)
+        if better[0] + better[1] <= now[0] + now[1] + 0.005:
+            return None
+        return SplitForecast(items=items, repeats=repeats, power=better)
+
+
+def _edge(asked: HypothesisPlan) -> float:
+    """What a true difference has to exceed."""
+    return asked.margin if asked.relation == "superiority" else -asked.margin
+
+
+def _in_own_unit(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pilot) -> Range | None:
+    """Of a number: what can be found with the spread that the pilot had."""
+    if asked.relation == "equivalence" or plan.items < 2:
+        return None
+    smallest = detectable_effect(
+        "paired_continuous",
+        n=plan.items,
+        sd=pilot.spread.sd,
+        alpha=_level(plan),
+        power=assume.target_power,
+        margin=_edge(asked),
+        repeats=plan.repeats,
+        **_spread(pilot),
+    )
+    return smallest, smallest

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from crucible_ray.estimating.forecast import Estimate
 from crucible_ray.estimating.money import dollars
 from crucible_ray.estimating.power_text import forecast_lines
@@ -40,8 +38,7 @@ def estimate_lines(plan: Plan, found: Estimate) -> list[str]:
     lines.append(f"Tokens: {found.tokens.input:,} in, {found.tokens.output:,} out")
     lines += _budget(found)
     lines += [f"Note: {note}" for note in found.notes]
-    lines += forecast_lines(found.power)
-    lines += assumed_lines(found.assumptions)
+    lines += power_lines(found)
     lines = [without_names(line, plan) for line in lines]
     return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines]
 
@@ -71,7 +68,7 @@ def _reused(found: Estimate) -> list[str]:
 
 def power_lines(found: Estimate) -> list[str]:
     """What the design can find, hypothesis by hypothesis, and what that rests on."""
-    return [*forecast_lines(found.power), *assumed_lines(found.assumptions)]
+    return [*forecast_lines(found.power), "Assumed:", *(f"  - {each}" for each in found.assumptions)]
 
 
 def _cost(plan: Plan, found: Estimate) -> str:
@@ -122,8 +119,3 @@ def _budget(found: Estimate) -> list[str]:
         share = 100 * found.total_cost / found.budget
         return [f"Warning: Estimated cost is {share:.0f} % of the budget of {dollars(found.budget)}"]
     return []
-
-
-def assumed_lines(assumptions: Sequence[str]) -> list[str]:
-    """What a forecast rests on, a line each."""
-    return ["Assumed:", *(f"  - {each}" for each in assumptions)]

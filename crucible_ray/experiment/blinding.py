@@ -17,7 +17,6 @@ from crucible_ray.experiment.grid import derive
 from crucible_ray.experiment.plan import ConditionPlan, Plan, PromptPlan
 from crucible_ray.experiment.registering import Registration
 
-HIDDEN_KIND: Final = "hidden"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WITHHELD: Final = "withheld: the run is blind"
 
@@ -81,7 +80,7 @@ def _place(label: str) -> tuple[int, str]:
 def _bare(condition: ConditionPlan, label: str) -> ConditionPlan:
     return ConditionPlan(
         name=label,
-        kind=HIDDEN_KIND,
+        kind="hidden",
         calls=(),
         prompt=PromptPlan(),
         parse=condition.parse,
