@@ -33,7 +33,7 @@ from crucible_ray.stats.decision import least_level, paired_difference
 from crucible_ray.stats.diagnostics import beside, checks_of, doubts_of
 from crucible_ray.stats.distributions import two_sided_p
 from crucible_ray.stats.draws import sign_flips
-from crucible_ray.stats.inputs import direction, is_binary
+from crucible_ray.stats.inputs import direction, finite_margin, is_binary
 from crucible_ray.stats.layout import Labels, Layout, lay_out
 from crucible_ray.stats.paired import clustered_difference, item_means, mcnemar, paired_t, tango_score
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
@@ -158,6 +158,7 @@ def compare(
         raise StatsError(f"no population {population!r}: items (like these) or benchmark (these alone)")
     layout = lay_out(control, treatment, items=items, clusters=clusters, strata=strata, paired=paired)
     outcome = _outcome(kind, layout)
+    margin = finite_margin(margin, binary=outcome == "binary")
     chosen = _choose(layout, outcome, test, population, alpha)
     result = chosen.run(alpha)
     if chosen.sided is not None and margin == 0.0:

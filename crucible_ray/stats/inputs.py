@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -161,6 +162,21 @@ def direction(alternative: str) -> Alternative:
     if alternative == "greater":
         return "greater"
     raise StatsError(f"no alternative {alternative!r}: two-sided, less (treatment below control) or greater")
+
+
+def finite_margin(margin: float, *, binary: bool) -> float:
+    """The margin; raises StatsError where it is no number, or where a difference of shares cannot reach it."""
+    if (
+        isinstance(margin, bool)
+        or not isinstance(margin, (int, float, np.number))
+        or not math.isfinite(margin)
+    ):
+        raise StatsError(f"the margin is {margin!r}; it must be a finite number, in the units of the values")
+    if binary and abs(margin) >= 1:
+        raise StatsError(
+            f"the margin is {margin:g}, and outcomes of 0 and 1 differ by less than 1: 5 points are written 0.05"
+        )
+    return float(margin)
 
 
 def without_dust(differences: Floats, *values: Floats) -> Floats:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, normal_cdf
-from crucible_ray.stats.inputs import is_binary, pairs, two_samples
+from crucible_ray.stats.inputs import finite_margin, is_binary, pairs, two_samples
 from crucible_ray.stats.paired import clustered_difference, tango_limits, tango_score
 from crucible_ray.stats.result import Floats, Interval, TestResult, format_p
 from crucible_ray.stats.verdicts import Verdict, verdict
@@ -82,10 +82,13 @@ def tost(
     margins exactly where p < alpha. The variant is chosen by the table above. Raises StatsError on fewer than two
     values, unequal lengths of pairs, no spread, or margins that are no range.
     """
-    low, high = margin if isinstance(margin, tuple) else (-margin, margin)
+    ends = margin if isinstance(margin, tuple) else (margin, margin)
+    low, high = (finite_margin(end, binary=False) for end in ends)
+    if not isinstance(margin, tuple):
+        low = -high
     if not low < high:
         raise StatsError(f"equivalence needs a range; {low:g} to {high:g} is none")
-    judge = _judge(control, treatment, paired)
+    judge = _judge(control, treatment, paired, (low, high))
     above, below = judge.statistic(low), judge.statistic(high)
     p_value = max(_upper(above, judge.df), _upper(-below, judge.df))
     middle, half = (low + high) / 2, (high - low) / 2
@@ -104,9 +107,9 @@ def non_inferiority(
     p is one-sided, held against alpha / 2 = .025, so that the verdict is read off the two-sided interval at 1 -
     alpha. Raises StatsError as `tost` does.
     """
-    if not margin > 0:
+    if not finite_margin(margin, binary=False) > 0:
         raise StatsError(f"a non-inferiority margin is above 0; {margin:g} is not: superiority has margin 0")
-    judge = _judge(control, treatment, paired)
+    judge = _judge(control, treatment, paired, (margin,))
     return _one_sided(judge, "non_inferiority", margin, alpha)
 
 
@@ -122,9 +125,9 @@ def superiority(
 
     p is one-sided, held against alpha / 2 = .025, as in `non_inferiority`. Raises StatsError as `tost` does.
     """
-    if margin < 0:
+    if finite_margin(margin, binary=False) < 0:
         raise StatsError(f"a superiority margin is 0 or more; for {margin:g} ask for non_inferiority")
-    judge = _judge(control, treatment, paired)
+    judge = _judge(control, treatment, paired, (margin,))
     return _one_sided(judge, "superiority", margin, alpha)
 
 
@@ -157,9 +160,11 @@ def _result(
     )
 
 
-def _judge(control: ArrayLike, treatment: ArrayLike, paired: bool) -> _Judge:
+def _judge(control: ArrayLike, treatment: ArrayLike, paired: bool, margins: tuple[float, ...]) -> _Judge:
     before, after, notes = (pairs if paired else two_samples)(control, treatment)
     if is_binary(before, after):
+        for margin in margins:
+            finite_margin(margin, binary=True)
         judge = _tango(before, after) if paired else _miettinen(before, after)
         return judge._replace(notes=notes)
     if paired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.stats import binom
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats import MarginResult, mcnemar, non_inferiority, superiority, tango, tost
+from crucible_ray.stats import MarginResult, compare, mcnemar, non_inferiority, superiority, tango, tost
 from crucible_ray.stats.margins import score_of_difference
 
 
@@ -113,3 +114,29 @@ def test_margins_on_the_wrong_side_and_data_without_spread_are_refused() -> None
         tost([1, 2], [2, 3], 1, paired=True)
     with pytest.raises(StatsError, match="spread"):
         tost([2, 2], [3, 3], 1)
+
+
+@pytest.mark.parametrize(
+    "margin", [float("nan"), float("inf"), float("-inf"), "5", None, True, (0.0, float("nan"))]
+)
+@pytest.mark.parametrize("values", [[0, 1, 1, 0, 1, 1], [0.3, 0.1, 0.2, 0.5, 0.9, 0.7]])
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_margin_that_is_no_number_is_refused(margin: Any, values: list[float], paired: bool) -> None:
+    other = [1, 1, 1, 0, 1, 0]
+    for run in (tost, non_inferiority, superiority):
+        with pytest.raises(StatsError, match="margin"):
+            run(values, other, margin, paired=paired)
+    with pytest.raises(StatsError, match="margin"):
+        compare(values, other, margin=margin, paired=paired)
+
+
+@pytest.mark.parametrize("margin", [1, 1.5, 5, -1, -5])
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_margin_in_points_is_refused_for_outcomes_of_0_and_1(margin: float, paired: bool) -> None:
+    before, after = [0, 1, 1, 0, 1, 1], [1, 1, 1, 0, 1, 0]
+    with pytest.raises(StatsError, match=r"5 points are written 0\.05"):
+        compare(before, after, margin=margin, paired=paired)
+    for run in (tost, non_inferiority) if margin > 0 else (superiority,):
+        with pytest.raises(StatsError):
+            run(before, after, margin, paired=paired)
+    assert compare(before, after, margin=margin, kind="continuous", paired=paired).p_value is not None
