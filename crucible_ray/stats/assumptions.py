@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import f_p
+from crucible_ray.stats.distributions import check_level, f_p
 from crucible_ray.stats.groups import anova
 from crucible_ray.stats.inputs import sample, several, two_samples, without_dust
 from crucible_ray.stats.result import Floats, TestResult, undefined
@@ -149,6 +149,7 @@ def f_test(control: ArrayLike, treatment: ArrayLike, *, alpha: float = 0.05) -> 
     """
     from scipy.special import fdtr, fdtri
 
+    check_level(alpha)
     before, after, notes = two_samples(control, treatment)
     if _constant(before) or _constant(after):
         return _flat("f_test", [before, after], alpha)

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from crucible_ray.errors import StatsError
+
+
+def check_level(alpha: float) -> float:
+    """alpha itself; raises StatsError unless 0 < alpha < 1."""
+    if not 0 < alpha < 1:
+        raise StatsError(f"alpha is {alpha}; it must lie between 0 and 1: 5 % is 0.05")
+    return alpha
+
+
+def root(function: Callable[[float], float], low: float, high: float, **how: float) -> float:
+    """Where an interval's end lies; raises StatsError where no double is near enough to the level."""
+    from scipy.optimize import brentq
+
+    try:
+        return float(brentq(function, low, high, **how))
+    except ValueError as error:
+        raise StatsError(
+            f"no interval can be computed at this alpha, which is too near 0 or 1 for these values ({error})"
+        ) from None
 
 
 def normal_quantile(probability: float) -> float:
@@ -24,11 +45,10 @@ def critical(alpha: float, df: float | None = None) -> float:
 
     Raises StatsError unless 0 < alpha < 1.
     """
-    if not 0 < alpha < 1:
-        raise StatsError(f"alpha is {alpha}; it must lie between 0 and 1")
     from scipy.special import ndtri, stdtrit
 
-    return float(-ndtri(alpha / 2) if df is None else -stdtrit(df, alpha / 2))
+    half = check_level(alpha) / 2
+    return float(-ndtri(half) if df is None else -stdtrit(df, half))
 
 
 def two_sided_p(statistic: float, df: float | None = None) -> float:

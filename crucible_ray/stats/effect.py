@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from crucible_ray.stats.distributions import check_level
+
 COHEN = (0.2, 0.5, 0.8)
 """Where |d|, |h| become small, medium and large (Cohen 1988)."""
 ROMANO = (0.147, 0.33, 0.474)
@@ -31,6 +33,9 @@ class Effect:
     alpha: float = 0.05
     """The interval covers at 1 - alpha."""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_level(self.alpha)
 
     def __str__(self) -> str:
         """One line: `cohens_d = 0.42 [0.10, 0.74], small`."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.distributions import check_level
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.inputs import BINARY, blocks, counts, is_binary, several
 from crucible_ray.stats.noncentral import chi_square_noncentrality, f_noncentrality
@@ -84,6 +85,7 @@ def kendalls_w(*groups: ArrayLike, alpha: float = 0.05, seed: int = 0) -> Effect
     Friedman's chi-square / (n (k - 1)), corrected for ties. Interval: a seeded percentile bootstrap over items.
     Raises StatsError on unequal lengths, or where every item gives all conditions the same value.
     """
+    check_level(alpha)
     values_IC, notes = blocks(groups)
     ranks_IC = _ranks_by_item(values_IC)
     value = _concordance(ranks_IC)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.distributions import check_level
 from crucible_ray.stats.result import Floats, format_p
 
 CORRECTIONS = (
@@ -125,6 +126,9 @@ class FamilyResult:
     notes: tuple[str, ...] = ()
     level: float | None = None
     """At which each pair is read, where that is one level for all."""
+
+    def __post_init__(self) -> None:
+        check_level(self.alpha)
 
     def __iter__(self) -> Iterator[Pair]:
         return iter(self.pairs)

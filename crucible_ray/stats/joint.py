@@ -19,7 +19,7 @@ from crucible_ray.stats.contrasts import (
     place,
     pooled,
 )
-from crucible_ray.stats.distributions import critical, two_sided_p
+from crucible_ray.stats.distributions import check_level, critical, root, two_sided_p
 from crucible_ray.stats.families import FamilyResult
 from crucible_ray.stats.inputs import blocks, several
 from crucible_ray.stats.result import Floats
@@ -35,8 +35,6 @@ def dunnett(
     The joint distribution is integrated, not simulated (Dunnett 1989, AS 251), so that p is the same each time; the
     intervals are simultaneous and the duals of `p_adjusted`. baseline: a name, or a place from 0.
     """
-    from scipy.optimize import brentq
-
     values, notes = several(groups)
     n, k = sum(map(len, values)), len(values)
     labels = labelled(names, k)
@@ -50,13 +48,8 @@ def dunnett(
         [math.sqrt(len(values[c.a]) / (len(values[c.a]) + len(values[base]))) for c in contrasts]
     )
     within = _dunnett_within(loads, df)
-    bound = float(
-        brentq(
-            lambda c: within(c) - (1 - alpha),
-            critical(alpha, df) * 0.999,
-            critical(alpha / (k - 1), df) * 1.001,
-        )
-    )
+    least, most = critical(alpha, df) * 0.999, critical(alpha / (k - 1), df) * 1.001
+    bound = root(lambda c: within(c) - (1 - alpha), least, most)
     adjusted = [None if c.statistic is None else max(0.0, 1 - within(abs(c.statistic))) for c in contrasts]
     plain = [None if c.statistic is None else two_sided_p(c.statistic, df) for c in contrasts]
     # Where the integral's rounding shows, Bonferroni's bound is as good as exact.
@@ -84,6 +77,7 @@ def max_t(
     between the plain p and Bonferroni's, and is the dual of the simultaneous interval. One pair alone is `paired_t`.
     groups: shape [items] or [items, repeats]. Raises StatsError on unequal lengths or fewer than two complete items.
     """
+    check_level(alpha)
     table, notes = blocks(groups)
     n, k = table.shape
     labels = labelled(names, k)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from crucible_ray.stats.distributions import critical
+from crucible_ray.stats.distributions import critical, root
 from crucible_ray.stats.result import Interval
 
 _FAR = 1e4
@@ -80,6 +80,4 @@ def _from_zero(below: Callable[[float], float], alpha: float, top: float) -> Int
 
 
 def _solve(below: Callable[[float], float], target: float, low: float, high: float) -> float:
-    from scipy.optimize import brentq
-
-    return float(brentq(lambda value: below(value) - target, low, high, xtol=1e-11, rtol=1e-11))
+    return root(lambda value: below(value) - target, low, high, xtol=1e-11, rtol=1e-11)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.chunks import Arrays, Chunk, drawn
+from crucible_ray.stats.distributions import check_level
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import items_for_quantile
@@ -33,6 +34,7 @@ def quantile_difference(
     a limit is censored; the notes say so. Raises StatsError on NaN, q outside (0, 1), unequal lengths of pairs, or
     a quantile that is itself censored.
     """
+    check_level(alpha)
     before, after = _values(control, "control"), _values(treatment, "treatment")
     if not 0 < q < 1:
         raise StatsError(f"q is {q}; a quantile lies between 0 and 1")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, tail_p
+from crucible_ray.stats.distributions import check_level, critical, tail_p
 from crucible_ray.stats.inputs import direction, pairs, two_samples, without_dust
 from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
 
@@ -34,6 +34,7 @@ def mann_whitney(
     mean or farther, on either side. The estimate is Hodges and Lehmann's shift, the median of all differences, its
     interval lies between two of them (Hollander and Wolfe 1973). Raises StatsError on no value.
     """
+    check_level(alpha)
     before, after, notes = two_samples(control, treatment, least=1)
     m, n = len(before), len(after)
     ranks = _ranks(np.concatenate([before, after]))
@@ -135,6 +136,7 @@ def wilcoxon(
     estimate is Hodges and Lehmann's pseudomedian, the median of Walsh averages, with an interval between two of
     them (Hollander and Wolfe 1973). Raises StatsError on unequal lengths.
     """
+    check_level(alpha)
     before, after, notes = pairs(control, treatment, least=1)
     diff = without_dust(after - before, before, after)
     nonzero = diff[diff != 0]

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crucible_ray.stats.distributions import check_level
+
 Floats = NDArray[np.float64]
 Alternative = Literal["two-sided", "less", "greater"]
 
@@ -56,6 +58,9 @@ class TestResult:
     alternative: Alternative = "two-sided"
     says: tuple[str, str] | None = None
     """What p below alpha says, and what a larger one does, for tests that are no comparison of two."""
+
+    def __post_init__(self) -> None:
+        check_level(self.alpha)
 
     @property
     def interpretation(self) -> str:

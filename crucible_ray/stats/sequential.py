@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, normal_cdf, normal_quantile, two_sided_p
+from crucible_ray.stats.distributions import check_level, critical, normal_cdf, normal_quantile, two_sided_p
 from crucible_ray.stats.inputs import complete
 from crucible_ray.stats.result import Floats, Interval
 
@@ -136,6 +136,7 @@ def group_sequential(
     spaced, or their shares, rising to 1. Boundaries by numerical integration (Armitage, McPherson and Rowe 1969),
     both boundaries at once. Raises StatsError on looks or levels that are none.
     """
+    check_level(alpha)
     fractions = _fractions(looks)
     if not 0 < power < 1 or power <= alpha / 2:
         raise StatsError(f"power is {power}; it must lie between alpha / 2 and 1")

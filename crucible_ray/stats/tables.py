@@ -7,7 +7,7 @@ import math
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import chi_square_p
+from crucible_ray.stats.distributions import check_level, chi_square_p
 from crucible_ray.stats.inputs import counts, direction
 from crucible_ray.stats.result import TestResult
 
@@ -62,6 +62,7 @@ def fisher_exact(table: ArrayLike, *, alternative: str = "two-sided", alpha: flo
     from scipy.stats import fisher_exact as scipy_fisher
     from scipy.stats.contingency import odds_ratio
 
+    check_level(alpha)
     observed = counts(table).astype(int)
     if observed.shape != (2, 2):
         raise StatsError(f"fisher_exact is for 2 x 2 tables, this one is {observed.shape}: take chi_square")

@@ -79,3 +79,38 @@ def test_comparisons_of_any_kind_have_an_answer_or_a_reason() -> None:
             {"alternative": "less"},
         ):
             _try(stats.compare, values, USUAL, **options)
+
+
+PLAIN = "mean_ci bootstrap_ci betting_sequence clustered_difference"
+EFFECTS = (
+    "cohens_d cohens_dz hedges_g glass_delta cliffs_delta rank_biserial vargha_delaney_a quantile_difference"
+)
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, 5, NAN, math.inf])
+def test_a_level_that_is_none_is_refused_by_everything_that_takes_one(alpha: float) -> None:
+    other, zeros, ones = [0.4, 0.2, 0.1, 0.3, 0.8, 0.6], [0, 1, 0, 1, 1, 0], [1, 1, 0, 0, 1, 1]
+    of_binary = {"mcnemar", "two_proportion_z", "cochran_q"}
+    for name in f"{NAMES} {EFFECTS}".split():
+        both = (zeros, ones) if name in of_binary else (USUAL, other)
+        with pytest.raises(StatsError, match="it must lie between 0 and 1"):
+            getattr(stats, name)(*both, alpha=alpha)
+    for name in f"{ALONE} {PLAIN}".split():
+        with pytest.raises(StatsError, match="it must lie between 0 and 1"):
+            getattr(stats, name)(USUAL * 2, alpha=alpha)
+    for name in ("chi_square", "fisher_exact", "cramers_v"):
+        with pytest.raises(StatsError, match="it must lie between 0 and 1"):
+            getattr(stats, name)([[5, 2], [3, 9]], alpha=alpha)
+    for name in ("kendalls_w", "eta_squared", "omega_squared", "epsilon_squared"):
+        with pytest.raises(StatsError, match="it must lie between 0 and 1"):
+            getattr(stats, name)(USUAL, other, ones, alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    "name", ["cohens_d", "cohens_dz", "hedges_g", "glass_delta", "eta_squared", "dunnett"]
+)
+def test_a_level_next_to_nothing_has_an_answer_or_a_reason(name: str) -> None:
+    other = [0.4, 0.2, 0.1, 0.3, 0.8, 0.6]
+    with pytest.raises(StatsError, match="too near 0 or 1"):
+        getattr(stats, name)(USUAL, other, alpha=1e-20)
+    assert getattr(stats, name)(USUAL, other, alpha=1e-4)
