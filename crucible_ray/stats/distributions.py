@@ -14,12 +14,18 @@ def check_level(alpha: float) -> float:
     return alpha
 
 
-def root(function: Callable[[float], float], low: float, high: float, **how: float) -> float:
+def root(
+    function: Callable[[float], float],
+    low: float,
+    high: float,
+    xtol: float = 2e-12,
+    rtol: float = 8.881784197001252e-16,
+) -> float:
     """Where an interval's end lies; raises StatsError where no double is near enough to the level."""
     from scipy.optimize import brentq
 
     try:
-        return float(brentq(function, low, high, **how))
+        return float(brentq(function, low, high, xtol=xtol, rtol=rtol))
     except ValueError as error:
         raise StatsError(
             f"no interval can be computed at this alpha, which is too near 0 or 1 for these values ({error})"
