@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crucible_ray.calls.limits import token_rate
-from crucible_ray.experiment.plan import DatasetPlan, Plan
+from crucible_ray.errors import SpecError
+from crucible_ray.experiment.plan import DatasetPlan, Plan, PromptPlan
 from crucible_ray.models.catalogue import addressed
 from crucible_ray.models.endpoint import Endpoint
-from crucible_ray.records import Message
+from crucible_ray.records import Item, Message
 
 _LONG_S = 3600.0
 """A call that may take this long was perhaps meant in milliseconds."""
+_SINGLE = re.compile(r"\{(\w+)\}")
+"""A field as Python's `format` writes it."""
 
 
 def shortfalls(asked: Sequence[Mapping[str, Any]], datasets: Sequence[DatasetPlan]) -> tuple[str, ...]:
@@ -50,4 +54,50 @@ def tight_limits(plan: Plan, longest: Sequence[Sequence[tuple[Message, ...]]]) -
         f"tokens_per_minute of {limit:,.10g}: its provider may refuse it, and the next one waits "
         f"{tokens / token_rate(limit, tokens):.2g} minutes. Lower max_tokens or raise the limit."
         for name, (tokens, limit) in largest.items()
+    )
+
+
+def unfilled_prompts(plan: Plan, items: Sequence[Item]) -> tuple[str, ...]:
+    """Prompts that ask every item the same. Raises SpecError where a field stands in single braces."""
+    if len({item.input for item in items}) < 2:
+        return ()
+    fields = {"input", "choices", "options", "topic", "difficulty", *items[0].metadata}
+    problems: dict[str, None] = {}
+    notes: dict[str, None] = {}
+    for condition in plan.conditions:
+        for prompt in filter(_is_fixed, condition.prompts):
+            text = "\n".join([*filter(None, [prompt.system]), *(turn.content for turn in prompt.turns)])
+            single = next((name for name in _SINGLE.findall(text) if name in fields), None)
+            if single is not None:
+                problems[
+                    f"Condition {condition.name!r}: its prompt says {{{single}}}, which stays as it stands: write "
+                    f"{{{{ {single} }}}}."
+                ] = None
+            else:
+                notes[
+                    f"Condition {condition.name!r}: its prompt asks every item the same: a field stands in double braces, "
+                    "as {{ input }}."
+                ] = None
+    if problems:
+        raise SpecError(tuple(problems))
+    return tuple(notes)
+
+
+def _is_fixed(prompt: PromptPlan) -> bool:
+    turns = [*filter(None, [prompt.system]), *(turn.content for turn in prompt.turns)]
+    return not any(mark in text for text in turns for mark in ("{{", "{%"))
+
+
+def unexpected(plan: Plan, items: Sequence[Item]) -> tuple[str, ...]:
+    """That accuracy will have no value, since no item has an expected answer."""
+    if "accuracy" not in plan.metrics or any(item.expected is not None for item in items):
+        return ()
+    others = ", ".join(sorted({name for item in items for name in item.metadata})[:9])
+    mend = (
+        f'name the field that holds it (of {others}), Dataset(..., fields={{"expected": "NAME"}})'
+        if others
+        else "add it"
+    )
+    return (
+        f"No item has an expected answer, so accuracy has no value: {mend}, or leave accuracy out of metrics.",
     )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import msgspec.structs
 
-from crucible_ray.api.noting import long_timeouts, shortfalls, tight_limits
+from crucible_ray.api.noting import long_timeouts, shortfalls, tight_limits, unexpected, unfilled_prompts
 from crucible_ray.api.own import Own, code_of, own_of
 from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
@@ -293,6 +293,7 @@ def prepare(
     notes = shortfalls(dataset_arguments(spec, settings), datasets) + temperature_notes(plan, settings)
     longest = _longest(plan, items)
     notes += long_timeouts(plan) + tight_limits(plan, longest)
+    notes += unfilled_prompts(plan, items) + unexpected(plan, items)
     return Prepared(plan, items, settings, longest, base, own_of(spec), code, notes, available)
 
 
