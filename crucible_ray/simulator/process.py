@@ -18,6 +18,7 @@ from crucible_ray.simulator.config import SimulatorConfig
 from crucible_ray.simulator.provider import Stats
 
 _STOP_WITHIN_S = 5.0
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class SimulatorProcess:
@@ -36,8 +37,11 @@ class SimulatorProcess:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        # A `types.py` beside an experiment must not stand in for the standard library's; a clone that is run without
+        # being installed is found in the working folder alone.
+        alone = () if Path.cwd() == _ROOT else ("-P",)
         self._command = [
-            *(sys.executable, "-m", "crucible_ray.simulator", "--parent", str(os.getpid())),
+            *(sys.executable, *alone, "-m", "crucible_ray.simulator", "--parent", str(os.getpid())),
             *("--host", host, "--port", str(port), "--config", msgspec.json.encode(config).decode()),
         ]
         for flag, path in (("--items", items), ("--replies", replies), ("--log", log)):

@@ -39,6 +39,15 @@ def test_a_child_serves_its_configuration_and_logs_each_request(tmp_path: Path) 
     assert "secret" not in log.read_text()
 
 
+def test_a_file_named_like_the_standard_library_does_not_keep_a_child_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "types.py").write_text("raise SystemExit('this is no standard library')\n")
+    monkeypatch.chdir(tmp_path)
+    with SimulatorProcess(SimulatorConfig()) as process:
+        assert asyncio.run(ask(process.url, "?")).status == 200
+
+
 def test_a_child_outlives_the_thread_that_started_it_but_not_its_stop() -> None:
     process = SimulatorProcess(SimulatorConfig())
     thread = threading.Thread(target=process.start)
