@@ -143,6 +143,10 @@ class _Run:
                 self.session.status = "stopped"
                 if decided and state.status != "stopped":  # it broke between the decision and its end
                     await self.journal.append_stop("stopped", state.spent_usd)
+            elif (
+                state.status is None
+            ):  # all was paid for already, or it broke between its last row and its end
+                await self.journal.append_stop(self.session.status, state.spent_usd)
         if (
             plan.blind
             and self.session.status == "stopped"

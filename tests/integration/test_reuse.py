@@ -177,6 +177,7 @@ def test_reused_trials_need_no_money_of_a_budget(tmp_path: Path, simulate: Simul
     tiny = Budget(max_total=first.cost_usd / 1000, abort_on_exceed=True)
     again = run(tmp_path, provider.url, name="Another", budget=tiny, options={"reuse": "auto"})
     assert (again.status, again.completed, again.cost_usd) == ("complete", 20, 0.0)
+    assert api.status(again.results_dir)[1].status == "complete"
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path, simulate: Simulate) -> None:
