@@ -152,7 +152,8 @@ def _score(logs: Sequence[Log], metric: str | None) -> tuple[dict[str, str], str
             f"  {log.name}: {listed(sorted(names))}" for log, names in zip(logs, having, strict=True)
         )
         raise UsageError(
-            f"the logs have no score in common, so that nothing can be compared. They have:\n{each}"
+            f"the logs have no score in common, so that nothing can be compared. They have:\n{each}\n"
+            "Choose one with --metric: the column of a table beside a log is taken for it."
         )
     defaults = {log.default for log in logs if log.default is not None} & common
     if len(common) > 1 and not defaults:

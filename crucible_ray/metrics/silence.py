@@ -63,8 +63,8 @@ class Silence(Struct, frozen=True, kw_only=True):
                 )
             case "unreadable":
                 return (
-                    f"{who}: {share} of {self.of:,} answers could not be read and count as wrong. Look at some with check "
-                    "--show, and mend the prompt or parse."
+                    f"{who}: {share} of {self.of:,} answers could not be read and count as wrong. Look at one with "
+                    "crucible-ray show DIR TRIAL (results.csv says which: parse_failed), and mend the prompt or parse."
                 )
             case "parse_rates_differ":
                 return (

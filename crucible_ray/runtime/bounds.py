@@ -75,4 +75,7 @@ def bound_by(load: Load) -> str:
             "in flight)"
         )
     at_once = load.call_s / load.driven_s
-    return f"calls in flight (about {at_once:.2g} at a time) and how long each takes ({load.call_s / load.calls:.2g} s)"
+    many = f"{at_once:,.0f}" if at_once >= 10 else f"{at_once:.2g}"
+    return (
+        f"calls in flight (about {many} at a time) and how long each takes ({load.call_s / load.calls:.2g} s)"
+    )

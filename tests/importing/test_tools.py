@@ -106,6 +106,8 @@ def test_a_table_beside_a_log_is_paired_by_the_same_ids(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="--by names"):
         crucible_ray.compare(log, table, value="right", by="who", pair="question", metric="pattern")
+    with pytest.raises(UsageError, match=r"no score in common(?s:.*)--metric: the column of a table"):
+        crucible_ray.compare(log, table, value="right", pair="question")
     found = crucible_ray.compare(log, table, value="right", pair="question", metric="pattern")
     assert ([each.name for each in found.conditions], found.matched) == ([STRONG, "people"], 12)
     assert found.conditions[1].mean == pytest.approx(8 / 12)

@@ -73,6 +73,7 @@ def test_answers_that_cannot_be_read_are_told_and_a_rate_that_differs_between_co
         ("parse_rates_differ", "ensemble", None, 50, 100),
     ]
     told = [each.told for each in counted(both).found()]
+    assert "Look at one with crucible-ray show DIR TRIAL" in told[0]
     assert told[-1].startswith("ensemble and single: 50 % and 10 % of answers could not be read")
 
 

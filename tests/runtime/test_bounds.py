@@ -27,6 +27,7 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
             {"quota_wait_s": 120.0, "own_rate": 50.0},
             "the experiment's rate limit (50 a second) or the provider's limit (12 calls waited for a slot on average)",
         ),
+        ({"call_s": 2_000.0}, "calls in flight (about 200 at a time) and how long each takes (2 s)"),
         ({"quota_wait_s": 4.0}, "calls in flight (about 50 at a time) and how long each takes (0.5 s)"),
         (
             {"client_cpu_s": 18.0, "clients": 2},
