@@ -196,14 +196,10 @@ def _call_lines(call: CallPlan) -> list[str]:
     model = call.model
     options: dict[str, Any] = {"temperature": call.temperature, "max_tokens": call.max_tokens, **call.extra}
     said = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
-    price = "price unknown"
-    if model.input_price is not None and model.output_price is not None:
-        price = f"${model.input_price:g} in, ${model.output_price:g} out per million tokens"
-        price += f" (of {model.price_date})" if model.price_date else ""
     where = model.base_url or "the built-in simulator"
     return [
         f"    {model.name}: {model.model} at {where}{_own_text(call)}",
-        f"      {said or 'no options'}, {call.timeout_s:g} s, {price}",
+        f"      {said or 'no options'}, {call.timeout_s:g} s, {models.price_text(model)}",
     ]
 
 

@@ -11,6 +11,7 @@ import typer
 
 from crucible_ray.cli import words
 from crucible_ray.cli.terminal import Terminal
+from crucible_ray.cli.words import option
 from crucible_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ def register(app: typer.Typer) -> None:
     )(compare)
 
 
-def _text(flag: str, metavar: str, told: str) -> object:
-    return typer.Option(flag, metavar=metavar, help=told, show_default=False)
-
-
 def compare(
     logs: Annotated[
         list[str],
@@ -42,10 +39,10 @@ def compare(
             show_default=False,
         ),
     ],
-    value: Annotated[str | None, _text("--value", "COL", "Of a table: the column with the outcome.")] = None,
+    value: Annotated[str | None, option("--value", "COL", "Of a table: the column with the outcome.")] = None,
     by: Annotated[
         str | None,
-        _text(
+        option(
             "--by",
             "COL",
             "The column with the condition; without it each file is one. Of other logs: model, task or log.",
@@ -53,47 +50,42 @@ def compare(
     ] = None,
     pair: Annotated[
         str | None,
-        _text("--pair", "COL", "Of a table: the column with the item's id, by which conditions pair."),
+        option("--pair", "COL", "Of a table: the column with the item's id, by which conditions pair."),
     ] = None,
     repeat: Annotated[
         str | None,
-        _text("--repeat", "COL", "Of a table: the column that numbers repeats; doubles are refused."),
+        option("--repeat", "COL", "Of a table: the column that numbers repeats; doubles are refused."),
     ] = None,
     cluster: Annotated[
-        str | None, _text("--cluster", "COL", "Units above items: a column, or what a log knows of an item.")
+        str | None, option("--cluster", "COL", "Units above items: a column, or what a log knows of an item.")
     ] = None,
     strata: Annotated[
         str | None,
-        _text("--strata", "COL", "Fixed parts of the items: a column, or what a log knows of one."),
+        option("--strata", "COL", "Fixed parts of the items: a column, or what a log knows of one."),
     ] = None,
-    metric: Annotated[str | None, _text("--metric", "NAME", "Which score, where a log has several.")] = None,
+    metric: Annotated[str | None, option("--metric", "NAME", "Which score, where a log has several.")] = None,
     condition: Annotated[
         list[str] | None,
-        _text("--condition", "NAME", "This condition; repeat it for others. The first is the control."),
+        option("--condition", "NAME", "This condition; repeat it for others. The first is the control."),
     ] = None,
     baseline: Annotated[
-        str | None, _text("--baseline", "NAME", "The condition that all others are compared with.")
+        str | None, option("--baseline", "NAME", "The condition that all others are compared with.")
     ] = None,
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Independent groups, although items have ids.")
     ] = False,
     test: Annotated[str, typer.Option("--test", metavar="NAME", help="A test by name.")] = "auto",
     correction: Annotated[
-        str | None, _text("--correction", "NAME", "Of several p-values: holm, bonferroni, fdr_bh, ...")
+        str | None, option("--correction", "NAME", "Of several p-values: holm, bonferroni, fdr_bh, ...")
     ] = None,
     kind: Annotated[
-        str | None, _text("--kind", "KIND", "Of the outcome: binary, bounded, ordinal or continuous.")
+        str | None, option("--kind", "KIND", "Of the outcome: binary, bounded, ordinal or continuous.")
     ] = None,
     margin: Annotated[
         float, typer.Option("--margin", metavar="X", help="p is against a difference of so much.")
     ] = 0.0,
     alpha: Annotated[float, typer.Option("--alpha", metavar="P", help="Intervals cover at 1 - P.")] = 0.05,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="FILE", help="Write it to FILE too: .md or .html.", show_default=False
-        ),
-    ] = None,
+    output: Annotated[Path | None, option("--output", "FILE", "Write it to FILE too: .md or .html.")] = None,
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from crucible_ray.api.listing import ModelFact
     from crucible_ray.api.probing import LiveFact
+    from crucible_ray.records import ModelRef
 
 _REPLY_CHARS = 200
 
@@ -135,18 +136,22 @@ def _listed(names: Sequence[str], fact: ModelFact) -> list[str]:
     head = f"{', '.join(names)}: {fact.stands_for or 'of crucible.toml'}"
     if fact.problem is not None:
         return [head, f"  {fact.problem}"]
-    price = "price unknown"
-    if fact.input_price is not None and fact.output_price is not None:
-        price = f"${fact.input_price:g} in, ${fact.output_price:g} out per million tokens"
-        price += f" (of {fact.price_date})" if fact.price_date else ""
     where = f"{fact.id} at {fact.base_url or 'the built-in simulator'}"
     where += f", key {fact.key} {'present' if fact.key_present else 'missing'}" if fact.key else ""
-    parts = [price]
+    parts = [price_text(fact)]
     parts += [f"at most {fact.max_output_tokens:,} tokens out"] if fact.max_output_tokens else []
     parts += [f"{fact.requests_per_minute:g} requests a minute"] if fact.requests_per_minute else []
     parts += [f"{fact.tokens_per_minute:g} tokens a minute"] if fact.tokens_per_minute else []
     parts += [f"{fact.max_concurrency} at once"] if fact.max_concurrency else []
     return [head, f"  {where}", f"  {', '.join(parts)}"]
+
+
+def price_text(model: ModelFact | ModelRef) -> str:
+    """What a model takes, and since when."""
+    if model.input_price is None or model.output_price is None:
+        return "price unknown"
+    price = f"${model.input_price:g} in, ${model.output_price:g} out per million tokens"
+    return price + (f" (of {model.price_date})" if model.price_date else "")
 
 
 def _count(tokens: int | None) -> str:

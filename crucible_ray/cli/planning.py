@@ -9,6 +9,7 @@ import typer
 
 from crucible_ray.cli import words
 from crucible_ray.cli.terminal import Terminal
+from crucible_ray.cli.words import option
 from crucible_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,11 +33,6 @@ def register(app: typer.Typer) -> None:
     app.command(short_help="sample size, power or detectable effect of a design", epilog=_EXAMPLES)(power)
 
 
-def _number(name: str, says: str, *aliases: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(name, *aliases, metavar="X", help=says, show_default=False)
-    return option
-
-
 def power(
     context: typer.Context,
     what: Annotated[
@@ -46,40 +42,25 @@ def power(
             help=f"{', '.join(_DESIGNS)}; or an experiment, whose hypotheses are looked at.",
         ),
     ] = "paired_binary",
-    experiment: Annotated[
-        str | None, typer.Option("--experiment", metavar="EXP", help="The same as EXP.", show_default=False)
-    ] = None,
+    experiment: Annotated[str | None, option("--experiment", "EXP", "The same as EXP.")] = None,
     n: Annotated[
-        int | None,
-        typer.Option(
-            "--n",
-            "--items",
-            min=1,
-            metavar="N",
-            help="Items: pairs, or items in each group.",
-            show_default=False,
-        ),
+        int | None, option("--n", "N", "Items: pairs, or items in each group.", "--items", min=1)
     ] = None,
     effect: Annotated[
-        float | None, _number("--effect", "The true difference: 0.05 is 5 points.", "--difference")
+        float | None, option("--effect", "X", "The true difference: 0.05 is 5 points.", "--difference")
     ] = None,
-    wanted: Annotated[float | None, _number("--power", "The power. [default: 0.8]")] = None,
+    wanted: Annotated[float | None, option("--power", "X", "The power. [default: 0.8]")] = None,
     discordant: Annotated[
         str | None,
-        typer.Option(
-            "--discordant",
-            metavar="X[,Y]",
-            help="Share of items on which the two differ: one, or a range.",
-            show_default=False,
-        ),
+        option("--discordant", "X[,Y]", "Share of items on which the two differ: one, or a range."),
     ] = None,
-    p: Annotated[float | None, _number("--p", "The control's share of right answers.")] = None,
-    sd: Annotated[float | None, _number("--sd", "Of paired differences, or of single values.")] = None,
+    p: Annotated[float | None, option("--p", "X", "The control's share of right answers.")] = None,
+    sd: Annotated[float | None, option("--sd", "X", "Of paired differences, or of single values.")] = None,
     icc: Annotated[
-        float | None, _number("--icc", "Correlation of two repeats of an item: what repeats bring.")
+        float | None, option("--icc", "X", "Correlation of two repeats of an item: what repeats bring.")
     ] = None,
     rho: Annotated[
-        float | None, _number("--rho", "Correlation of the two conditions' item means (pairs).")
+        float | None, option("--rho", "X", "Correlation of the two conditions' item means (pairs).")
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, metavar="N", help="Of each item.")] = 1,
     margin: Annotated[float, typer.Option("--margin", metavar="X", help="Never negative.")] = 0.0,
@@ -89,7 +70,8 @@ def power(
     ] = "superiority",
     alpha: Annotated[float, typer.Option("--alpha", metavar="X", help="Two-sided.")] = 0.05,
     effect_sd: Annotated[
-        float | None, _number("--effect-sd", "A normal prior around --effect: assurance instead of power.")
+        float | None,
+        option("--effect-sd", "X", "A normal prior around --effect: assurance instead of power."),
     ] = None,
     pilot: words.Pilot = None,
     metric: Annotated[
@@ -106,12 +88,10 @@ def power(
         typer.Option("--item-cost", metavar="USD", help="Of one item, however often it is asked (a label)."),
     ] = 0.0,
     repeat_cost: Annotated[
-        float | None, _number("--repeat-cost", "US dollars of asking one item once, under both conditions.")
+        float | None,
+        option("--repeat-cost", "X", "US dollars of asking one item once, under both conditions."),
     ] = None,
-    max_items: Annotated[
-        int | None,
-        typer.Option("--max-items", min=1, metavar="N", help="How many items there are.", show_default=False),
-    ] = None,
+    max_items: Annotated[int | None, option("--max-items", "N", "How many items there are.", min=1)] = None,
     sample_size: words.SampleSize = None,
     repeat: words.Repeat = None,
     params: words.Params = None,

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+
+def option(flag: str, metavar: str, says: str, *aliases: str, **limits: Any) -> typer.models.OptionInfo:
+    """One that may be left out. limits: `min` and the like."""
+    made: typer.models.OptionInfo = typer.Option(
+        flag, *aliases, metavar=metavar, help=says, show_default=False, **limits
+    )
+    return made
+
 
 Exp = Annotated[
     str,
