@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -364,12 +364,9 @@ class ClientCore:
 
     def _earmarked(self) -> list[float]:
         """By condition: what queued trials will reserve when they start."""
-        kept = [0.0] * len(self._conditions)
-        if self._setup.bounds_usd:
-            for queue in self._queues:
-                counts = np.bincount(
-                    np.fromiter(queue, np.int64, len(queue)) % len(kept), minlength=len(kept)
-                )
-                for index, count in enumerate(counts.tolist()):
-                    kept[index] += count * self._setup.bounds_usd[index]
+        count, bounds = len(self._conditions), self._setup.bounds_usd
+        if not bounds:
+            return [0.0] * count
+        queued = np.fromiter(chain.from_iterable(self._queues), np.int64)
+        kept: list[float] = (np.bincount(queued % count, minlength=count) * bounds).tolist()
         return kept
