@@ -19,6 +19,24 @@ _FILES = (
     ("run.log", "what happened, as JSON lines"),
     ("checkpoints/", "the record that all of this is made from"),
 )
+_REFERENCES = {
+    "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
+    "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
+    "adjusted_t": "The same with two small pseudo-items, our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
+    "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
+    "betting_sequence": "Waudby-Smith and Ramdas (2024), Journal of the Royal Statistical Society B 86.",
+    "obrien_fleming": "O'Brien and Fleming (1979), Biometrics 35; Lan and DeMets (1983), Biometrika 70.",
+    "wilson": "Wilson (1927), Journal of the American Statistical Association 22.",
+    "stratified_t": "Strata: Cochran (1977), Sampling Techniques.",
+    "cluster_t": "Clusters: Bell and McCaffrey (2002), Survey Methodology 28; Pustejovsky and Tipton (2018), JBES 36.",
+    "sign_flip": "Sign flips: Fisher (1935), The Design of Experiments; Hartigan (1969), JASA 64.",
+    "quantile_bootstrap": "Bootstrap: Efron (1979), Annals of Statistics 7; ranks: Woodruff (1952), JASA 47.",
+    "ratio_bootstrap": "Bootstrap: Efron (1979), Annals of Statistics 7; ratios: Fieller (1954), JRSS B 16.",
+    "cochran_q": "Cochran (1950), Biometrika 37.",
+    "friedman": "Friedman (1937), JASA 32.",
+    "max_t": "Several comparisons: Hothorn, Bretz and Westfall (2008), Biometrical Journal 50.",
+    "holm": "Holm (1979), Scandinavian Journal of Statistics 6.",
+}
 
 
 def how_it_ran(plan: Plan, facts: RunFacts | None) -> list[Section]:
@@ -54,7 +72,7 @@ def _mishaps(facts: RunFacts) -> list[str]:
 def reproducing(plan: Plan, analysis: Analysis, facts: RunFacts | None) -> list[Section]:
     """How to do it again, with what it was done, what lies beside the report, and where the methods come from."""
     blocks: list[Block] = []
-    sources = tuple(words.references(analysis))
+    sources = tuple(_references(analysis))
     if facts is not None and facts.reproduce:
         blocks.append(Commands(facts.reproduce))
     blocks.append(
@@ -70,6 +88,16 @@ def reproducing(plan: Plan, analysis: Analysis, facts: RunFacts | None) -> list[
         Section("Files", (_files(),), level=3),
         *([Section("References", (Bullets(sources),), level=3)] if sources else []),
     ]
+
+
+def _references(analysis: Analysis) -> list[str]:
+    """Where the methods that were used come from."""
+    used = {c.test for c in analysis.comparisons} | {
+        metric.method for condition in analysis.conditions.values() for metric in condition.metrics.values()
+    }
+    used |= {analysis.correction} if len(analysis.hypotheses) > 1 else set()
+    used |= {name for group in analysis.groups for name in (group.test, group.method)}
+    return [text for name, text in _REFERENCES.items() if name in used]
 
 
 def _configuration(plan: Plan) -> Table:

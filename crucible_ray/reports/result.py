@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from crucible_ray.reduction.analysis import Analysis
-from crucible_ray.reports import words
+from crucible_ray.reports import findings, words
 
 
 def result_lines(summary: Mapping[str, Any], analysis: Analysis) -> list[str]:
@@ -39,6 +39,7 @@ def result_html(summary: Mapping[str, Any], analysis: Analysis) -> str:
         summary=summary,
         analysis=analysis,
         words=words,
+        finding=findings.finding(analysis),
         standing=_standing(summary),
         metrics=list(dict.fromkeys(m for c in analysis.conditions.values() for m in c.metrics)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.reduction.analysis import Analysis, Comparison
-from crucible_ray.reports import stopping, words
+from crucible_ray.reports import findings, stopping, words
 from crucible_ray.reports.blinding import blind_lines
 from crucible_ray.reports.facts import RunFacts
 
@@ -12,7 +12,7 @@ from crucible_ray.reports.facts import RunFacts
 def final_screen(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
     """The demo's last screen: what was kept, what was found, what to do next."""
     lines = [_trials(plan, analysis, facts), *_mishaps(facts), *stopping.on_screen(analysis)]
-    found = words.headline(analysis)
+    found = findings.headline(analysis)
     if found is not None:
         lines += [_compared(found, analysis), *_verdicts(analysis, found)]
     if found is not None and facts.planted is not None:
@@ -47,7 +47,7 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts, report: str =
         if complete.parse_failed:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
     lines += blind_lines(analysis)
-    if (told := words.looked_twice(plan, analysis)) is not None:
+    if (told := findings.looked_twice(plan, analysis)) is not None:
         lines.append(f"  {told}")
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]
     if analysis.preregistration is not None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Analysis
-from crucible_ray.reports import comparisons, detail, figures, stopping, words
+from crucible_ray.reports import comparisons, detail, figures, findings, stopping, words
 from crucible_ray.reports.answers import single_questions
 from crucible_ray.reports.blinding import blinding
 from crucible_ray.reports.datasets import by_dataset
@@ -84,10 +84,10 @@ def _overview(source: Source) -> list[Section]:
 
 def _finding(source: Source) -> list[Section]:
     analysis = source.analysis
-    lines = tuple(words.sentences(analysis))
-    blocks: list[Block] = [Text(words.finding(analysis))]
+    lines = tuple(findings.sentences(analysis))
+    blocks: list[Block] = [Text(findings.finding(analysis))]
     blocks += [Bullets(lines)] if lines else []
-    return [Section("Key finding", (*blocks, Text(words.recommendation(analysis))))]
+    return [Section("Key finding", (*blocks, Text(findings.recommendation(analysis))))]
 
 
 def _conditions(source: Source) -> list[Section]:
@@ -212,7 +212,10 @@ def _limitations(source: Source) -> list[Section]:
             "What this cannot say",
             (
                 Bullets(
-                    (*words.limitations(source.plan, source.analysis), *stopping.limitation(source.analysis))
+                    (
+                        *findings.limitations(source.plan, source.analysis),
+                        *stopping.limitation(source.analysis),
+                    )
                 ),
             ),
         )

@@ -1,13 +1,11 @@
-"""Numbers as a reader wants them: points, milliseconds, dollars, and findings as sentences."""
+"""Numbers, tests and verdicts as a reader wants them: points, milliseconds, dollars, short phrases."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.registry import METRICS
-from crucible_ray.reduction.analysis import Analysis, Comparison, HypothesisResult, Metric
-from crucible_ray.reduction.decisions import SECONDARY
+from crucible_ray.reduction.analysis import Comparison, HypothesisResult, Metric
 from crucible_ray.reports.visible import visible
 from crucible_ray.stats.result import format_p
 
@@ -45,26 +43,6 @@ CHECKS = {
     "levene": "equal variances (Levene)",
 }
 """What each test of an assumption looks at."""
-
-
-_REFERENCES = {
-    "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
-    "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
-    "adjusted_t": "The same with two small pseudo-items, our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
-    "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
-    "betting_sequence": "Waudby-Smith and Ramdas (2024), Journal of the Royal Statistical Society B 86.",
-    "obrien_fleming": "O'Brien and Fleming (1979), Biometrics 35; Lan and DeMets (1983), Biometrika 70.",
-    "wilson": "Wilson (1927), Journal of the American Statistical Association 22.",
-    "stratified_t": "Strata: Cochran (1977), Sampling Techniques.",
-    "cluster_t": "Clusters: Bell and McCaffrey (2002), Survey Methodology 28; Pustejovsky and Tipton (2018), JBES 36.",
-    "sign_flip": "Sign flips: Fisher (1935), The Design of Experiments; Hartigan (1969), JASA 64.",
-    "quantile_bootstrap": "Bootstrap: Efron (1979), Annals of Statistics 7; ranks: Woodruff (1952), JASA 47.",
-    "ratio_bootstrap": "Bootstrap: Efron (1979), Annals of Statistics 7; ratios: Fieller (1954), JRSS B 16.",
-    "cochran_q": "Cochran (1950), Biometrika 37.",
-    "friedman": "Friedman (1937), JASA 32.",
-    "max_t": "Several comparisons: Hothorn, Bretz and Westfall (2008), Biometrical Journal 50.",
-    "holm": "Holm (1979), Scandinavian Journal of Statistics 6.",
-}
 
 
 def value(metric: str, number: float | None) -> str:
@@ -246,196 +224,6 @@ def needed(h: HypothesisResult) -> str | None:
     )
     effect = difference(h.metric, h.needed.effect) + unit(h.metric)
     return f'"{h.text}": if the true difference were {effect}, a power of {h.needed.power:.2g} would take {sizes}.'
-
-
-def comparison_of(analysis: Analysis, hypothesis: HypothesisResult) -> Comparison:
-    """The comparison that a hypothesis was read from."""
-    wanted = hypothesis.metric, hypothesis.a, hypothesis.b
-    return next(found for found in analysis.comparisons if (found.metric, found.a, found.b) == wanted)
-
-
-def headline(analysis: Analysis) -> Comparison | None:
-    """The comparison that matters most: the first hypothesis', else the first one."""
-    if analysis.hypotheses:
-        return comparison_of(analysis, analysis.hypotheses[0])
-    return analysis.comparisons[0] if analysis.comparisons else None
-
-
-def finding(analysis: Analysis) -> str:
-    """The key finding, one or two sentences."""
-    found = headline(analysis)
-    if found is None:
-        return "One condition ran; there is nothing to compare."
-    if found.estimate is None:
-        return f"{found.a} and {found.b} could not be compared: {found.reason}."
-    if not analysis.hypotheses:
-        return f"{_found(analysis, found)} No hypothesis was declared, so this is exploratory."
-    return _verdict(analysis, analysis.hypotheses[0])
-
-
-_MOST_TOLD = 8
-"""Sentences of the key finding about what no hypothesis asks."""
-
-
-def sentences(analysis: Analysis) -> list[str]:
-    """What else was found, a sentence each: the other hypotheses, then the differences that nobody asked about."""
-    lines = [
-        _verdict(analysis, result)
-        for result in analysis.hypotheses[1:]
-        if comparison_of(analysis, result).estimate is not None
-    ]
-    first = headline(analysis)
-    rest = [
-        f"{'Exploratory' if found.exploratory else 'Secondary'}: {_direction(found)}"
-        for found in sorted(analysis.comparisons, key=lambda each: each.exploratory)
-        if (found.exploratory or found.family == SECONDARY)
-        and found is not first
-        and found.estimate is not None
-        and not (analysis.simulated and found.metric.startswith("latency"))  # the simulator's own, no finding
-    ]
-    more = [f"{len(rest) - _MOST_TOLD} more comparisons stand below."] if len(rest) > _MOST_TOLD else []
-    return lines + rest[:_MOST_TOLD] + more
-
-
-def _verdict(analysis: Analysis, result: HypothesisResult) -> str:
-    """A hypothesis with the interval that its verdict is read from, so that the two never seem to disagree."""
-    found = comparison_of(analysis, result)
-    return f'"{result.text}" is {VERDICTS[result.verdict]}. {_found(analysis, found, result)}'
-
-
-def _found(analysis: Analysis, found: Comparison, result: HypothesisResult | None = None) -> str:
-    told = _sentence(found, result)
-    own = analysis.simulated and found.metric.startswith("latency")
-    return f"{told} These latencies are simulated." if own else told
-
-
-def recommendation(analysis: Analysis) -> str:
-    """What follows from the first hypothesis, and no more than its verdict says."""
-    if not analysis.hypotheses:
-        return (
-            "No recommendation: nothing was declared before the run, so what differs here is a lead for the next "
-            "experiment."
-        )
-    told = f"Recommendation: {_advice(analysis.hypotheses[0])}"
-    return f"{told} It is a simulation: nothing follows for real models." if analysis.simulated else told
-
-
-def _advice(h: HypothesisResult) -> str:
-    if h.verdict == "not_decided":
-        return f"none yet; the data allow both, and more items would narrow the interval ({h.reason})."
-    if h.verdict == "refuted":
-        return f'do not count on "{h.text}": the data speak against it.'
-    if h.relation == "equivalence" and h.verdict == "supported":
-        return f"take {h.a} and {h.b} for equal in {h.metric} within the margin, and choose by the rest."
-    known = METRICS.get(h.metric)
-    if h.relation == "non_inferiority" and h.verdict == "supported":
-        if known is None:
-            return f"on questions like these, {h.metric} of {h.a} is below that of {h.b} by less than the margin, if at all."
-        if known.better == "lower":
-            return (
-                f"{h.b} may stand in for {h.a}: its {h.metric} is higher by less than the margin, if at all."
-            )
-        return f"{h.a} may stand in for {h.b}: in {h.metric} it falls short by less than the margin."
-    more, less = (h.a, h.b) if h.verdict == "supported" else (h.b, h.a)
-    if known is None:
-        return f"on questions like these, {h.metric} of {more} is above that of {less}."
-    best, other = (more, less) if known.better == "higher" else (less, more)
-    return f"on questions like these, prefer {best} to {other} where {h.metric} counts, and weigh the rest below."
-
-
-def limitations(plan: Plan, analysis: Analysis) -> list[str]:
-    """What the design cannot say."""
-    lines = [
-        f"All questions come from {plan.dataset}: nothing is said of other questions.",
-        "Models change: this holds for the versions that answered, at that time, with these prompts and parameters.",
-        "Prices are those of the configuration and the catalogue; they change as well.",
-    ]
-    if analysis.repeats == 1:
-        lines.append(
-            "Every question was asked once: how far a model's answer varies from one time to the next is unknown."
-        )
-    if analysis.items < 30:
-        lines.append(f"{analysis.items} items are few: intervals are wide, and rest on approximations.")
-    exploratory = sum(found.exploratory and found.adjusted is None for found in analysis.comparisons)
-    if exploratory:
-        lines.append(
-            f"Exploratory comparisons ({exploratory}) are not corrected for their number: leads, not findings."
-        )
-    missing = sum(
-        each.completeness.failed + each.completeness.pending for each in analysis.conditions.values()
-    )
-    if missing:
-        lines.append(f"{missing:,} trials have no answer; what they would have said is not known.")
-    if (told := looked_twice(plan, analysis)) is not None:
-        lines.append(f"{told} stop_when plans for several looks.")
-    if analysis.simulated:
-        lines.append(
-            "Every answer is simulated: it shows how the method works, and nothing about real models."
-        )
-    return lines
-
-
-def looked_twice(plan: Plan, analysis: Analysis) -> str | None:
-    """What replies of earlier runs mean for p, intervals and verdicts; None: there are none."""
-    if plan.share_replies or not any(
-        each.completeness.unsent or each.spend.unpaid_usd > 0 for each in analysis.conditions.values()
-    ):
-        return None
-    return (
-        "Replies were taken from earlier runs: whoever saw those results before asking for more has looked twice, which p, "
-        "intervals and verdicts do not count."
-    )
-
-
-def references(analysis: Analysis) -> list[str]:
-    """Where the methods that were used come from."""
-    used = {c.test for c in analysis.comparisons} | {
-        metric.method for condition in analysis.conditions.values() for metric in condition.metrics.values()
-    }
-    used |= {analysis.correction} if len(analysis.hypotheses) > 1 else set()
-    used |= {name for group in analysis.groups for name in (group.test, group.method)}
-    return [text for name, text in _REFERENCES.items() if name in used]
-
-
-def _sentence(found: Comparison, result: HypothesisResult | None = None) -> str:
-    """`_direction` at the start of a sentence; a name that is code stays as it is written."""
-    told = _direction(found, result)
-    if found.withheld:
-        return told
-    word = found.metric in METRICS and "_" not in found.metric
-    return told[0].upper() + told[1:] if word else f"The {told}"
-
-
-def _direction(found: Comparison, result: HypothesisResult | None = None) -> str:
-    """Which is ahead, by how much. result: a hypothesis on it, whose interval is told."""
-    if found.withheld:
-        return (
-            f"Which of {found.a} and {found.b} has the higher {found.metric} is withheld: with what the lost trials could "
-            f"have said, the difference lies between {difference(found.metric, found.worst)} and "
-            f"{difference(found.metric, found.best)}{unit(found.metric)}."
-        )
-    size = difference(found.metric, abs(found.estimate or 0.0), signed=False) + unit(found.metric)
-    side = "higher" if (found.estimate or 0.0) > 0 else "lower"
-    low, high, level = found.ci_low, found.ci_high, ""
-    if result is not None and (low, high) != (result.ci_low, result.ci_high):
-        low, high, level = result.ci_low, result.ci_high, f"{100 * result.confidence:.4g} % "
-    interval = span_in_unit(found.metric, low, high)
-    told = f" ({level}interval {interval}, {p_text(found.p_value)}{' by itself' if level else ''}{_together(found)})"
-    if low is not None and high is not None:
-        if low <= 0.0 <= high:
-            told += ": the interval holds zero, so no difference is shown"
-    elif low is None and high is None:
-        told = " (without an interval: nothing is shown)"
-    if not found.estimate:
-        return f"{found.metric} of {found.a} and {found.b} is the same{told}."
-    return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{told}."
-
-
-def _together(found: Comparison) -> str:
-    """What its family leaves of a p-value."""
-    if found.adjusted is None or found.adjusted.p_value is None:
-        return ""
-    return f"; {p_text(found.adjusted.p_value)} as one of {found.adjusted.comparisons}"
 
 
 def moment(started: str, later_s: float = 0.0) -> str:

@@ -14,7 +14,7 @@ from crucible_ray.errors import SpecError
 from crucible_ray.experiment.plan import AnalysisPlan, Plan
 from crucible_ray.reduction import Analysis, encode, reduce
 from crucible_ray.reduction.missing import could_flip
-from crucible_ray.reports import words
+from crucible_ray.reports import findings
 from crucible_ray.stats import tango, wilson
 from tests.reduction.rows import batches, hypothesis, plan, row
 
@@ -143,8 +143,8 @@ def test_an_undeclared_difference_that_failed_trials_could_turn_has_no_direction
     assert comparison.ci_low is not None
     assert comparison.ci_low > 0.0
     assert comparison.withheld
-    assert "withheld" in words.finding(analysis)
-    assert "higher than" not in words.finding(analysis)
+    assert "withheld" in findings.finding(analysis)
+    assert "higher than" not in findings.finding(analysis)
 
 
 def test_bounds_hold_for_every_metric_between_0_and_1_and_for_no_other() -> None:

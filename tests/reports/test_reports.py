@@ -15,6 +15,7 @@ from crucible_ray.reports import (
     RunFacts,
     Source,
     final_screen,
+    findings,
     page,
     summary_lines,
     words,
@@ -182,7 +183,7 @@ def test_one_condition_alone_has_nothing_to_compare() -> None:
 
 def test_the_key_finding_is_a_sentence_with_verdict_and_interval() -> None:
     _, analysis = _run()
-    assert words.finding(analysis) == (
+    assert findings.finding(analysis) == (
         '"at least 5 points better" is supported. Accuracy of ensemble is 16.0 points higher than of single '
         "(interval +5.2 to +26.9 points, p = .005)."
     )

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from crucible_ray.reduction import Analysis, reduce
 from crucible_ray.reduction.analysis import Metric
-from crucible_ray.reports import words
+from crucible_ray.reports import findings, words
 from tests.reduction.rows import batches, hypothesis, plan, row
 
 LEAD = [(0, 1)] * 24 + [(1, 0)] * 4 + [(1, 1)] * 60 + [(0, 0)] * 12
@@ -44,13 +44,13 @@ def analysed(outcomes: list[tuple[int, int]], how: dict[str, Any] | None, **plan
 def test_the_recommendation_goes_no_further_than_the_verdict(
     outcomes: list[tuple[int, int]], how: dict[str, Any], told: str
 ) -> None:
-    assert told in words.recommendation(analysed(outcomes, how))
+    assert told in findings.recommendation(analysed(outcomes, how))
 
 
 def test_without_a_hypothesis_or_a_real_model_nothing_is_recommended() -> None:
-    assert words.recommendation(analysed(LEAD, None)).startswith("No recommendation")
+    assert findings.recommendation(analysed(LEAD, None)).startswith("No recommendation")
     simulated = analysed(LEAD, {}, simulated={"seed": 1})
-    assert "nothing follows for real models" in words.recommendation(simulated)
+    assert "nothing follows for real models" in findings.recommendation(simulated)
 
 
 def test_of_several_hypotheses_each_is_told_with_the_interval_that_its_verdict_is_read_from() -> None:
@@ -60,7 +60,7 @@ def test_of_several_hypotheses_each_is_told_with_the_interval_that_its_verdict_i
     rows = [
         row(2 * item + k, correct) for item, pair in enumerate(outcomes) for k, correct in enumerate(pair)
     ]
-    told = words.finding(reduce(asked, batches(rows)))
+    told = findings.finding(reduce(asked, batches(rows)))
     assert told.startswith('"better" is not decided.')
     assert "97.5 % interval" in told
     assert "p = .025 by itself" in told
@@ -69,15 +69,15 @@ def test_of_several_hypotheses_each_is_told_with_the_interval_that_its_verdict_i
 
 def test_a_difference_whose_interval_holds_zero_is_not_called_one() -> None:
     analysis = analysed([(0, 1)] * 12 + [(1, 0)] * 9 + [(1, 1)] * 40, {})
-    assert words.finding(analysis).endswith("the interval holds zero, so no difference is shown.")
+    assert findings.finding(analysis).endswith("the interval holds zero, so no difference is shown.")
 
 
 def test_limitations_name_what_the_design_leaves_open() -> None:
     few = analysed(LEAD[:20], None, simulated={"seed": 1})
-    told = " ".join(words.limitations(plan(20), few))
+    told = " ".join(findings.limitations(plan(20), few))
     for part in ("items.jsonl", "asked once", "20 items are few", "Exploratory comparisons (4)", "simulated"):
         assert part in told
-    many = " ".join(words.limitations(plan(100, 3), analysed(LEAD, {})))
+    many = " ".join(findings.limitations(plan(100, 3), analysed(LEAD, {})))
     assert "are few" not in many
 
 
@@ -87,9 +87,9 @@ def test_a_sample_enlarged_from_an_earlier_run_says_that_the_earlier_look_is_not
     reused = replace(
         found, conditions={"single": replace(single, spend=replace(single.spend, unpaid_usd=0.1))}
     )
-    assert "looked twice" in " ".join(words.limitations(plan(100), reused))
-    assert "looked twice" not in " ".join(words.limitations(plan(100, share_replies=True), reused))
-    assert "looked twice" not in " ".join(words.limitations(plan(100), found))
+    assert "looked twice" in " ".join(findings.limitations(plan(100), reused))
+    assert "looked twice" not in " ".join(findings.limitations(plan(100, share_replies=True), reused))
+    assert "looked twice" not in " ".join(findings.limitations(plan(100), found))
 
 
 def test_a_naive_p_that_agrees_is_not_told() -> None:
@@ -135,7 +135,7 @@ def test_a_cost_has_no_fewer_digits_than_its_interval_and_a_short_latency_differ
 def test_what_may_stand_in_for_what_goes_by_which_way_the_metric_is_better(metric: str, told: str) -> None:
     analysis = analysed(LEAD, {"margin": 0.05, "relation": "non_inferiority"})
     claim = replace(analysis.hypotheses[0], metric=metric, a="a", b="b")
-    assert told in words.recommendation(replace(analysis, hypotheses=(claim,)))
+    assert told in findings.recommendation(replace(analysis, hypotheses=(claim,)))
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_a_difference_that_is_only_described_has_no_p_on_the_screen() -> None:
 def test_latencies_of_a_simulated_run_are_no_finding() -> None:
     asked = {"metrics": ("accuracy", "latency_mean")}
     real, played = analysed(LEAD, None, **asked), analysed(LEAD, None, **asked, simulated={"seed": 1})
-    assert any("latency" in line for line in words.sentences(real))
-    assert not any("latency" in line for line in words.sentences(played))
+    assert any("latency" in line for line in findings.sentences(real))
+    assert not any("latency" in line for line in findings.sentences(played))
