@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, two_sided_p
 from crucible_ray.stats.paired import item_means
-from crucible_ray.stats.result import Floats, TestResult, undefined
+from crucible_ray.stats.result import Floats, TestResult, over_error, undefined
 
 FEW_CLUSTERS = 10
 
@@ -44,15 +42,11 @@ def cluster_robust_difference(diff_I: Floats, clusters: ArrayLike, *, alpha: flo
     scaled = shares**2 / (1 - shares)
     off = math.fsum(scaled) ** 2 - math.fsum(scaled**2)
     df = 1 / (math.fsum(shares**2) + off)
-    half = critical(alpha, df) * math.sqrt(variance)
-    return TestResult(
-        test="cluster_t",
-        statistic=mean / math.sqrt(variance),
-        df=df,
-        p_value=two_sided_p(mean / math.sqrt(variance), df),
-        estimate=mean,
-        ci_low=mean - half,
-        ci_high=mean + half,
+    return over_error(
+        "cluster_t",
+        mean,
+        math.sqrt(variance),
+        df,
         n=groups,
         assumptions=("clusters are independent of one another", "the mean over clusters is near normal"),
         notes=(f"{n} items in {groups} clusters", *few),
@@ -79,22 +73,13 @@ def benchmark_difference(control_IR: Floats, treatment_IR: Floats, *, alpha: flo
         note = "repeats never differ within an item: on these items the difference is what it is"
         return undefined("benchmark_t", estimate=mean, n=n, note=note, alpha=alpha)
     weights = math.fsum(math.fsum(terms**2 / df) for terms, df in parts) / n**4
-    df = variance**2 / weights
-    half = critical(alpha, df) * math.sqrt(variance)
-    statistic = mean / math.sqrt(variance)
-    result = TestResult(
-        test="benchmark_t",
-        statistic=statistic,
-        df=df,
-        p_value=two_sided_p(statistic, df),
-        estimate=mean,
-        ci_low=mean - half,
-        ci_high=mean + half,
+    return over_error(
+        "benchmark_t",
+        mean,
+        math.sqrt(variance),
+        variance**2 / weights,
         n=n,
         alpha=alpha,
-    )
-    return replace(
-        result,
         assumptions=("repeats are independent of one another", "the mean is near normal"),
         notes=("about these items alone: nothing is said of others like them",),
     )

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, two_sided_p
 from crucible_ray.stats.inputs import as_floats, is_binary
 from crucible_ray.stats.layout import as_table
 from crucible_ray.stats.paired import clustered_difference, item_means
-from crucible_ray.stats.result import Floats, Interval, TestResult, format_p, undefined
+from crucible_ray.stats.result import Floats, Interval, TestResult, format_p, over_error, undefined
 from crucible_ray.stats.single import wilson
 
 FEW_LABELLED = 30
@@ -107,17 +106,12 @@ def judged_difference(
         return replace(
             undefined("judged_t", estimate=estimate, n=n, note=note, alpha=alpha), notes=(note, *notes)
         )
-    error = math.sqrt(sum(parts))
     df = sum(parts) ** 2 / (parts[0] ** 2 / (len(h) - 1) + parts[1] ** 2 / (len(others) - 1))
-    half = critical(alpha, df) * error
-    return TestResult(
-        test="judged_t",
-        statistic=estimate / error,
-        df=df,
-        p_value=two_sided_p(estimate / error, df),
-        estimate=estimate,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
+    return over_error(
+        "judged_t",
+        estimate,
+        math.sqrt(sum(parts)),
+        df,
         n=n,
         assumptions=(
             "the items with human scores are a random part of all",
@@ -183,15 +177,11 @@ def _fitted(values: Floats, side: Floats, item: Floats, alpha: float) -> TestRes
         return undefined(
             "ordered_logit", estimate=estimate, n=groups, note=note, alpha=alpha, measure="log odds ratio"
         )
-    half = critical(alpha) * error
-    return TestResult(
-        test="ordered_logit",
-        statistic=estimate / error,
-        df=None,
-        p_value=two_sided_p(estimate / error),
-        estimate=estimate,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
+    return over_error(
+        "ordered_logit",
+        estimate,
+        error,
+        None,
         effect_sizes={"odds_ratio": math.exp(estimate)},
         n=groups,
         assumptions=("odds are proportional over the scores", "items are independent of one another"),

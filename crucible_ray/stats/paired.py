@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p, two_sided_p
 from crucible_ray.stats.inputs import BINARY, as_floats, direction, is_binary, pairs
-from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
+from crucible_ray.stats.result import Floats, Interval, TestResult, over_error, undefined
 from crucible_ray.stats.sums import exact_sum
 
 Variant = Literal["score", "exact", "mid_p", "corrected"]
@@ -213,16 +213,11 @@ def clustered_difference(diff_IR: ArrayLike, *, alpha: float = 0.05) -> TestResu
     # Rounding leaves a spread of the order of one unit in the last place where every item is alike.
     if sd <= 1e-14 * max(abs(mean), float(np.abs(diff_I).max())):
         return _without_spread(mean, n, alpha)
-    se = sd / math.sqrt(n)
-    half = critical(alpha, n - 1) * se
-    return TestResult(
-        test="clustered_t",
-        statistic=mean / se,
-        df=n - 1,
-        p_value=two_sided_p(mean / se, n - 1),
-        estimate=mean,
-        ci_low=mean - half,
-        ci_high=mean + half,
+    return over_error(
+        "clustered_t",
+        mean,
+        sd / math.sqrt(n),
+        n - 1,
         effect_sizes={"cohens_dz": mean / sd},
         n=n,
         assumptions=("items are independent of one another", "the mean over items is near normal"),

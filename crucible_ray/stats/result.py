@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from crucible_ray.stats.distributions import check_level
+from crucible_ray.stats.distributions import check_level, critical, tail_p
 
 Floats = NDArray[np.float64]
 Alternative = Literal["two-sided", "less", "greater"]
@@ -118,6 +118,35 @@ class TestResult:
     def to_json(self) -> str:
         """`to_dict` as one line of JSON."""
         return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def over_error(
+    test: str,
+    estimate: float,
+    se: float,
+    df: float | None,
+    *,
+    alpha: float,
+    alternative: Alternative = "two-sided",
+    **rest: Any,
+) -> TestResult:
+    """An estimate over its standard error: t where `df` is given, else z, and the interval that decides alike.
+
+    rest: the other fields of the result.
+    """
+    half = critical(alpha, df) * se
+    return TestResult(
+        test=test,
+        statistic=estimate / se,
+        df=df,
+        p_value=tail_p(estimate / se, df, alternative=alternative),
+        estimate=estimate,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        alpha=alpha,
+        alternative=alternative,
+        **rest,
+    )
 
 
 def undefined(

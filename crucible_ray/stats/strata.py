@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import chi_square_p, critical, two_sided_p
-from crucible_ray.stats.result import Floats, TestResult, format_p, undefined
+from crucible_ray.stats.distributions import chi_square_p
+from crucible_ray.stats.result import Floats, TestResult, format_p, over_error, undefined
 
 Labels = NDArray[np.int64]
 
@@ -51,15 +51,11 @@ def stratified_difference(
         return replace(result, assumptions=assumptions)
     shares = [term / variance for term in terms]
     df = 1 / math.fsum(share**2 / (len(part) - 1) for share, part in zip(shares, parts, strict=True))
-    half = critical(alpha, df) * math.sqrt(variance)
-    return TestResult(
-        test=name,
-        statistic=estimate / math.sqrt(variance),
-        df=df,
-        p_value=two_sided_p(estimate / math.sqrt(variance), df),
-        estimate=estimate,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
+    return over_error(
+        name,
+        estimate,
+        math.sqrt(variance),
+        df,
         n=n,
         assumptions=assumptions,
         notes=_heterogeneity(means, [s / len(part) for s, part in zip(squares, parts, strict=True)]),

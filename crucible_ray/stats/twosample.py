@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p
 from crucible_ray.stats.inputs import BINARY, direction, is_binary, two_samples
-from crucible_ray.stats.result import Floats, Interval, TestResult, undefined
+from crucible_ray.stats.result import Floats, Interval, TestResult, over_error, undefined
 from crucible_ray.stats.sums import exact_sum
 
 _NO_SPREAD = "neither sample has any spread: the test is undefined"
@@ -37,11 +36,13 @@ def student_t(
         "the means are near normal",
         "both samples have the same variance",
     )
-    result = _t_result(
-        "student_t", estimate, math.sqrt(pooled * (1 / n_before + 1 / n_after)), df, alternative, alpha
-    )
-    return replace(
-        result,
+    return over_error(
+        "student_t",
+        estimate,
+        math.sqrt(pooled * (1 / n_before + 1 / n_after)),
+        df,
+        alpha=alpha,
+        alternative=direction(alternative),
         effect_sizes={"cohens_d": estimate / math.sqrt(pooled)},
         n=df + 2,
         assumptions=assumptions,
@@ -64,8 +65,13 @@ def welch_t(
     if max(variances) <= _rounding(before, after):
         return undefined("welch_t", estimate=estimate, n=n, note=_NO_SPREAD, alpha=alpha)
     df = squared**2 / (shares[0] ** 2 / (len(before) - 1) + shares[1] ** 2 / (len(after) - 1))
-    return replace(
-        _t_result("welch_t", estimate, math.sqrt(squared), df, alternative, alpha),
+    return over_error(
+        "welch_t",
+        estimate,
+        math.sqrt(squared),
+        df,
+        alpha=alpha,
+        alternative=direction(alternative),
         effect_sizes={"cohens_d": estimate / math.sqrt(sum(variances) / 2)},
         n=n,
         assumptions=("all values are independent of one another", "the means are near normal"),
@@ -125,22 +131,6 @@ def _moments(before: Floats, after: Floats) -> tuple[float, list[float]]:
 def _rounding(before: Floats, after: Floats) -> float:
     """A variance that rounding alone leaves where all values of a sample are alike."""
     return float(1e-14 * max(np.abs(before).max(), np.abs(after).max())) ** 2
-
-
-def _t_result(test: str, estimate: float, se: float, df: float, alternative: str, alpha: float) -> TestResult:
-    half = critical(alpha, df) * se
-    return TestResult(
-        test=test,
-        statistic=estimate / se,
-        df=df,
-        p_value=tail_p(estimate / se, df, alternative=direction(alternative)),
-        estimate=estimate,
-        ci_low=estimate - half,
-        ci_high=estimate + half,
-        n=0,
-        alpha=alpha,
-        alternative=direction(alternative),
-    )
 
 
 def _on_binary(before: Floats, after: Floats) -> tuple[str, ...]:

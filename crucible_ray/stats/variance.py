@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.distributions import critical, two_sided_p
+from crucible_ray.stats.distributions import critical
 from crucible_ray.stats.inputs import as_floats
-from crucible_ray.stats.result import Floats, TestResult, undefined
+from crucible_ray.stats.result import Floats, TestResult, over_error, undefined
 from crucible_ray.stats.sums import exact_sum
 
 _ROUNDING = 1e-13
@@ -200,15 +200,11 @@ def trend(values: ArrayLike, at: ArrayLike, items: ArrayLike, *, alpha: float = 
             alpha=alpha,
             measure="slope",
         )
-    half = critical(alpha, n - 1) * se
-    return TestResult(
-        test="trend",
-        statistic=slope / se,
-        df=n - 1,
-        p_value=two_sided_p(slope / se, n - 1),
-        estimate=slope,
-        ci_low=slope - half,
-        ci_high=slope + half,
+    return over_error(
+        "trend",
+        slope,
+        se,
+        n - 1,
         n=n,
         assumptions=("items are independent of one another", "positions were drawn before the run"),
         alpha=alpha,
