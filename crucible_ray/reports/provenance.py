@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible_ray.experiment.plan import ConditionPlan, Plan
+from crucible_ray.experiment.plan import ConditionPlan, Plan, PromptPlan
 from crucible_ray.reduction.analysis import Analysis
 from crucible_ray.reports import words
 from crucible_ray.reports.facts import RunFacts
@@ -37,6 +37,8 @@ _REFERENCES = {
     "max_t": "Several comparisons: Hothorn, Bretz and Westfall (2008), Biometrical Journal 50.",
     "holm": "Holm (1979), Scandinavian Journal of Statistics 6.",
 }
+_PROMPT = 600
+"""Characters of a prompt that are shown; `config.json` has it whole."""
 
 
 def how_it_ran(plan: Plan, facts: RunFacts | None) -> list[Section]:
@@ -110,7 +112,29 @@ def _configuration(plan: Plan) -> Table:
         ("correction", f"{plan.analysis.correction} at alpha {plan.analysis.alpha:g}"),
     ]
     rows += [(condition.name, described(condition)) for condition in plan.conditions]
+    rows += prompts(plan)
     return table("What was asked for", ("setting", "value"), rows)
+
+
+def prompts(plan: Plan) -> list[tuple[str, str]]:
+    """Each distinct prompt, with whose it is where there are several."""
+    whose: dict[str, dict[str, None]] = {}
+    for condition in plan.conditions:
+        for call, prompt in zip(condition.calls, condition.prompts, strict=True):
+            name = condition.name if call.prompt is None else f"{condition.name} ({call.model.name})"
+            whose.setdefault(_turns(prompt), {})[name] = None
+    if len(whose) == 1:
+        return [("prompt", quoted(text, _PROMPT)) for text in whose]
+    return [(f"prompt of {', '.join(names)}", quoted(text, _PROMPT)) for text, names in whose.items()]
+
+
+def _turns(prompt: PromptPlan) -> str:
+    """A prompt on one line of a table: the user's turn alone as it stands, others with their roles."""
+    parts = [] if prompt.system is None else [f"system: {prompt.system}"]
+    parts += [] if prompt.few_shot is None else [f"{prompt.few_shot.k} examples"]
+    if not parts and len(prompt.turns) == 1:
+        return prompt.turns[0].content
+    return " | ".join([*parts, *(f"{turn.role}: {turn.content}" for turn in prompt.turns)])
 
 
 def _environment(facts: RunFacts | None) -> tuple[Block, ...]:

@@ -27,7 +27,7 @@ from crucible_ray.reports.page import (
     quoted,
     table,
 )
-from crucible_ray.reports.provenance import described, how_it_ran, reproducing
+from crucible_ray.reports.provenance import described, how_it_ran, prompts, reproducing
 from crucible_ray.reports.questions import Questions
 from crucible_ray.reports.registration import preregistration
 from crucible_ray.reports.variance import variance
@@ -104,6 +104,7 @@ def _conditions(source: Source) -> list[Section]:
     note = Text(
         f"Intervals are at {100 * analysis.confidence:.4g} %; repeats count as replicates of their item. A latency "
         "quantile has an interval only where there are items enough for one."
+        + (" Prompts differ: see Configuration." if len(prompts(plan)) > 1 else "")
     )
     charts = figures.conditions(analysis, plan.metrics, source.questions)
     return [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from crucible_ray.experiment.plan import Plan
+from crucible_ray.experiment.plan import Plan, PromptPlan
 from crucible_ray.reduction import Analysis, reduce
 from crucible_ray.reports import (
     KillFact,
@@ -230,6 +230,19 @@ def test_the_report_names_configuration_environment_and_files() -> None:
         "`results.csv",
     ):
         assert part in report
+
+
+def test_the_report_shows_what_was_asked_and_of_whom_where_prompts_differ() -> None:
+    asked, analysis = _run()
+    one = _markdown(asked, analysis)
+    assert "| prompt | `{{ input }}` |" in one
+    assert "Prompts differ" not in one
+    single, trio = asked.conditions
+    stepwise = replace(trio, prompt=PromptPlan(template="{{ input }}\nThink | first.", system="Be brief."))
+    two = _markdown(replace(asked, conditions=(single, stepwise)), analysis)
+    assert "Prompts differ: see Configuration." in two
+    assert "| prompt of single | `{{ input }}` |" in two
+    assert "| prompt of ensemble | `system: Be brief." in two
 
 
 def test_both_formats_say_the_same_words() -> None:
