@@ -58,3 +58,9 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     reproduce: tuple[str, ...] = ()
     """Commands that run it again or go on from here."""
     next_steps: tuple[str, ...] = ()
+
+    @property
+    def begun(self) -> str | None:
+        """When the first session began, where this is a later one: that registered the plan as it started."""
+        first = min(self.plans, default=self.started)
+        return first if first < self.started else None

@@ -22,7 +22,7 @@ _FILES = (
 _REFERENCES = {
     "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
     "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
-    "adjusted_t": "The same with two small pseudo-items, our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
+    "adjusted_t": "Items as clusters, two small pseudo-items: our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
     "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
     "betting_sequence": "Waudby-Smith and Ramdas (2024), Journal of the Royal Statistical Society B 86.",
     "obrien_fleming": "O'Brien and Fleming (1979), Biometrics 35; Lan and DeMets (1983), Biometrika 70.",
@@ -49,8 +49,9 @@ def how_it_ran(plan: Plan, facts: RunFacts | None) -> list[Section]:
         lines.append("Nothing is recorded of clocks and processes.")
     else:
         clients = words.count(facts.clients, "client")
+        session = "," if facts.begun is None else " in all; in the last session"
         lines += [
-            f"{facts.runtime}, {clients}, {facts.calls:,} calls, {facts.retries:,} retries, {facts.throttled:,} times "
+            f"{facts.runtime}, {clients}, {facts.calls:,} calls{session} {facts.retries:,} retries, {facts.throttled:,} times "
             f"throttled, {words.duration(facts.quota_wait_s)} of waiting for limits in all.",
             f"Bound by: {facts.bound_by}.",
             *_mishaps(facts),

@@ -67,9 +67,7 @@ def _overview(source: Source) -> list[Section]:
     rows: list[tuple[str, str]] = [("Experiment", Code(source.analysis.experiment_id))]
     if facts is not None:
         rows += [
-            ("Started", words.moment(facts.started)),
-            ("Completed", words.moment(facts.started, facts.duration_s)),
-            ("Duration", words.duration(facts.duration_s)),
+            *_clock(facts),
             ("Status", facts.status),
             (
                 "Total cost",
@@ -80,6 +78,17 @@ def _overview(source: Source) -> list[Section]:
     shape += words.count(len(plan.conditions), "condition")
     rows.append(("What ran", f"{plan.dataset}: {shape}"))
     return [Section("Overview", (table("The run", ("", ""), rows),))]
+
+
+def _clock(facts: RunFacts) -> list[tuple[str, str]]:
+    started, ended = words.moment(facts.started), words.moment(facts.started, facts.duration_s)
+    lasted = words.duration(facts.duration_s)
+    if facts.begun is None:
+        return [("Started", started), ("Completed", ended), ("Duration", lasted)]
+    return [
+        ("Started", words.moment(facts.begun)),
+        ("Last session", f"{started} to {ended}, {lasted}"),
+    ]
 
 
 def _finding(source: Source) -> list[Section]:

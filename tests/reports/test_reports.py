@@ -219,6 +219,18 @@ def test_the_report_says_when_it_ran_how_long_and_what_it_cost() -> None:
             assert part in report
 
 
+def test_a_resumed_run_tells_when_it_began_and_what_is_of_its_last_session() -> None:
+    report = _markdown(
+        *_run(), _facts(plans={"2026-11-02T09:00:00+00:00": 0, "2026-11-03T10:00:00+00:00": 7})
+    )
+    assert "| Started | 2026-11-02 09:00:00 UTC |" in report
+    assert "| Last session | 2026-11-03 10:00:00 UTC to 2026-11-03 10:03:12 UTC, 3 min 12 s |" in report
+    assert "800 calls in all; in the last session 12 retries" in report
+    once = _markdown(*_run(), _facts(plans={"2026-11-03T10:00:00+00:00": 0}))
+    assert "Last session" not in once
+    assert "800 calls, 12 retries" in once
+
+
 def test_the_report_names_configuration_environment_and_files() -> None:
     facts = _facts(versions={"Python": "3.12.1"}, model_versions={"m1": "m1-2024-07-18"})
     report = _markdown(*_run(), facts)
