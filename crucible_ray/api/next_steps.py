@@ -23,7 +23,9 @@ def next_steps(plan: Plan, analysis: Analysis, status: str, failed: int, folder:
     """
     if status == "stopped" and is_decided(analysis):
         return (f"crucible-ray reproduce {folder}", f"crucible-ray resume {folder} --beyond-stop")
-    if status in ("interrupted", "budget", "refused", "stopped"):
+    if status == "budget":
+        return (f"crucible-ray resume {folder} --max-cost USD",)
+    if status in ("interrupted", "refused", "stopped"):
         return (f"crucible-ray resume {folder}",)
     functions = {each.name for each in plan.conditions if each.function is not None}
     found = {name: each.completeness for name, each in analysis.conditions.items()}

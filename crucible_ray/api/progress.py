@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from crucible_ray.api.debugging import at_breakpoints
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import UsageError
-from crucible_ray.reports.words import printable
+from crucible_ray.reports.words import count, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -112,7 +112,7 @@ def _reused(facts: Mapping[str, Any]) -> str:
     """What `--reuse` found."""
     line = (
         f"reused: {facts['calls']:,} calls that are paid for, {facts['trials']:,} trials whole "
-        f"(looked at {facts['folders']:,} results folders, {facts['matching']:,} of them with the same models)"
+        f"(looked at {count(facts['folders'], 'results folder')}, {facts['matching']:,} of them with the same models)"
     )
     unreadable = [printable(each) for each in facts["unreadable"]]
     return "; could not be read: ".join([line, *unreadable])

@@ -238,7 +238,12 @@ def _again(
     check_junit(junit)
     folder = api.find_results(where, output_dir)
     # Only what has something to run waits for Ray.
-    in_process = in_process or _nothing_to_run(folder, choices)
+    nothing = _nothing_to_run(folder, choices)
+    if nothing:
+        terminal.say(
+            "Nothing has failed and nothing is pending: no trial is run, the results are written again."
+        )
+    in_process = in_process or nothing
     address = cluster(address)
     with ray_ahead(address, in_process=in_process) as ray, written_junit(junit) as leave:
         runtime = "in-process" if in_process else "ray"

@@ -81,7 +81,8 @@ def _cost(plan: Plan, found: Estimate) -> str:
             return f"unknown: what {', '.join(functions)} will call is not known beforehand"
         return "unknown: not every model has a price"
     upper = "unbounded" if found.total_cost_upper is None else f"at most {dollars(found.total_cost_upper)}"
-    return f"{dollars(found.total_cost)} ({upper} without retries, {dollars(found.per_query_cost)} a query)"
+    each = "" if found.per_query_cost is None else f", {dollars(found.per_query_cost)} a query"
+    return f"{dollars(found.total_cost)} ({upper} without retries{each})"
 
 
 def _unbounded(plan: Plan, found: Estimate) -> list[str]:

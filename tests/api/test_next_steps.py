@@ -58,6 +58,7 @@ def test_a_function_that_raised_runs_again_since_there_is_no_reply_to_read() -> 
 
 def test_a_run_that_stopped_is_resumed_first() -> None:
     assert _steps(_one(20), ["parse_failed"] * 5, "interrupted") == ["resume DIR"]
+    assert _steps(_one(20), [None] * 5, "budget") == ["resume DIR --max-cost USD"]
 
 
 def test_a_simulated_run_is_asked_anew_of_the_simulator_with_the_arguments_it_had(tmp_path: Path) -> None:

@@ -385,7 +385,7 @@ def test_reuse_says_what_it_found_and_makes_no_call_twice(here: Path, capsys: Ca
     out, err = capsys.readouterr()
     assert "Total queries: 20 of 60" in err
     assert f"Replies paid for already: 40 from {first['experiment_id']};" in err
-    assert "reused: 40 calls that are paid for, 40 trials whole (looked at 1 results folders" in err
+    assert "reused: 40 calls that are paid for, 40 trials whole (looked at 1 results folder," in err
     facts = json.loads(out)
     assert (facts["trials"], facts["completed"], facts["calls"]) == (60, 60, 20)
     assert main(["reproduce", facts["results_dir"]]) == 0
@@ -424,8 +424,11 @@ def test_a_record_with_nothing_to_run_is_answered_without_ray(
 
     monkeypatch.setattr("crucible_ray.actors.cluster.RayThread", never)
     for verb in ("resume", "retry"):
-        again = _facts(capsys, 0, verb, facts["results_dir"])
+        assert main([verb, str(facts["results_dir"]), "--json"]) == 0
+        out, err = capsys.readouterr()
+        again = json.loads(out)
         assert (again["status"], again["completed"], again["calls"]) == ("complete", 12, 0)
+        assert "Nothing has failed and nothing is pending" in err
     for verb, where, said in (
         (
             "resume",

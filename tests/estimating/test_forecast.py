@@ -317,6 +317,11 @@ def test_a_speed_that_says_nothing_is_left_out_of_the_banner() -> None:
         assert shown[1:] == ([] if line is None else [line])  # the first is the cost
 
 
+def test_where_nothing_is_left_to_send_no_price_of_a_query_is_told() -> None:
+    shown = estimate_lines(_plan(), replace(_estimate(_plan()), per_query_cost=None))
+    assert "unknown a query" not in "\n".join(shown)
+
+
 def test_notes_stand_in_the_banner_without_control_characters() -> None:
     asked = _plan()
     assert "Note: 9 items\ufffd" in estimate_lines(asked, replace(_estimate(asked), notes=("9 items\x1b",)))
