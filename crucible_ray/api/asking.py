@@ -42,7 +42,7 @@ Conversation = str | Sequence[Message | Mapping[str, str]]
 
 async def apredict(
     question: str,
-    models: Sequence[str] | None = None,
+    models: str | Sequence[str] | None = None,
     *,
     vote: str | None = None,
     execution: str | None = None,
@@ -58,7 +58,8 @@ async def apredict(
     A model that fails is counted in `failures`. Raises UsageError and CredentialError.
     """
     settings = load_settings(Path.cwd(), os.environ)
-    members = list(settings.ensemble.default_models if models is None else models)
+    asked = settings.ensemble.default_models if models is None else models
+    members = [asked] if isinstance(asked, str) else list(asked)
     longest = settings.ensemble.default_timeout_s if timeout_s is None else timeout_s
     options = {"timeout_s": longest, "attempt_timeout_s": longest, "parse": SHORT_ANSWER, **options}
     condition = Ensemble(members, name="predict", vote=vote, execution=execution, **options)

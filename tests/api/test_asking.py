@@ -59,6 +59,11 @@ def test_predict_gives_the_vote_of_its_models_with_what_it_cost(here: Path, simu
     assert found.latency_ms == max(reply.latency_ms or 0 for reply in replies)
 
 
+def test_one_model_may_be_named_without_a_list() -> None:
+    found = predict("What is 2+2?", models="gemini_flash", simulate=True, timeout_s=30)
+    assert list(found.models_used) == ["gemini_flash"]
+
+
 @pytest.mark.parametrize(
     ("reply", "read"),
     [
