@@ -12,7 +12,7 @@ from crucible_ray.metrics.registry import Metric, metric_of
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.comparing_quantiles import compare_quantiles
 from crucible_ray.stats.comparing_ratios import compare_ratios
-from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from crucible_ray.reduction.beside import OF_GROUPS, size
 from crucible_ray.reduction.comparisons import NOT_COMPARED
 from crucible_ray.reduction.decisions import Group, GroupPair, Size
 from crucible_ray.reduction.table import Table
-from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:

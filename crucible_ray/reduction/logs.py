@@ -20,10 +20,9 @@ from crucible_ray.stats.comparing import PAIRED, TWO_SAMPLES, Comparison, compar
 from crucible_ray.stats.comparing_groups import compare_groups
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.families import CORRECTIONS, FamilyResult, Pair, correct
-from crucible_ray.stats.inputs import is_binary
+from crucible_ray.stats.inputs import is_binary, item_means
 from crucible_ray.stats.intervals import mean_ci
 from crucible_ray.stats.layout import by_item
-from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.result import Floats, TestResult, format_p, plain
 from crucible_ray.stats.single import wilson
 

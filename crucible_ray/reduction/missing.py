@@ -20,7 +20,7 @@ from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.parts import Missing, MissingDifficulty, MissingPair
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.association import mean_scores, spearman
-from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.resampling import paired_permutation
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.sums import exact_sum

@@ -10,8 +10,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.dominance import cliffs_delta, rank_biserial, vargha_delaney_a
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.explained import cramers_v, eta_squared, kendalls_w
-from crucible_ray.stats.inputs import is_binary
-from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.inputs import is_binary, item_means
 from crucible_ray.stats.ratios import cohens_h, odds_ratio, risk_ratio
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.standardised import cohens_dz, hedges_g

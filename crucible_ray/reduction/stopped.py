@@ -16,8 +16,8 @@ from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Comparison, FixedSample, HypothesisResult, Sequential
 from crucible_ray.reduction.peeking import Ints, Sequence, bounds, increments, level_of, look_items
 from crucible_ray.stats.claims import ClaimResult, judge_claim
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.looks import LookResult, judge_look, repeated_p
-from crucible_ray.stats.paired import item_means
 
 if TYPE_CHECKING:
     from crucible_ray.experiment.plan import HypothesisPlan, Plan

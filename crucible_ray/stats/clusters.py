@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.paired import item_means
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.result import Floats, TestResult, over_error, undefined
 
 FEW_CLUSTERS = 10

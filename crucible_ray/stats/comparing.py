@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -33,9 +33,9 @@ from crucible_ray.stats.decision import least_level, paired_difference
 from crucible_ray.stats.diagnostics import beside, checks_of, doubts_of
 from crucible_ray.stats.distributions import two_sided_p
 from crucible_ray.stats.draws import sign_flips
-from crucible_ray.stats.inputs import direction, finite_margin, is_binary
+from crucible_ray.stats.inputs import direction, finite_margin, is_binary, item_means, two_items
 from crucible_ray.stats.layout import Labels, Layout, lay_out
-from crucible_ray.stats.paired import clustered_difference, item_means, mcnemar, paired_t, tango_score
+from crucible_ray.stats.paired import clustered_difference, mcnemar, paired_t, tango_score
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
 from crucible_ray.stats.resampling import bootstrap_difference, paired_permutation, permutation_test
 from crucible_ray.stats.result import Floats, TestResult, format_p, undefined
@@ -223,16 +223,21 @@ def _comparison(result: TestResult, **more: Any) -> Comparison:
     return Comparison(**values, **more)
 
 
-def _outcome(kind: str | None, layout: Layout) -> str:
-    values = [table[~np.isnan(table)] for table in (layout.control, layout.treatment)]
+def outcome_of(kind: str | None, values: Sequence[Floats]) -> str:
+    """What an outcome is taken as, as declared or by its values; raises StatsError where the two do not agree."""
     binary = is_binary(*values)
     if kind is None:
         return "binary" if binary else "continuous"
     if kind not in KINDS:
         raise StatsError(f"no kind {kind!r}: {', '.join(KINDS)}")
-    kind = KINDS[kind]
-    if kind == "binary" and not binary:
+    if KINDS[kind] == "binary" and not binary:
         raise StatsError('kind="binary" is of 0 and 1 alone; shares and scores between them are "bounded"')
+    return KINDS[kind]
+
+
+def _outcome(kind: str | None, layout: Layout) -> str:
+    values = [table[~np.isnan(table)] for table in (layout.control, layout.treatment)]
+    kind = outcome_of(kind, values)
     if kind == "bounded" and any(bool(((part < 0) | (part > 1)).any()) for part in values):
         raise StatsError(
             'kind="bounded" lies between 0 and 1; for other scales take "continuous" or "ordinal"'
@@ -289,10 +294,7 @@ class _Flips:
     """The sign-flip test of one difference at any level; its flips are drawn once."""
 
     def __init__(self, diff_I: Floats) -> None:
-        if len(diff_I) < 2:
-            raise StatsError(
-                f"a paired comparison needs two items answered under both conditions; there are {len(diff_I)}"
-            )
+        two_items(len(diff_I))
         self._n, self._estimate = len(diff_I), exact_sum(diff_I) / len(diff_I)
         self._draws = sign_flips(diff_I, flips=FLIPS, seed=0)
         self._alike = np.ptp(diff_I) == 0

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.comparing import KINDS, Comparison, compare
+from crucible_ray.stats.comparing import Comparison, compare, outcome_of
 from crucible_ray.stats.contrasts import against, all_pairs, place
 from crucible_ray.stats.families import FamilyResult, Pair
 from crucible_ray.stats.groups import (
@@ -37,10 +37,9 @@ from crucible_ray.stats.groups import (
     repeated_measures_anova,
     welch_anova,
 )
-from crucible_ray.stats.inputs import is_binary
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.joint import Joint, dunnett, max_t
 from crucible_ray.stats.layout import as_table, by_item, encode
-from crucible_ray.stats.paired import item_means
 from crucible_ray.stats.posthoc import dunn, games_howell, nemenyi, pairwise, tukey_hsd
 from crucible_ray.stats.ranks import mann_whitney, wilcoxon
 from crucible_ray.stats.result import Floats, TestResult, format_p, plain
@@ -323,13 +322,7 @@ def _name(
     test: str, kind: str | None, pooled: Sequence[Floats], *, shared: bool, repeats: int
 ) -> tuple[str, str]:
     """The test over all, and the kind of outcome."""
-    binary = is_binary(*pooled)
-    if kind is not None and kind not in KINDS:
-        raise StatsError(f"no kind {kind!r}: {', '.join(KINDS)}")
-    kind = None if kind is None else KINDS[kind]
-    if kind == "binary" and not binary:
-        raise StatsError('kind="binary" is of 0 and 1 alone; shares and scores between them are "bounded"')
-    outcome = kind or ("binary" if binary else "continuous")
+    outcome = outcome_of(kind, pooled)
     if test != "auto":
         if test not in _PLANS:
             raise StatsError(f"no test {test!r} over several groups: auto, {', '.join(_PLANS)}")

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.comparing import Comparison
 from crucible_ray.stats.draws import Draws
+from crucible_ray.stats.inputs import two_items
+from crucible_ray.stats.quantiles import between
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import items_for_quantile, quantile
 
@@ -44,10 +46,7 @@ def compare_quantiles(
     shared = ~np.isnan(control_IR).all(axis=1) & ~np.isnan(treatment_IR).all(axis=1)
     tables: Tables = (control_IR[shared], treatment_IR[shared])
     items = int(shared.sum())
-    if items < 2:
-        raise StatsError(
-            f"a paired comparison needs two items answered under both conditions; there are {items}"
-        )
+    two_items(items)
     at = [quantile(table, q)[0] for table in tables]
     if at[0] is None or at[1] is None:
         raise StatsError(
@@ -126,16 +125,7 @@ def _weighted(values: Floats, times: NDArray[np.int64], q: float) -> Floats:
     position = q * last
     rank = np.floor(position).astype(np.int64)
     places = [(passed <= each[:, None]).sum(axis=1) for each in (rank, np.minimum(rank + 1, last))]
-    return _between(values[places[0]], values[places[1]], position - rank)
-
-
-def _between(low: Floats, high: Floats, share: Floats) -> Floats:
-    """Linear interpolation that knows infinity: it is reached as soon as the upper neighbour counts."""
-    mixed = low.copy()
-    known = np.isfinite(high) & (share > 0)
-    mixed[known] = low[known] + share[known] * (high[known] - low[known])
-    mixed[(share > 0) & np.isinf(high)] = np.inf
-    return mixed
+    return between(values[places[0]], values[places[1]], position - rank)
 
 
 def _by_ranks(tables: Tables, units: NDArray[np.int64], q: float, resamples: int, seed: int) -> Floats:
@@ -170,7 +160,7 @@ def _at(ordered: Floats, shares: Floats) -> Floats:
     """The values at these shares of the whole (type 7)."""
     position = shares * (len(ordered) - 1)
     rank = np.floor(position).astype(np.int64)
-    return _between(ordered[rank], ordered[np.minimum(rank + 1, len(ordered) - 1)], position - rank)
+    return between(ordered[rank], ordered[np.minimum(rank + 1, len(ordered) - 1)], position - rank)
 
 
 def _censored(low: float, high: float) -> tuple[str, ...]:

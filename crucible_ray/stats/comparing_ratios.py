@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crucible_ray.errors import StatsError
 from crucible_ray.stats.bootstrap import resampled_sums
 from crucible_ray.stats.comparing import Comparison
 from crucible_ray.stats.comparing_quantiles import RESAMPLES, codes_of
 from crucible_ray.stats.distributions import two_sided_p
 from crucible_ray.stats.draws import Draws
 from crucible_ray.stats.effect import Effect
+from crucible_ray.stats.inputs import two_items
 from crucible_ray.stats.ratios import ratio_ci
 from crucible_ray.stats.result import Floats
 
@@ -55,10 +55,7 @@ def compare_ratios(
     """
     shared = _there(*control) & _there(*treatment)
     items = int(shared.sum())
-    if items < 2:
-        raise StatsError(
-            f"a paired comparison needs two items answered under both conditions; there are {items}"
-        )
+    two_items(items)
     labels = None if clusters is None else np.asarray(clusters)[shared]
     sides = [(above[shared], below[shared]) for above, below in (control, treatment)]
     singles = [ratio_of(*side, clusters=labels, alpha=alpha) for side in sides]

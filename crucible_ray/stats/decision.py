@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.inputs import as_rows, item_means, two_items
 from crucible_ray.stats.paired import (
     adjusted_difference,
     adjusted_t,
     clustered_difference,
-    item_means,
     mcnemar_counts,
 )
 from crucible_ray.stats.result import Floats, TestResult
@@ -73,16 +73,13 @@ def paired_difference(
     has. Raises StatsError on different numbers of items, on values outside what `bounded` says, or with fewer
     than two complete items.
     """
-    control, treatment = _as_table(control_IR), _as_table(treatment_IR)
+    control, treatment = as_rows(control_IR), as_rows(treatment_IR)
     if len(control) != len(treatment):
         raise StatsError(f"pairs need the same items; control has {len(control)}, treatment {len(treatment)}")
     diff = item_means(treatment) - item_means(control)
     labels = None if strata is None else strata[~np.isnan(diff)]
     diff = diff[~np.isnan(diff)]
-    if len(diff) < 2:
-        raise StatsError(
-            f"a paired comparison needs two items answered under both conditions; there are {len(diff)}"
-        )
+    two_items(len(diff))
     repeats = max(_repeats(control), _repeats(treatment))
     informative = repeats > 1 and (_varies(control) or _varies(treatment))
     if bounded and not _within(control, treatment, binary=False):
@@ -177,13 +174,6 @@ def _guarded(result: TestResult, differing: int, *, decidable: bool) -> TestResu
     if decidable or result.ci_low is None or result.ci_high is None:
         return replace(result, p_value=p_value)
     return replace(result, p_value=p_value, ci_low=min(result.ci_low, 0.0), ci_high=max(result.ci_high, 0.0))
-
-
-def _as_table(values: ArrayLike) -> Floats:
-    table = np.asarray(values, np.float64)
-    if table.ndim not in (1, 2):
-        raise StatsError(f"values have shape [items] or [items, repeats], not {table.shape}")
-    return table if table.ndim == 2 else table[:, None]
 
 
 def _within(control: Floats, treatment: Floats, *, binary: bool) -> bool:

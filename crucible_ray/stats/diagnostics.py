@@ -8,9 +8,10 @@ import numpy as np
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.assumptions import anderson_darling, levene, shapiro_wilk
+from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.judging import ordered_logit
 from crucible_ray.stats.layout import Layout
-from crucible_ray.stats.paired import item_means, mcnemar, paired_t
+from crucible_ray.stats.paired import mcnemar, paired_t
 from crucible_ray.stats.ranks import wilcoxon
 from crucible_ray.stats.resampling import paired_permutation
 from crucible_ray.stats.result import TestResult, format_p

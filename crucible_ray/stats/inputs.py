@@ -202,14 +202,34 @@ def as_floats(values: ArrayLike, name: str) -> Floats:
         raise StatsError(f"{name} is not an array of numbers: {wrong}") from wrong
 
 
+def as_rows(values: ArrayLike) -> Floats:
+    """Values as [items, repeats], whatever they are; raises StatsError on other shapes than that or [items]."""
+    table = np.asarray(values, np.float64)
+    if table.ndim not in (1, 2):
+        raise StatsError(f"values have shape [items] or [items, repeats], not {table.shape}")
+    return table if table.ndim == 2 else table[:, None]
+
+
+def item_means(values_IR: Floats) -> Floats:
+    """The mean over each item's repeats that are there, shape [items]; NaN where there is none."""
+    present = ~np.isnan(values_IR)
+    counts = present.sum(axis=1)
+    sums = np.where(present, values_IR, 0.0).sum(axis=1)
+    means = np.full(len(sums), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return means
+
+
+def two_items(count: int) -> None:
+    """Raises StatsError where there are fewer items to compare."""
+    if count < 2:
+        raise StatsError(
+            f"a paired comparison needs two items answered under both conditions; there are {count}"
+        )
+
+
 def _item_values(array: Floats, name: str) -> Floats:
     if array.ndim not in (1, 2):
         raise StatsError(f"{name} has shape {array.shape}; it must be [items] or [items, repeats]")
     computable(array, name)
-    if array.ndim == 1:
-        return array
-    present = ~np.isnan(array)
-    sums, number = np.where(present, array, 0.0).sum(axis=1), present.sum(axis=1)
-    means = np.full(len(array), np.nan)
-    np.divide(sums, number, out=means, where=number > 0)
-    return means
+    return array if array.ndim == 1 else item_means(array)

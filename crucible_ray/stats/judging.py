@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.inputs import as_floats, is_binary
+from crucible_ray.stats.inputs import as_floats, is_binary, item_means
 from crucible_ray.stats.layout import as_table
-from crucible_ray.stats.paired import clustered_difference, item_means
+from crucible_ray.stats.paired import clustered_difference
 from crucible_ray.stats.result import Floats, Interval, TestResult, format_p, over_error, undefined
 from crucible_ray.stats.single import wilson
 
@@ -44,7 +44,9 @@ def judge_accuracy(judged: ArrayLike, human: ArrayLike, *, alpha: float = 0.05) 
     that is kinder to one condition than to another fakes a difference. Raises StatsError on other values, different
     lengths, or no answer that both scored.
     """
-    given, true = _together(judged, human, names=("judged", "human"))
+    given, true = as_floats(judged, "judged").ravel(), as_floats(human, "human").ravel()
+    if len(given) != len(true):
+        raise StatsError(f"judged and human are of the same answers; there are {len(given)} and {len(true)}")
     both = ~np.isnan(given) & ~np.isnan(true)
     given, true = given[both], true[both]
     if not len(given):
@@ -237,12 +239,3 @@ def _differences(
         by_people,
         (f"{neither} items without scores under both conditions left out",) if neither else (),
     )
-
-
-def _together(first: ArrayLike, second: ArrayLike, *, names: tuple[str, str]) -> tuple[Floats, Floats]:
-    a, b = (as_floats(values, name).ravel() for values, name in zip((first, second), names, strict=True))
-    if len(a) != len(b):
-        raise StatsError(
-            f"{names[0]} and {names[1]} are of the same answers; there are {len(a)} and {len(b)}"
-        )
-    return a, b

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical, tail_p, two_sided_p
-from crucible_ray.stats.inputs import BINARY, as_floats, direction, is_binary, pairs
+from crucible_ray.stats.inputs import BINARY, as_floats, direction, is_binary, item_means, pairs
 from crucible_ray.stats.result import Floats, Interval, TestResult, over_error, undefined
 from crucible_ray.stats.sums import exact_sum
 
@@ -228,16 +228,6 @@ def clustered_difference(diff_IR: ArrayLike, *, alpha: float = 0.05) -> TestResu
 def _without_spread(mean: float, n: int, alpha: float) -> TestResult:
     note = "every item has the same difference: there is no spread to judge it by"
     return replace(undefined("clustered_t", estimate=mean, n=n, note=note, alpha=alpha), df=n - 1)
-
-
-def item_means(values_IR: Floats) -> Floats:
-    """The mean over each item's repeats that are there, shape [items]; NaN where there is none."""
-    present = ~np.isnan(values_IR)
-    counts = present.sum(axis=1)
-    sums = np.where(present, values_IR, 0.0).sum(axis=1)
-    means = np.full(len(sums), np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return means
 
 
 def _discordant(control: ArrayLike, treatment: ArrayLike) -> tuple[int, int, int]:

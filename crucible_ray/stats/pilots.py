@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
+from crucible_ray.stats.inputs import as_rows
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.single import wilson
 
@@ -53,7 +54,7 @@ def spread_of(control_IR: ArrayLike, treatment_IR: ArrayLike) -> Spread:
     Shape [items, repeats], or [items]; NaN where a trial has no value; items that lack a condition are left out.
     Raises StatsError with fewer than two items, or where the two never differ.
     """
-    control, treatment = (_table(values) for values in (control_IR, treatment_IR))
+    control, treatment = (as_rows(values) for values in (control_IR, treatment_IR))
     if len(control) != len(treatment):
         raise StatsError(f"a pilot has the same items twice, not {len(control)} and {len(treatment)}")
     both = ~np.isnan(control).all(axis=1) & ~np.isnan(treatment).all(axis=1)
@@ -120,8 +121,3 @@ def _within(table: Floats) -> tuple[float, float] | None:
         return None
     within = float(np.nanvar(table[several], axis=1, ddof=1).mean())
     return within, within * float((1 / counts).mean())
-
-
-def _table(values: ArrayLike) -> Floats:
-    table = np.asarray(values, np.float64)
-    return table if table.ndim == 2 else table.reshape(len(table), -1)

@@ -78,18 +78,16 @@ def _quantile(ordered_BN: Floats, q: float) -> Floats:
     """Type 7 along sorted rows; infinity where the upper of the two neighbours is, and counts."""
     position = q * (ordered_BN.shape[1] - 1)
     rank = math.floor(position)
-    return _between(
+    return between(
         ordered_BN[:, rank], ordered_BN[:, min(rank + 1, ordered_BN.shape[1] - 1)], position - rank
     )
 
 
-def _between(low: Floats, high: Floats, share: float) -> Floats:
-    if share == 0:
-        return low
-    mixed: Floats = np.where(np.isinf(high), np.inf, low)
-    known = np.isfinite(high)
-    mixed[known] = low[known] + share * (high[known] - low[known])
-    return mixed
+def between(low: Floats, high: Floats, share: Floats | float) -> Floats:
+    """Linear interpolation that knows infinity: it is reached as soon as the upper neighbour counts."""
+    with np.errstate(invalid="ignore"):
+        mixed = np.where(np.isinf(high), np.inf, low + share * (high - low))
+    return np.where(np.greater(share, 0), mixed, low)
 
 
 def _quantile_draws(values: Floats, q: float, rng: np.random.Generator, resamples: int) -> Floats:
@@ -101,7 +99,7 @@ def _quantile_draws(values: Floats, q: float, rng: np.random.Generator, resample
     first = rng.beta(rank + 1, n - rank, size=resamples)
     second = 1 - (1 - first) * rng.beta(n - rank - 1, 1, size=resamples) if rank + 1 < n else first
     picked = [ordered[np.minimum((u * n).astype(np.int64), n - 1)] for u in (first, second)]
-    return _between(picked[0], picked[1], position - rank)
+    return between(picked[0], picked[1], position - rank)
 
 
 def _together(q: float, data: Arrays, chunk: Chunk) -> Floats:

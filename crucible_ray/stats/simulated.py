@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.distributions import critical
+from crucible_ray.stats.inputs import as_rows
 from crucible_ray.stats.prospects import RELATIONS
 from crucible_ray.stats.result import Floats
+from crucible_ray.stats.single import items_for_quantile
 from crucible_ray.stats.tally import Counts, decisions
 from crucible_ray.stats.verdicts import interval_alpha
 
@@ -89,14 +91,14 @@ def simulated_quantile_power(
     would find. Meaningful only where the pilot itself knows the quantile: ln(.025) / ln(q) items or more. Raises
     StatsError otherwise.
     """
-    control, treatment = (_table(values) for values in (control_IR, treatment_IR))
+    control, treatment = (as_rows(values) for values in (control_IR, treatment_IR))
     if control.shape != treatment.shape:
         raise StatsError(
             f"a pilot has the same items twice, not shapes {control.shape} and {treatment.shape}"
         )
     if not 0 < quantile < 1:
         raise StatsError(f"quantile is {quantile}; it lies between 0 and 1")
-    needed = math.ceil(math.log(0.025) / math.log(max(quantile, 1 - quantile)))
+    needed = items_for_quantile(quantile)
     for name, number in (("the pilot has", len(control)), ("n is", n)):
         if number < needed:
             raise StatsError(f"{name} {number} items; the {quantile:g} quantile needs {needed} or more")
@@ -164,11 +166,6 @@ def _chances(normal: Floats, mean: float, icc: float) -> Floats:
     table = betaincinv(mean * size, (1 - mean) * size, ndtr(grid))
     chances: Floats = np.interp(normal, grid, table)
     return chances
-
-
-def _table(values: ArrayLike) -> Floats:
-    table = np.asarray(values, np.float64)
-    return table if table.ndim == 2 else table.reshape(len(table), -1)
 
 
 def _check(
