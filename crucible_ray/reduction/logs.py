@@ -173,6 +173,11 @@ class _Answer(NamedTuple):
 
 def _design(joined: Joined, question: Question, shared: Shared) -> tuple[_Design, tuple[str, ...]]:
     """Tasks are strata, unless what is asked for knows none: then that is said."""
+    if question.clusters and shared.clusters is None:
+        raise UsageError(
+            f"the {len(shared.matched):,} shared items are all in one cluster, which cannot tell how clusters vary: "
+            "name a column with two or more."
+        )
     kind, strata = question.kind or joined.kind, shared.strata
     notes: tuple[str, ...] = ()
     knows_none = question.test != "auto" or kind == "ordinal" or shared.clusters is not None

@@ -317,3 +317,18 @@ def test_acompare_says_the_same_from_a_running_loop(tmp_path: Path) -> None:
     path = guide(tmp_path)
     found = asyncio.run(crucible_ray.acompare(path, value="score", by="group"))
     assert found == crucible_ray.compare(path, value="score", by="group")
+
+
+def test_a_column_with_one_cluster_is_refused(tmp_path: Path) -> None:
+    rows = [
+        f"{item},{model},p1,{item % gap}"
+        for item in range(12)
+        for model, gap in (("a", 2), ("b", 3), ("c", 4))
+    ]
+    path = tmp_path / "scores.csv"
+    path.write_text("\n".join(["item,model,passage,score", *rows]))
+    compared = partial(crucible_ray.compare, path, value="score", by="model", pair="item", cluster="passage")
+    with pytest.raises(UsageError, match="12 shared items are all in one cluster"):
+        compared()
+    with pytest.raises(UsageError, match="name a column with two or more"):
+        compared(conditions=("a", "b"))
