@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.inputs import item_means
+from crucible_ray.stats.inputs import item_differences, item_means
 from crucible_ray.stats.result import Floats, TestResult, over_error, undefined
 
 FEW_CLUSTERS = 10
@@ -61,7 +61,7 @@ def benchmark_difference(control_IR: Floats, treatment_IR: Floats, *, alpha: flo
     freedom. It says nothing about other items. Raises StatsError where no item has two repeats, since then nothing
     tells how repeats vary; items with one repeat in a condition are given the mean variance of that condition.
     """
-    diff = item_means(treatment_IR) - item_means(control_IR)
+    diff = item_differences(control_IR, treatment_IR)
     kept = ~np.isnan(diff)
     n = int(kept.sum())
     if n == 0:

@@ -33,7 +33,15 @@ from crucible_ray.stats.decision import least_level, paired_difference
 from crucible_ray.stats.diagnostics import beside, checks_of, doubts_of
 from crucible_ray.stats.distributions import two_sided_p
 from crucible_ray.stats.draws import sign_flips
-from crucible_ray.stats.inputs import direction, finite_margin, is_binary, item_means, two_items
+from crucible_ray.stats.inputs import (
+    direction,
+    finite_margin,
+    is_binary,
+    item_differences,
+    item_means,
+    paired_means,
+    two_items,
+)
 from crucible_ray.stats.layout import Labels, Layout, lay_out
 from crucible_ray.stats.paired import clustered_difference, mcnemar, paired_t, tango_score
 from crucible_ray.stats.ranks import brunner_munzel, mann_whitney, sign_test, wilcoxon
@@ -204,7 +212,7 @@ def _macro(layout: Layout, population: str, alpha: float) -> _Chosen:
         raise StatsError(
             "macro_average is over strata of paired items: give items= (or paired=True) and strata="
         )
-    diff = item_means(layout.treatment) - item_means(layout.control)
+    diff = item_differences(layout.control, layout.treatment)
     kept = ~np.isnan(diff)
     diff, codes = diff[kept], layout.strata[kept]
     why = (
@@ -247,7 +255,7 @@ def _outcome(kind: str | None, layout: Layout) -> str:
 
 def _paired(layout: Layout, kind: str, population: str, alpha: float) -> _Chosen:
     control, treatment = layout.control, layout.treatment
-    diff = item_means(treatment) - item_means(control)
+    diff = item_differences(control, treatment)
     kept = ~np.isnan(diff)
     design = f"paired by item, {int(kept.sum())} items"
     naive = partial(_pooled, layout, alpha)
@@ -354,7 +362,8 @@ def _independent(layout: Layout, kind: str, alpha: float) -> _Chosen:
 
 def _by_name(name: str, layout: Layout, alpha: float) -> _Chosen:
     name = _ALIASES.get(name, name)
-    before, after = item_means(layout.control), item_means(layout.treatment)
+    tables = layout.control, layout.treatment
+    before, after = paired_means(*tables) if layout.paired else map(item_means, tables)
     reason = f"{name}, asked for by name"
     if name in PAIRED:
         if not layout.paired:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.inputs import as_rows, item_means, two_items
+from crucible_ray.stats.inputs import as_rows, item_differences, two_items
 from crucible_ray.stats.paired import (
     adjusted_difference,
     adjusted_t,
@@ -76,7 +76,7 @@ def paired_difference(
     control, treatment = as_rows(control_IR), as_rows(treatment_IR)
     if len(control) != len(treatment):
         raise StatsError(f"pairs need the same items; control has {len(control)}, treatment {len(treatment)}")
-    diff = item_means(treatment) - item_means(control)
+    diff = item_differences(control, treatment)
     labels = None if strata is None else strata[~np.isnan(diff)]
     diff = diff[~np.isnan(diff)]
     two_items(len(diff))

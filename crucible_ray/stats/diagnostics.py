@@ -8,7 +8,7 @@ import numpy as np
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.assumptions import anderson_darling, levene, shapiro_wilk
-from crucible_ray.stats.inputs import item_means
+from crucible_ray.stats.inputs import item_means, paired_means
 from crucible_ray.stats.judging import ordered_logit
 from crucible_ray.stats.layout import Layout
 from crucible_ray.stats.paired import mcnemar, paired_t
@@ -31,7 +31,8 @@ def checks_of(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
 
     Equal variances are no assumption of a paired test, nor of Welch's: there the second says how the conditions differ.
     """
-    before, after = item_means(layout.control), item_means(layout.treatment)
+    tables = layout.control, layout.treatment
+    before, after = paired_means(*tables) if layout.paired else map(item_means, tables)
     both = [values[~np.isnan(values)] for values in (before, after)]
     difference = after - before if layout.paired else None
     samples = both if difference is None else [difference[~np.isnan(difference)]]
@@ -73,7 +74,7 @@ def doubts_of(result: TestResult, checks: tuple[TestResult, ...]) -> tuple[str, 
 def beside(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
     """Other tests of the same paired difference; none where clusters or repeats alone are the unit."""
     control, treatment, alpha = layout.control, layout.treatment, result.alpha
-    before, after = item_means(control), item_means(treatment)
+    before, after = paired_means(control, treatment)
     kept = ~np.isnan(before) & ~np.isnan(after)
     tests: list[Callable[[], TestResult]] = []
     if result.test == "mcnemar_score":

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.result import Alternative, Floats
 
+_ROUNDING = 1e-13
 BINARY = "the values are 0 and 1: {} is made for them"
 
 
@@ -68,15 +69,16 @@ def pairs(
 
     Raises StatsError on different numbers of items, an infinity, or fewer than `least` complete pairs.
     """
+    tables = as_floats(control, "control"), as_floats(treatment, "treatment")
     before, after = (
-        _item_values(as_floats(values, name), name)
-        for values, name in ((control, "control"), (treatment, "treatment"))
+        _item_values(table, name) for table, name in zip(tables, ("control", "treatment"), strict=True)
     )
     if len(before) != len(after):
         raise StatsError(
             f"pairs need as many values on both sides; control has {len(before)}, treatment {len(after)}. "
             "Pair them by item with compare(..., items=)"
         )
+    settle((before, after), tables)
     complete = ~(np.isnan(before) | np.isnan(after))
     if int(complete.sum()) < least:
         raise StatsError(
@@ -109,15 +111,15 @@ def blocks(groups: Sequence[ArrayLike], *, fewest: int = 2, least: int = 2) -> t
         raise StatsError(
             f"this needs {fewest} conditions or more, one argument each; here there are {len(groups)}"
         )
-    columns = [
-        _item_values(as_floats(group, name), name)
-        for group, name in zip(groups, _numbered(len(groups)), strict=True)
-    ]
+    names = _numbered(len(groups))
+    tables = [as_floats(group, name) for group, name in zip(groups, names, strict=True)]
+    columns = [_item_values(table, name) for table, name in zip(tables, names, strict=True)]
     if len({len(column) for column in columns}) != 1:
         lengths = ", ".join(str(len(column)) for column in columns)
         raise StatsError(
             f"conditions are paired by position and need as many items each; here there are {lengths}"
         )
+    settle(columns, tables)
     table = np.column_stack(columns)
     complete = ~np.isnan(table).any(axis=1)
     if int(complete.sum()) < least:
@@ -185,6 +187,24 @@ def without_dust(differences: Floats, *values: Floats) -> Floats:
     return np.asarray(np.rint(differences / unit) * unit, np.float64) if unit > 0 else differences
 
 
+def settle(means: Sequence[Floats], tables: Sequence[Floats]) -> None:
+    """Make item means equal, in place, that differ by no more than the rounding of their sums.
+
+    The same values in another order, or a repeat fewer of them, have means a few units of the last place apart; so
+    small a difference of every item would be told as significant. means: shape [items] each, of the tables, shape
+    [items, repeats]. One value per item is no sum.
+    """
+    if all(table.ndim == 1 or table.shape[1] == 1 for table in tables):
+        return
+    rows = [table if table.ndim == 2 else table[:, None] for table in tables]
+    largest = np.maximum.reduce([np.where(np.isnan(row), 0.0, np.abs(row)).max(axis=1) for row in rows])
+    for number, mean in enumerate(means):
+        for earlier in means[:number]:
+            with np.errstate(invalid="ignore"):
+                alike = np.abs(mean - earlier) <= _ROUNDING * largest
+            np.copyto(mean, earlier, where=alike)
+
+
 def is_binary(*samples: Floats) -> bool:
     """Whether every value is 0 or 1."""
     return all(bool(np.isin(values, (0.0, 1.0)).all()) for values in samples)
@@ -218,6 +238,19 @@ def item_means(values_IR: Floats) -> Floats:
     means = np.full(len(sums), np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
     return means
+
+
+def paired_means(*tables_IR: Floats) -> list[Floats]:
+    """`item_means` of tables over the same items, equal where only rounding tells them apart (`settle`)."""
+    means = [item_means(table) for table in tables_IR]
+    settle(means, tables_IR)
+    return means
+
+
+def item_differences(control_IR: Floats, treatment_IR: Floats) -> Floats:
+    """Treatment minus control of `paired_means`, shape [items]; NaN where either has no value."""
+    before, after = paired_means(control_IR, treatment_IR)
+    return np.asarray(after - before, np.float64)
 
 
 def two_items(count: int) -> None:

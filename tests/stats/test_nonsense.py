@@ -114,3 +114,58 @@ def test_a_level_next_to_nothing_has_an_answer_or_a_reason(name: str) -> None:
     with pytest.raises(StatsError, match="too near 0 or 1"):
         getattr(stats, name)(USUAL, other, alpha=1e-20)
     assert getattr(stats, name)(USUAL, other, alpha=1e-4)
+
+
+SAME = [[0.1] * 3, [0.7] * 3, [0.9] * 3] * 12
+"""Scores of items that never vary over repeats."""
+
+
+def _fewer(table: list[list[float]], repeats: int) -> list[list[float]]:
+    return [row[:repeats] + [NAN] * (len(row) - repeats) for row in table]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"kind": "bounded"},
+        {"kind": "ordinal"},
+        {"clusters": [0, 1, 2, 3] * 9},
+        {"strata": [0] * 16 + [1] * 20},
+        {"test": "macro_average", "strata": [0] * 16 + [1] * 20},
+        {"test": "paired_t"},
+        {"test": "wilcoxon"},
+    ],
+)
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_the_rounding_of_means_over_unequal_repeats_is_no_difference(
+    options: dict[str, Any], repeats: int
+) -> None:
+    found = stats.compare(SAME, _fewer(SAME, repeats), paired=True, **options)
+    assert found.estimate == 0
+    assert found.p_value is None or found.p_value == 1
+    for beside in found.beside:
+        assert beside.p_value is None or beside.p_value > 0.9
+
+
+def test_the_same_repeats_in_another_order_are_no_difference() -> None:
+    table = [[(item * 7 + repeat * 13) % 29 / 10 for repeat in range(5)] for item in range(40)]
+    turned = [row[item % 5 :] + row[: item % 5] for item, row in enumerate(table)]
+    assert stats.compare(table, turned, paired=True).estimate == 0
+    assert stats.compare(table, turned, paired=True, population="benchmark").estimate == 0
+    assert stats.paired_t(table, turned).p_value is None
+
+
+def test_the_rounding_of_means_tells_no_groups_apart() -> None:
+    groups = {"a": SAME, "b": _fewer(SAME, 2), "c": _fewer(SAME, 1)}
+    for found in (stats.compare_groups(groups, paired=True).family, stats.max_t(*groups.values())):
+        assert found is not None
+        assert {pair.estimate for pair in found.pairs} == {0.0}
+        assert all(pair.p_adjusted is None or pair.p_adjusted == 1 for pair in found.pairs)
+
+
+def test_a_small_difference_beside_large_values_stays_one() -> None:
+    large = [[1e9, 1e9], [2e9, 2e9]] * 10
+    small = [[0.001, 0.002]] * 20
+    found = stats.compare(large + small, large + [[a + 1e-6, b + 2e-6] for a, b in small], paired=True)
+    assert found.estimate == pytest.approx(7.5e-7)
