@@ -83,7 +83,7 @@ async def arun(
     """
     if options is None:
         named = {"confirm": confirm, "progress": progress, "output_dir": output_dir, "runtime": runtime}
-        options = options_of(named | choices)
+        options = options_of(named | choices, "simulate", "simulated")
     prepared = (
         experiment
         if isinstance(experiment, Prepared)

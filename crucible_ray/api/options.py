@@ -112,10 +112,12 @@ class Options:
                 object.__setattr__(self, name, (given,))
 
 
-def options_of(choices: Mapping[str, Any]) -> Options:
-    """Options by their names. Raises UsageError for one that is none."""
+def options_of(choices: Mapping[str, Any], *beside: str) -> Options:
+    """Options by their names. beside: parameters that are none, to suggest. Raises UsageError for one that is none."""
     known = [each.name for each in fields(Options)]
     for name in choices:
+        if name == "max_cost":
+            raise UsageError("max_cost is the experiment's: budget=Budget(max_total=...), and resume's.")
         if name not in known:
-            raise UsageError(f"there is no option {name!r}: {did_you_mean(name, known)}")
+            raise UsageError(f"there is no option {name!r}: {did_you_mean(name, [*known, *beside])}")
     return Options(**choices)

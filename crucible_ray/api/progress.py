@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from crucible_ray.api.debugging import at_breakpoints
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import UsageError
-from crucible_ray.reports.words import count, printable
+from crucible_ray.reports.words import count, dollars, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -74,7 +74,7 @@ def note_line(note: Note) -> str:
         case "client_silent":
             return f"client {facts['client']} is silent and will be replaced"
         case "budget_warning":
-            return f"${facts['spent_usd']:.4g} of the budget of ${facts['max_total']:.4g} are spent"
+            return f"{dollars(facts['spent_usd'])} of the budget of {dollars(facts['max_total'])} are spent"
         case "decided":
             return (
                 f"every hypothesis is decided after {facts['decided_at']:,} of {facts['items']:,} items: no new trial starts, "

@@ -12,6 +12,8 @@ _WAITING: Final = 0.5
 """Calls that wait for a send slot, on average over the run, from which the limit is what holds it up."""
 _BUSY: Final = 0.8
 _TAIL: Final = 0.25
+_IDLE: Final = 0.5
+"""Calls in flight, on average over the run, below which it is not they that take its time."""
 _SHORT_S: Final = 1.0
 
 
@@ -75,6 +77,11 @@ def bound_by(load: Load) -> str:
             "in flight)"
         )
     at_once = load.call_s / load.driven_s
+    if at_once < _IDLE:
+        return (
+            "what stands around calls, as starting clients and recording "
+            f"(all calls together took {load.call_s:.2g} s of {load.driven_s:.1f} s)"
+        )
     many = f"{at_once:,.0f}" if at_once >= 10 else f"{at_once:.2g}"
     return (
         f"calls in flight (about {many} at a time) and how long each takes ({load.call_s / load.calls:.2g} s)"

@@ -129,7 +129,7 @@ def fewest_decidable(alpha: float) -> int:
 _SCORE = "every item difference is -1, 0 or 1, so McNemar's score test with Tango's interval"
 _ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pseudo-items"
 _ADJUSTED_FEW = (
-    f"but no more carry the differences than {{:.1f}} of one size would, fewer than {EFFECTIVE}, "
+    f"but a few of them carry most (as many as {{:.1f}} would if all were of one size, fewer than {EFFECTIVE}), "
     "so the adjusted Wald test with two pseudo-items"
 )
 _T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences (adjusted)"

@@ -164,6 +164,10 @@ def _power(planned: _Design, n: int, effect: float) -> float:
 
 def _variance(planned: _Design, effect: float) -> float:
     """Of the difference of one item's means (or of two items', one in each group), over its repeats."""
+    if planned.binary and abs(effect) > 1:
+        raise StatsError(
+            f"effect {effect:g} is impossible, as scores lie between 0 and 1: {effect:g} points are written {effect / 100:g}"
+        )
     if planned.name == "paired_binary":
         share = _discordant(planned, effect)
         return (share - effect * effect) * _share(planned)

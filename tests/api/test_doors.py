@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,21 @@ def test_a_timeout_that_looks_like_milliseconds_is_noted() -> None:
     noted = "timeout_s is in seconds: 10,000 of them are 2.78 hours."
     assert api.estimate(asked, simulate=True).notes == (noted,)
     assert api.estimate(dataclasses.replace(asked, timeout_s=60), simulate=True).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("choices", "mend"),
+    [
+        ({"simulat": True}, "did you mean 'simulate'?"),
+        ({"on_notes": print}, "did you mean 'on_note'?"),
+        ({"max_cost": 1.0}, "budget=Budget(max_total=...)"),
+    ],
+)
+def test_an_option_that_is_none_is_refused_with_the_one_that_was_meant(
+    choices: dict[str, Any], mend: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(mend)):
+        api.run("never_read.py", **choices)
 
 
 def test_a_token_limit_below_one_request_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_waiting_for_ray_says_how_long_it_usually_takes() -> None:
         (Note(name="client_silent", facts={"client": 2}), "client 2 is silent"),
         (
             Note(name="budget_warning", facts={"spent_usd": 0.8, "max_total": 1.0}),
-            "$0.8 of the budget of $1 are spent",
+            "$0.80 of the budget of $1.00 are spent",
         ),
         (Note(name="stopping", facts={"signal": "SIGINT"}), "SIGINT: no new trial starts"),
         (

@@ -17,6 +17,7 @@ from crucible_ray.experiment.hypothesis import Hypothesis, parse_hypothesis, pla
         ("latency_p95: a == b +- 20", ("latency_p95", "a", "b", "equivalence", 20.0)),
         ("latency_p95: a == b ± 20", ("latency_p95", "a", "b", "equivalence", 20.0)),
         ("accuracy: gpt-4 > gpt-3.5", ("accuracy", "gpt-4", "gpt-3.5", "superiority", 0.0)),
+        ("accuracy: top 50% > top 5%", ("accuracy", "top 50%", "top 5%", "superiority", 0.0)),
         ("accuracy: my first > my second + 1", ("accuracy", "my first", "my second", "superiority", 1.0)),
     ],
 )
@@ -39,6 +40,8 @@ def test_the_four_forms_are_read(text: str, expected: tuple[object, ...]) -> Non
         ("accuracy: a != b", "has a direction"),
         ("accuracy: a >= b", "a margin is missing"),
         ("accuracy: a == b", "a margin is missing"),
+        ("accuracy: a > b + 5%", "5% of a share is written 0.05"),
+        ("accuracy: a == b ± 2.5 %", "2.5 % of a share is written 0.025"),
         ("accuracy: a > b - 0.1", "takes its margin after '+'"),
         ("accuracy: a >= b + 0.1", "takes its margin after '-'"),
     ],

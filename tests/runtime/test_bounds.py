@@ -33,6 +33,10 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
             {"client_cpu_s": 18.0, "clients": 2},
             "our CPU (clients were busy 90 % of the time): more clients would help",
         ),
+        (
+            {"calls": 5, "call_s": 0.027, "driven_s": 11.0},
+            "what stands around calls, as starting clients and recording (all calls together took 0.027 s of 11.0 s)",
+        ),
         ({"tail_s": 4.0}, "the tail (the last 4.0 s of 10.0 s with fewer than half of 48 trials in flight)"),
         ({"finishing_s": 30.0}, "scoring and writing results (30.0 s, against 10.0 s of asking)"),
     ],

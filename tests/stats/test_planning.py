@@ -53,6 +53,12 @@ def test_repeats_count_only_as_far_as_answers_vary_within_an_item() -> None:
     assert at(3, icc=1.0, rho=0.8) == pytest.approx(at(1))
 
 
+@pytest.mark.parametrize(("design", "known"), [("paired_binary", "discordant"), ("independent_binary", "p")])
+def test_an_effect_in_points_is_refused_with_the_share_that_was_meant(design: str, known: str) -> None:
+    with pytest.raises(StatsError, match=r"5 points are written 0\.05"):
+        sample_size(design, effect=5, **{known: 0.3})  # type: ignore[arg-type]
+
+
 def test_impossible_designs_are_refused() -> None:
     with pytest.raises(StatsError, match="impossible"):
         power("paired_binary", n=100, effect=0.2, discordant=0.1)
