@@ -82,7 +82,7 @@ def comparisons(analysis: Analysis) -> list[Section]:
             words.span_in_unit(c.metric, c.ci_low, c.ci_high),
             words.p_text(c.p_value),
             _counted(c),
-            words.test_name(c) + (" (exploratory)" if c.exploratory else ""),
+            words.test_name(c.test) + (" (exploratory)" if c.exploratory else ""),
         )
         for c in found
     ]
@@ -127,9 +127,7 @@ def _why(c: Comparison) -> str:
         wide = words.span_in_unit(c.metric, c.adjusted.ci_low, c.adjusted.ci_high)
         text += f" Together with its family, at {100 * c.adjusted.confidence:.4g} %: {wide}."
     if c.others:
-        beside = ", ".join(
-            f"{words.TESTS.get(each.test, each.test)} {words.p_text(each.p_value)}" for each in c.others
-        )
+        beside = ", ".join(f"{words.test_name(each.test)} {words.p_text(each.p_value)}" for each in c.others)
         text += f" Beside it, and deciding nothing: {beside}."
     naive = words.naive(c)
     return f"{text} For contrast, {naive} for this difference: {words.naive_fault(c)}." if naive else text
@@ -148,7 +146,7 @@ def _several(analysis: Analysis) -> list[Section]:
 def _over_all(group: Group) -> str:
     if group.test is None:
         return f"{group.metric}: not compared over all conditions, since {group.reason}."
-    text = f"{group.metric}: {'; '.join((group.reason, *group.notes))}. {words.TESTS.get(group.test, group.test)}: {group.apa}."
+    text = f"{group.metric}: {'; '.join((group.reason, *group.notes))}. {words.test_name(group.test)}: {group.apa}."
     sizes = ", ".join(_size_in_words(each) for each in group.sizes)
     return f"{text} {sizes}." if sizes else text
 
@@ -161,7 +159,7 @@ def _pairs(group: Group) -> Block:
             words.span_in_unit(group.metric, pair.ci_low, pair.ci_high),
             words.p_text(pair.p_value),
             words.p_text(pair.p_adjusted),
-            words.TESTS.get(pair.test or "", pair.test or "none"),
+            words.test_name(pair.test),
         )
         for pair in group.pairs
     ]
@@ -207,7 +205,7 @@ def _design(found: Sequence[Comparison]) -> list[Section]:
             c.metric,
             f"{c.a} - {c.b}",
             f"{c.units:,} {'items' if c.unit == 'items' else f'clusters ({c.unit})'}",
-            words.difference(c.metric, c.detectable, signed=False) + words.unit(c.metric),
+            words.difference_in_unit(c.metric, c.detectable, signed=False),
             "-" if c.achieved_power is None else f"{c.achieved_power:.2f}",
         )
         for c in found
@@ -246,7 +244,7 @@ def _checked(found: Sequence[Comparison]) -> list[Section]:
     asked: dict[str, list[str]] = {}
     for c in found:
         if c.assumptions:
-            asked.setdefault(f"{words.test_name(c)}: {'; '.join(c.assumptions)}", []).append(
+            asked.setdefault(f"{words.test_name(c.test)}: {'; '.join(c.assumptions)}", []).append(
                 f"{c.metric}, {c.a} - {c.b}"
             )
     blocks: list[Block] = (

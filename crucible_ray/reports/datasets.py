@@ -27,7 +27,7 @@ def by_dataset(plan: Plan, analysis: Analysis) -> list[Section]:
             dataset,
             c.metric,
             f"{c.a} - {c.b}",
-            words.difference(c.metric, c.estimate) + (words.unit(c.metric) if c.estimate is not None else ""),
+            words.difference_in_unit(c.metric, c.estimate),
             "-"
             if c.ci_low is None or c.ci_high is None
             else " to ".join(words.difference_ends(c.metric, c.ci_low, c.ci_high)),

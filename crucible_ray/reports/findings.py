@@ -162,9 +162,9 @@ def _direction(found: Comparison, result: HypothesisResult | None = None) -> str
         return (
             f"Which of {found.a} and {found.b} has the higher {found.metric} is withheld: with what the lost trials could "
             f"have said, the difference lies between {words.difference(found.metric, found.worst)} and "
-            f"{words.difference(found.metric, found.best)}{words.unit(found.metric)}."
+            f"{words.difference_in_unit(found.metric, found.best)}."
         )
-    size = words.difference(found.metric, abs(found.estimate or 0.0), signed=False) + words.unit(found.metric)
+    size = words.difference_in_unit(found.metric, abs(found.estimate or 0.0), signed=False)
     side = "higher" if (found.estimate or 0.0) > 0 else "lower"
     low, high, level = found.ci_low, found.ci_high, ""
     if result is not None and (low, high) != (result.ci_low, result.ci_high):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from crucible_ray.reduction.analysis import Analysis
 from crucible_ray.reduction.parts import Missing, MissingDifficulty, MissingPair
 from crucible_ray.reports import words
@@ -77,9 +79,7 @@ def _difficulty(found: MissingDifficulty) -> str:
 
 
 def _row(pair: MissingPair) -> tuple[str, ...]:
-    def shown(number: float | None) -> str:
-        return words.difference(pair.metric, number) + ("" if number is None else words.unit(pair.metric))
-
+    shown = partial(words.difference_in_unit, pair.metric)
     return (
         pair.metric,
         f"{pair.a} - {pair.b}",

@@ -98,9 +98,5 @@ def _fixed(comparison: Comparison) -> str:
     fixed = comparison.fixed
     if fixed is UNSET or fixed.estimate is None:
         return "-"
-    metric = comparison.metric
-    told = words.difference(metric, fixed.estimate) + words.unit(metric)
-    if fixed.ci_low is not None and fixed.ci_high is not None:
-        low, high = words.difference_ends(metric, fixed.ci_low, fixed.ci_high, signed=False)
-        told += f" [{low}, {high}]"
+    told = words.estimate(comparison.metric, fixed.estimate, fixed.ci_low, fixed.ci_high)
     return f"{told}, {words.p_text(fixed.p_value)}"

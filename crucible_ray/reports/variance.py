@@ -81,7 +81,7 @@ def _trend(metric: str, trend: Trend) -> tuple[str, str, str]:
     if trend.estimate is None or trend.ci_low is None or trend.ci_high is None:
         return "-", "-", "undefined: nothing varies with it"
     low, high = words.difference_ends(metric, trend.ci_low, trend.ci_high)
-    size = words.difference(metric, trend.estimate) + words.unit(metric)
+    size = words.difference_in_unit(metric, trend.estimate)
     return size, f"{low} to {high}", words.p_text(trend.p_value)
 
 
@@ -145,7 +145,7 @@ def _split(metric: str, of: MetricVariance, split: DifferenceSplit) -> str:
 
 
 def _option(metric: str, option: SplitOption) -> str:
-    size = words.difference(metric, option.se, signed=False) + words.unit(metric)
+    size = words.difference_in_unit(metric, option.se, signed=False)
     return f"{size} ({option.repeats} x {option.items:,.0f} items)"
 
 

@@ -152,9 +152,17 @@ def span_in_unit(metric: str, low: float | None, high: float | None) -> str:
     return shown.removesuffix(end) + unit(metric) + end
 
 
-def difference_in_unit(metric: str, number: float | None) -> str:
+def difference_in_unit(metric: str, number: float | None, *, signed: bool = True) -> str:
     """`difference` with its unit: `+6.0 points`."""
-    return difference(metric, number) + ("" if number is None else unit(metric))
+    return difference(metric, number, signed=signed) + ("" if number is None else unit(metric))
+
+
+def estimate(metric: str, number: float, low: float | None, high: float | None) -> str:
+    """`+4.1 points [0.2, 8.0]`, as far as its interval is known."""
+    told = difference_in_unit(metric, number)
+    if low is not None and high is not None:
+        return f"{told} [{', '.join(difference_ends(metric, low, high, signed=False))}]"
+    return told if low is None and high is None else f"{told} [{span(metric, low, high)}]"
 
 
 def unit(metric: str) -> str:
@@ -175,22 +183,16 @@ def compared(comparison: Comparison) -> str:
     """`+4.1 points [0.2, 8.0], p = .041`."""
     if comparison.estimate is None:
         return f"not compared: {comparison.reason}"
-    metric = comparison.metric
-    text = difference(metric, comparison.estimate) + unit(metric)
-    if comparison.ci_low is not None and comparison.ci_high is not None:
-        low, high = difference_ends(metric, comparison.ci_low, comparison.ci_high, signed=False)
-        text += f" [{low}, {high}]"
-    elif comparison.ci_low is not None or comparison.ci_high is not None:
-        text += f" [{span(metric, comparison.ci_low, comparison.ci_high)}]"
-    elif comparison.p_value is None:
+    text = estimate(comparison.metric, comparison.estimate, comparison.ci_low, comparison.ci_high)
+    if all(each is None for each in (comparison.ci_low, comparison.ci_high, comparison.p_value)):
         return f"{text}, without an interval: nothing is shown"
     told = f"{text}, {p_text(comparison.p_value)}"
     return f"{told}, withheld: the lost trials could turn it" if comparison.withheld else told
 
 
-def test_name(comparison: Comparison) -> str:
-    """The test in words."""
-    return TESTS.get(comparison.test or "", comparison.test or "none")
+def test_name(test: str | None) -> str:
+    """A test in words."""
+    return "none" if test is None else TESTS.get(test, test)
 
 
 def naive(comparison: Comparison) -> str | None:
@@ -222,7 +224,7 @@ def needed(h: HypothesisResult) -> str | None:
     sizes = ", ".join(
         f"{items:,} items where {100 * share:.3g} % of them differ" for share, items in sorted(found.items())
     )
-    effect = difference(h.metric, h.needed.effect) + unit(h.metric)
+    effect = difference_in_unit(h.metric, h.needed.effect)
     return f'"{h.text}": if the true difference were {effect}, a power of {h.needed.power:.2g} would take {sizes}.'
 
 
