@@ -32,11 +32,18 @@ class Pair:
     b: int
 
 
+def pair_of(plan: Plan, metric: str, a: str, b: str) -> Pair:
+    """The pair of two conditions that are named."""
+    names = [each.name for each in plan.conditions]
+    return Pair(metric, names.index(a), names.index(b))
+
+
 class Asker:
-    """Asks about the pairs of one run."""
+    """Asks about the pairs of one run; what was asked before is not computed again."""
 
     def __init__(self, plan: Plan, table: Table) -> None:
         self.plan, self.table = plan, table
+        self._answers: dict[tuple[Pair, float, float, bool], stats.Comparison] = {}
         self.alpha = round(1 - plan.analysis.confidence, 12)
 
     def metric(self, name: str) -> Metric:
@@ -62,8 +69,13 @@ class Asker:
         whole: with the naive answer, tests of assumptions and other tests beside it. Raises StatsError where nothing
         can be compared.
         """
+        asked = pair, self.alpha if alpha is None else alpha, margin, whole
+        if asked not in self._answers:
+            self._answers[asked] = self._answer(*asked)
+        return self._answers[asked]
+
+    def _answer(self, pair: Pair, level: float, margin: float, whole: bool) -> stats.Comparison:
         declared, table, analysis = self.metric(pair.metric), self.table, self.plan.analysis
-        level = self.alpha if alpha is None else alpha
         if declared.quantile is not None:
             return compare_quantiles(
                 table.latencies(pair.b),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from crucible_ray.errors import StatsError
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult, Naive
-from crucible_ray.reduction.asking import Asker, Pair
+from crucible_ray.reduction.asking import Asker, Pair, pair_of
 from crucible_ray.reduction.beside import checks_of, detectable_of, others_of, power_of, sizes_of
 from crucible_ray.reduction.decisions import EXPLORATORY, PRIMARY, SECONDARY
 from crucible_ray.reduction.hypotheses import verdicts
@@ -25,14 +25,13 @@ NOT_COMPARED = ("consensus",)
 """Metrics that are compared where a hypothesis asks alone: most conditions have none."""
 
 
-def compare(plan: Plan, table: Table) -> tuple[tuple[Comparison, ...], tuple[HypothesisResult, ...]]:
+def compare(asker: Asker) -> tuple[tuple[Comparison, ...], tuple[HypothesisResult, ...]]:
     """Every comparison that hypotheses, other metrics and the baseline ask for, and the verdicts.
 
     Their families are not counted yet: `families.held_together`.
     """
-    asker = Asker(plan, table)
-    found = {pair: _comparison(asker, pair, family) for pair, family in pairs_of(plan).items()}
-    return tuple(found.values()), verdicts(asker, [found[pair] for pair in asked_by(plan)])
+    found = {pair: _comparison(asker, pair, family) for pair, family in pairs_of(asker.plan).items()}
+    return tuple(found.values()), verdicts(asker, [found[pair] for pair in asked_by(asker.plan)])
 
 
 def compare_part(plan: Plan, table: Table) -> tuple[Comparison, ...]:
@@ -45,8 +44,7 @@ def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparis
     """One metric of any two conditions, a - b, decided as `compare` does. Raises SpecError for an unknown metric."""
     asker = Asker(plan, table)
     asker.metric(name)
-    index = {condition.name: position for position, condition in enumerate(plan.conditions)}
-    return _comparison(asker, Pair(name, index[a], index[b]), EXPLORATORY)
+    return _comparison(asker, pair_of(plan, name, a, b), EXPLORATORY)
 
 
 def turned(held: Comparison, fresh: Comparison) -> Comparison:
@@ -98,8 +96,7 @@ def _negative(value: float | None) -> float | None:
 
 def asked_by(plan: Plan) -> list[Pair]:
     """What each hypothesis asks for, in their order."""
-    index = {condition.name: position for position, condition in enumerate(plan.conditions)}
-    return [Pair(h.metric, index[h.a], index[h.b]) for h in plan.hypotheses]
+    return [pair_of(plan, h.metric, h.a, h.b) for h in plan.hypotheses]
 
 
 def pairs_of(plan: Plan) -> dict[Pair, str]:

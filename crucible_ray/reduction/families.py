@@ -13,24 +13,18 @@ That the second family waits for the first is serial gatekeeping (Westfall and K
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from crucible_ray.errors import StatsError
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult
-from crucible_ray.reduction.asking import Asker, Pair
+from crucible_ray.reduction.asking import Asker, Pair, pair_of
 from crucible_ray.reduction.decisions import EXPLORATORY, PRIMARY, SECONDARY, Adjusted, Families, Group
-from crucible_ray.reduction.table import Table
 from crucible_ray.stats.verdicts import adjusted_p, family_levels
-
-if TYPE_CHECKING:
-    from crucible_ray.experiment.plan import Plan
 
 
 def held_together(
-    plan: Plan,
-    table: Table,
+    asker: Asker,
     comparisons: Sequence[Comparison],
     hypotheses: Sequence[HypothesisResult],
     groups: Sequence[Group],
@@ -39,7 +33,7 @@ def held_together(
 
     hypotheses: with the verdicts that stand, since they say whether the second family may be looked at.
     """
-    asker, analysis = Asker(plan, table), plan.analysis
+    plan, analysis = asker.plan, asker.plan.analysis
     families = _families(comparisons, hypotheses, analysis.correction)
     found = list(comparisons)
     second = [k for k, each in enumerate(found) if each.family == SECONDARY]
@@ -125,8 +119,7 @@ def _interval(asker: Asker, found: Comparison, level: float) -> tuple[float | No
 
 
 def _pair(asker: Asker, found: Comparison) -> Pair:
-    index = {each.name: k for k, each in enumerate(asker.plan.conditions)}
-    return Pair(found.metric, index[found.a], index[found.b])
+    return pair_of(asker.plan, found.metric, found.a, found.b)
 
 
 def _of_group(found: Comparison, group: Group, confidence: float) -> Comparison:

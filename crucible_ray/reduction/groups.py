@@ -9,10 +9,10 @@ import numpy as np
 from crucible_ray import stats
 from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
+from crucible_ray.reduction.asking import Asker
 from crucible_ray.reduction.beside import OF_GROUPS, size
 from crucible_ray.reduction.comparisons import NOT_COMPARED
 from crucible_ray.reduction.decisions import Group, GroupPair, Size
-from crucible_ray.reduction.table import Table
 from crucible_ray.stats.inputs import paired_means
 from crucible_ray.stats.result import Floats
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from crucible_ray.experiment.plan import Plan
 
 
-def groups_of(plan: Plan, table: Table) -> tuple[Group, ...]:
+def groups_of(asker: Asker) -> tuple[Group, ...]:
     """Every declared metric that is a mean, over all conditions; nothing where there are two.
 
     Quantiles and ratios of totals have no test over all: their pairs are held together by Holm's steps.
     """
+    plan = asker.plan
     if len(plan.conditions) < 3:
         return ()
     names = [name for name in plan.metrics if metric_of(plan, name).per_trial and name not in NOT_COMPARED]
-    return tuple(_group(plan, table, name) for name in names)
+    return tuple(_group(asker, name) for name in names)
 
 
-def _group(plan: Plan, table: Table, name: str) -> Group:
-    declared, analysis = metric_of(plan, name), plan.analysis
-    values = {each.name: table.values(declared.column, k) for k, each in enumerate(plan.conditions)}
+def _group(asker: Asker, name: str) -> Group:
+    plan, analysis = asker.plan, asker.plan.analysis
+    values = {each.name: asker.values(name, k) for k, each in enumerate(plan.conditions)}
     against = None if analysis.pairs == "all" else analysis.baseline or plan.conditions[0].name
-    alpha = round(1 - analysis.confidence, 12)
     try:
         found = stats.compare_groups(
             values,
             paired=True,
-            clusters=table.clusters,
-            strata=table.strata if table.clusters is None else None,
+            clusters=asker.table.clusters,
+            strata=asker.strata,
             baseline=against,
-            kind=declared.kind if analysis.auto_select_test else "continuous",
-            alpha=alpha,
+            kind=asker.metric(name).kind if analysis.auto_select_test else "continuous",
+            alpha=asker.alpha,
         )
     except StatsError as nothing:
         return Group(metric=name, test=None, reason=str(nothing), against=against)
@@ -73,7 +73,7 @@ def _group(plan: Plan, table: Table, name: str) -> Group:
             )
             for each in found.family
         ),
-        sizes=_sizes(plan, list(values.values()), overall.test, alpha),
+        sizes=_sizes(plan, list(values.values()), overall.test, asker.alpha),
         naive_p=None if found.naive is None else found.naive.p_value,
         notes=(*overall.notes, *found.notes),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crucible_ray.errors import StatsError
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult
-from crucible_ray.reduction.asking import Asker, Pair
+from crucible_ray.reduction.asking import Asker, pair_of
 from crucible_ray.reduction.decisions import Needed
 from crucible_ray.reduction.missing import could_flip
 from crucible_ray.stats.prospects import items_for_support
@@ -44,8 +44,7 @@ class _Claim:
 
     def __init__(self, asker: Asker, hypothesis: HypothesisPlan) -> None:
         self._asker, self._declared = asker, hypothesis
-        index = {condition.name: k for k, condition in enumerate(asker.plan.conditions)}
-        self._pair = Pair(hypothesis.metric, index[hypothesis.a], index[hypothesis.b])
+        self._pair = pair_of(asker.plan, hypothesis.metric, hypothesis.a, hypothesis.b)
         self.p_value = self._smallest_level()
 
     def result(

@@ -17,6 +17,7 @@ import numpy as np
 
 from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
+from crucible_ray.reduction.asking import pair_of
 from crucible_ray.reduction.parts import Missing, MissingDifficulty, MissingPair
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.association import mean_scores, spearman
@@ -136,9 +137,8 @@ def _failed_share(table: Table, condition: int) -> Floats:
 
 
 def _pair(plan: Plan, table: Table, found: Comparison) -> MissingPair:
-    place = {each.name: k for k, each in enumerate(plan.conditions)}
-    column = metric_of(plan, found.metric).column
-    a, b = place[found.a], place[found.b]
+    pair = pair_of(plan, found.metric, found.a, found.b)
+    a, b, column = pair.a, pair.b, metric_of(plan, found.metric).column
     diff = item_means(table.values(column, a)) - item_means(table.values(column, b))
     whole = ~(table.lost(a) | table.lost(b)).any(axis=1) & ~np.isnan(diff)
     assert found.worst is not None

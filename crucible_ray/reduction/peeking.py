@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from crucible_ray.experiment.grid import order_of
 from crucible_ray.metrics.registry import metric_of
+from crucible_ray.reduction.asking import pair_of
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.claims import Claim
 from crucible_ray.stats.looks import PairedBounds, judge_look
@@ -149,11 +150,16 @@ def look_items(plan: Plan) -> list[int]:
     return [math.ceil(share * plan.items - 1e-9) for share in plan.stop_when.looks]
 
 
+def outcomes(plan: Plan, table: Table, hypothesis: HypothesisPlan, items: Ints) -> tuple[Floats, Floats]:
+    """Of a hypothesis' two conditions on these items, shape [n, repeats] both; NaN where there is none."""
+    pair = pair_of(plan, hypothesis.metric, hypothesis.a, hypothesis.b)
+    column = metric_of(plan, hypothesis.metric).column
+    return table.values(column, pair.a)[items], table.values(column, pair.b)[items]
+
+
 def bounds(plan: Plan, table: Table, hypothesis: HypothesisPlan, items: Ints) -> PairedBounds:
     """The outcomes of a hypothesis' two conditions on these items; what was lost lies between 0 and 1."""
-    names = [each.name for each in plan.conditions]
-    column = metric_of(plan, hypothesis.metric).column
-    a, b = (table.values(column, names.index(name))[items] for name in (hypothesis.a, hypothesis.b))
+    a, b = outcomes(plan, table, hypothesis, items)
     return PairedBounds(
         a_low=np.nan_to_num(a, nan=0.0),
         a_high=np.nan_to_num(a, nan=1.0),

@@ -12,6 +12,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.metrics.registry import metric_of
 from crucible_ray.metrics.silence import Silences
 from crucible_ray.reduction.analysis import Analysis, Condition, DatasetResult, Sequential
+from crucible_ray.reduction.asking import Asker
 from crucible_ray.reduction.comparisons import compare, compare_part
 from crucible_ray.reduction.conditions import condition
 from crucible_ray.reduction.detail import Topics, by_consensus, by_topic, spreads, values_of
@@ -65,15 +66,15 @@ def reduce(
                 reader.add(batch)
     for batch in own:
         table.add_own(batch)
-    alpha = round(1 - plan.analysis.confidence, 12)
-    comparisons, hypotheses = compare(plan, table)
+    asker = Asker(plan, table)
+    comparisons, hypotheses = compare(asker)
     sequential: Sequential | UnsetType = UNSET
     if plan.stop_when is not None and plan.hypotheses:
         sequential, comparisons, hypotheses = read(plan, table, comparisons, hypotheses)
-    groups = groups_of(plan, table)
-    comparisons, families = held_together(plan, table, comparisons, hypotheses, groups)
+    groups = groups_of(asker)
+    comparisons, families = held_together(asker, comparisons, hypotheses, groups)
     topics = Topics(items)
-    conditions = _conditions(plan, table, members, alpha, topics=topics)
+    conditions = _conditions(plan, table, members, asker.alpha, topics=topics)
     baseline = plan.analysis.baseline or plan.conditions[0].name
     return Analysis(
         experiment_id=plan.experiment_id,
@@ -89,7 +90,7 @@ def reduce(
         hypotheses=hypotheses,
         families=families,
         groups=groups,
-        datasets=_datasets(plan, table, members, alpha, topics) if len(plan.datasets) > 1 else {},
+        datasets=_datasets(plan, table, members, asker.alpha, topics) if len(plan.datasets) > 1 else {},
         values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),
         missing=missing_data(plan, table, items, comparisons),

@@ -12,9 +12,8 @@ import numpy as np
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from crucible_ray.metrics.registry import metric_of
 from crucible_ray.reduction.analysis import Comparison, FixedSample, HypothesisResult, Sequential
-from crucible_ray.reduction.peeking import Ints, Sequence, bounds, increments, level_of, look_items
+from crucible_ray.reduction.peeking import Ints, Sequence, bounds, increments, level_of, look_items, outcomes
 from crucible_ray.stats.claims import ClaimResult, judge_claim
 from crucible_ray.stats.inputs import item_means
 from crucible_ray.stats.looks import LookResult, judge_look, repeated_p
@@ -212,9 +211,7 @@ def _nothing(found: Sequence) -> str:
 
 def _estimate(found: Sequence, hypothesis: HypothesisPlan, items: Ints) -> float | None:
     """The mean difference over these items, of what was answered."""
-    names = [each.name for each in found.plan.conditions]
-    column = metric_of(found.plan, hypothesis.metric).column
-    a, b = (found.table.values(column, names.index(n))[items] for n in (hypothesis.a, hypothesis.b))
+    a, b = outcomes(found.plan, found.table, hypothesis, items)
     differences = item_means(a) - item_means(b)
     there = differences[~np.isnan(differences)]
     return math.fsum(there) / len(there) if len(there) else None

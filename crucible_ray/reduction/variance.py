@@ -10,6 +10,7 @@ import numpy as np
 from crucible_ray.errors import StatsError
 from crucible_ray.experiment.grid import Ints, order_of
 from crucible_ray.metrics.registry import Metric, metric_of
+from crucible_ray.reduction.asking import pair_of
 from crucible_ray.reduction.parts import Alike, DifferenceSplit, MetricVariance, SplitOption, Trend
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.result import Floats
@@ -138,14 +139,13 @@ def _alike(values_IR: Floats, alpha: float) -> Alike:
 def _splits(
     table: Table, metric: Metric, plan: Plan, comparisons: Sequence[Comparison]
 ) -> tuple[DifferenceSplit, ...]:
-    place = {each.name: k for k, each in enumerate(plan.conditions)}
     found = []
     for each in comparisons:
         if each.metric != metric.name:
             continue
-        a, b = (table.values(metric.column, place[name]) for name in (each.a, each.b))
+        pair = pair_of(plan, metric.name, each.a, each.b)
         try:
-            made = split(a - b)
+            made = split(table.values(metric.column, pair.a) - table.values(metric.column, pair.b))
         except StatsError:  # too few items are complete
             continue
         if made.between + made.within == 0.0:  # nothing to split
