@@ -184,8 +184,9 @@ class RunResult:
 
         Raises UsageError for a name that does not exist.
         """
-        from crucible_ray.reduction.comparisons import compare_two, turned
+        from crucible_ray.reduction.comparisons import compare_two
         from crucible_ray.reduction.stored import stored_table
+        from crucible_ray.reduction.turning import turned
 
         if self.analysis.blind is not None and self.analysis.blind.hidden:
             raise UsageError("the run is blind until all its trials are in: nothing is compared before.")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
-from msgspec.structs import replace
-
 from crucible_ray.errors import StatsError
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult, Naive
 from crucible_ray.reduction.asking import Asker, Pair, pair_of
@@ -45,53 +42,6 @@ def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparis
     asker = Asker(plan, table)
     asker.metric(name)
     return _comparison(asker, pair_of(plan, name, a, b), EXPLORATORY)
-
-
-def turned(held: Comparison, fresh: Comparison) -> Comparison:
-    """The comparison that an analysis holds, with a and b exchanged: its decision, family and what stands beside it.
-
-    fresh: the same by itself, computed that way round; effect sizes, statistic and words come from there, unless the
-    run could stop early, where the analysis has none.
-    """
-    told = replace(held, a=held.b, b=held.a) if held.fixed is not UNSET else fresh
-    low, high = _across(held.ci_low, held.ci_high)
-    worst, best = _across(held.worst, held.best)
-    adjusted, fixed = held.adjusted, held.fixed
-    if adjusted is not None:
-        ends = _across(adjusted.ci_low, adjusted.ci_high)
-        adjusted = replace(adjusted, ci_low=ends[0], ci_high=ends[1])
-    if fixed is not UNSET:
-        ends = _across(fixed.ci_low, fixed.ci_high)
-        fixed = replace(fixed, estimate=_negative(fixed.estimate), ci_low=ends[0], ci_high=ends[1])
-    return replace(
-        told,
-        estimate=_negative(held.estimate),
-        ci_low=low,
-        ci_high=high,
-        p_value=held.p_value,
-        worst=worst,
-        best=best,
-        naive=held.naive and _turned_naive(held.naive),
-        withheld=held.withheld,
-        exploratory=held.exploratory,
-        family=held.family,
-        adjusted=adjusted,
-        fixed=fixed,
-    )
-
-
-def _turned_naive(naive: Naive) -> Naive:
-    low, high = _across(naive.ci_low, naive.ci_high)
-    return replace(naive, estimate=0.0 - naive.estimate, ci_low=low, ci_high=high)
-
-
-def _across(low: float | None, high: float | None) -> tuple[float | None, float | None]:
-    """An interval of a - b as one of b - a."""
-    return _negative(high), _negative(low)
-
-
-def _negative(value: float | None) -> float | None:
-    return None if value is None else 0.0 - value  # never -0.0
 
 
 def asked_by(plan: Plan) -> list[Pair]:

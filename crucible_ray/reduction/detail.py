@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crucible_ray.records import Item
 from crucible_ray.reduction.analysis import Comparison, Condition, Level, Share, Spread, Value
 from crucible_ray.reduction.table import Table
+from crucible_ray.reduction.turning import across, negative
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.sums import exact_sum
 
@@ -140,5 +141,5 @@ def _gain(
         if c.metric == "accuracy" and (c.a, c.b) == (name, baseline):
             return c.estimate, c.ci_low, c.ci_high
         if c.metric == "accuracy" and (c.a, c.b) == (baseline, name):
-            return tuple(None if n is None else -n for n in (c.estimate, c.ci_high, c.ci_low))  # type: ignore[return-value]
+            return negative(c.estimate), *across(c.ci_low, c.ci_high)
     return None, None, None

@@ -20,6 +20,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.reduction.analysis import Comparison, HypothesisResult
 from crucible_ray.reduction.asking import Asker, Pair, pair_of
 from crucible_ray.reduction.decisions import EXPLORATORY, PRIMARY, SECONDARY, Adjusted, Families, Group
+from crucible_ray.reduction.turning import turned_adjusted
 from crucible_ray.stats.verdicts import adjusted_p, family_levels
 
 
@@ -127,19 +128,15 @@ def _of_group(found: Comparison, group: Group, confidence: float) -> Comparison:
     pair = next((each for each in group.pairs if {each.a, each.b} == {found.a, found.b}), None)
     if pair is None:
         return found
-    ends = (pair.ci_low, pair.ci_high)
-    if pair.a != found.a:  # a hypothesis names it the other way round
-        ends = tuple(None if end is None else -end for end in reversed(ends))  # type: ignore[assignment]
     differs = None if pair.p_adjusted is None else pair.p_adjusted < 1 - confidence
-    return replace(
-        found,
-        adjusted=Adjusted(
-            method=group.method,
-            comparisons=len(group.pairs),
-            p_value=pair.p_adjusted,
-            ci_low=ends[0],
-            ci_high=ends[1],
-            confidence=confidence,
-            differs=differs and found.decidable if differs is not None else None,
-        ),
+    adjusted = Adjusted(
+        method=group.method,
+        comparisons=len(group.pairs),
+        p_value=pair.p_adjusted,
+        ci_low=pair.ci_low,
+        ci_high=pair.ci_high,
+        confidence=confidence,
+        differs=differs and found.decidable,
     )
+    # A hypothesis may name the two the other way round.
+    return replace(found, adjusted=adjusted if pair.a == found.a else turned_adjusted(adjusted))

@@ -109,15 +109,7 @@ def _hypothesis(
 ) -> HypothesisResult:
     at = found.judgements[k].decided_at
     look = found.looks - 1 if at is None or not found.looks else look_items(found.plan).index(at)
-    beside = FixedSample(
-        test=None,
-        estimate=fixed.estimate,
-        ci_low=fixed.ci_low,
-        ci_high=fixed.ci_high,
-        p_value=fixed.p_value,
-        confidence=fixed.confidence,
-        verdict=fixed.verdict,
-    )
+    beside = _beside(fixed, fixed.confidence, verdict=fixed.verdict)
     level = level_of(found.plan)
     said = _judged(found, hypothesis, hypothesis.relation, hypothesis.margin, level, look)
     # Its level is alpha over their number from the start, so nothing is left to adjust; what a fixed sample would make
@@ -163,14 +155,6 @@ def _hypothesis(
 def _comparison(found: Sequence, fixed: Comparison, hypothesis: HypothesisPlan) -> Comparison:
     """The difference by itself, against zero, at the analysis' confidence."""
     confidence = found.plan.analysis.confidence
-    beside = FixedSample(
-        test=fixed.test,
-        estimate=fixed.estimate,
-        ci_low=fixed.ci_low,
-        ci_high=fixed.ci_high,
-        p_value=fixed.p_value,
-        confidence=confidence,
-    )
     alpha = round(1 - confidence, 12)
     said = _judged(found, hypothesis, "superiority", 0.0, alpha, found.looks - 1)
     bare = replace(
@@ -185,7 +169,7 @@ def _comparison(found: Sequence, fixed: Comparison, hypothesis: HypothesisPlan) 
         achieved_power=None,
         adjusted=None,
         units=0,
-        fixed=beside,
+        fixed=_beside(fixed, confidence, test=fixed.test),
     )
     if said is None:
         nothing = {"estimate": None, "ci_low": None, "ci_high": None, "p_value": None, "test": None}
@@ -200,6 +184,24 @@ def _comparison(found: Sequence, fixed: Comparison, hypothesis: HypothesisPlan) 
         reason=said.where,
         items=len(said.items),
         units=len(said.items),
+    )
+
+
+def _beside(
+    fixed: Comparison | HypothesisResult,
+    confidence: float,
+    *,
+    test: str | None = None,
+    verdict: str | None = None,
+) -> FixedSample:
+    return FixedSample(
+        test=test,
+        estimate=fixed.estimate,
+        ci_low=fixed.ci_low,
+        ci_high=fixed.ci_high,
+        p_value=fixed.p_value,
+        confidence=confidence,
+        verdict=verdict,
     )
 
 
