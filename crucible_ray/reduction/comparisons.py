@@ -31,10 +31,9 @@ def compare(asker: Asker) -> tuple[tuple[Comparison, ...], tuple[HypothesisResul
     return tuple(found.values()), verdicts(asker, [found[pair] for pair in asked_by(asker.plan)])
 
 
-def compare_part(plan: Plan, table: Table) -> tuple[Comparison, ...]:
+def compare_part(asker: Asker) -> tuple[Comparison, ...]:
     """The same comparisons over some of the items; exploratory, since hypotheses are about all of them."""
-    asker = Asker(plan, table)
-    return tuple(_comparison(asker, pair, EXPLORATORY) for pair in pairs_of(plan))
+    return tuple(_comparison(asker, pair, EXPLORATORY) for pair in pairs_of(asker.plan))
 
 
 def compare_two(plan: Plan, table: Table, name: str, a: str, b: str) -> Comparison:

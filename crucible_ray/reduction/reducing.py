@@ -52,20 +52,9 @@ def reduce(
     """
     for name in (*plan.metrics, *(hypothesis.metric for hypothesis in plan.hypotheses)):
         metric_of(plan, name)  # refused here, before the rows are read
-    members = None
-    if member_score is not None:
-        from crucible_ray.reduction.members import Members
-
-        members = Members(plan, member_score)
     if plan.analysis.cluster is not None and not items:
         raise StatsError("clusters are read off the items: reduce(..., items=) needs them")
-    table, silences = Table(plan, items), Silences(plan, items)
-    for batch in batches:
-        for reader in (table, silences, members):
-            if reader is not None:
-                reader.add(batch)
-    for batch in own:
-        table.add_own(batch)
+    table, silences, members = _read(plan, batches, own, items, member_score)
     asker = Asker(plan, table)
     comparisons, hypotheses = compare(asker)
     sequential: Sequential | UnsetType = UNSET
@@ -74,7 +63,7 @@ def reduce(
     groups = groups_of(asker)
     comparisons, families = held_together(asker, comparisons, hypotheses, groups)
     topics = Topics(items)
-    conditions = _conditions(plan, table, members, asker.alpha, topics=topics)
+    conditions = _conditions(asker, members, topics)
     baseline = plan.analysis.baseline or plan.conditions[0].name
     return Analysis(
         experiment_id=plan.experiment_id,
@@ -90,7 +79,7 @@ def reduce(
         hypotheses=hypotheses,
         families=families,
         groups=groups,
-        datasets=_datasets(plan, table, members, asker.alpha, topics) if len(plan.datasets) > 1 else {},
+        datasets=_datasets(asker, members, topics) if len(plan.datasets) > 1 else {},
         values=values_of(conditions, comparisons, baseline),
         warnings=tuple(silences.found()),
         missing=missing_data(plan, table, items, comparisons),
@@ -100,10 +89,34 @@ def reduce(
     )
 
 
+def _read(
+    plan: Plan,
+    batches: Iterable[pa.RecordBatch],
+    own: Iterable[pa.RecordBatch],
+    items: Sequence[Item],
+    member_score: MemberScore | None,
+) -> tuple[Table, Silences, Members | None]:
+    """What the rows leave: numbers, what makes scores say less, members' scores."""
+    table, silences = Table(plan, items), Silences(plan, items)
+    members: Members | None = None
+    if member_score is not None:
+        from crucible_ray.reduction.members import Members
+
+        members = Members(plan, member_score)
+    for batch in batches:
+        for reader in (table, silences, members):
+            if reader is not None:
+                reader.add(batch)
+    for batch in own:
+        table.add_own(batch)
+    return table, silences, members
+
+
 def _conditions(
-    plan: Plan, table: Table, members: Members | None, alpha: float, items: slice = _ALL, *, topics: Topics
+    asker: Asker, members: Members | None, topics: Topics, items: slice = _ALL
 ) -> dict[str, Condition]:
-    """By name. items: which of the plan's items `table` holds."""
+    """By name. items: which of the plan's items the asker's table holds."""
+    plan, table, alpha = asker.plan, asker.table, asker.alpha
     conditions = {}
     for index, declared in enumerate(plan.conditions):
         result = msgspec.structs.replace(
@@ -119,19 +132,15 @@ def _conditions(
     return conditions
 
 
-def _datasets(
-    plan: Plan, table: Table, members: Members | None, alpha: float, topics: Topics
-) -> dict[str, DatasetResult]:
+def _datasets(whole: Asker, members: Members | None, topics: Topics) -> dict[str, DatasetResult]:
     """Each dataset by itself: its items stand together."""
     results, first = {}, 0
-    for each in plan.datasets:
-        part = table.part(first, each.items)
+    for each in whole.plan.datasets:
+        asker = Asker(whole.plan, whole.table.part(first, each.items))
         results[each.name] = DatasetResult(
             items=each.items,
-            conditions=_conditions(
-                plan, part, members, alpha, slice(first, first + each.items), topics=topics
-            ),
-            comparisons=compare_part(plan, part),
+            conditions=_conditions(asker, members, topics, slice(first, first + each.items)),
+            comparisons=compare_part(asker),
         )
         first += each.items
     return results
