@@ -16,6 +16,8 @@ from crucible_ray.settings import did_you_mean
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MOST_EXACT: Final = 2**53
+"""From here on not every integer is a float."""
 ENDINGS: Final = (".csv", ".tsv", ".parquet")
 _OURS: Final = {"trial", "condition", "item_id", "repeat", "position", "correct", "latency_ms", "error"}
 """Columns by which a table of our own is known."""
@@ -172,6 +174,7 @@ def _numbers(column: pa.Array, path: Path, name: str, before: int) -> Floats:
         for words, number in ((_MISSING, None), (_TRUE, "1"), (_FALSE, "0")):
             same = pc.is_in(text, value_set=pa.array(words))
             text = pc.if_else(same, pa.scalar(number, pa.string()), text)
+        long = pc.match_substring_regex(text, r"^-?\d{16,}$")
         try:
             column = text.cast(pa.float64())
         except pa.ArrowException:
@@ -180,13 +183,20 @@ def _numbers(column: pa.Array, path: Path, name: str, before: int) -> Floats:
                 f"{path.name}, row {before + row + 1}: {name!r} is {cell!r}, which is no number. "
                 "--value takes numbers, true and false; write scores as 1 and 0, and leave missing ones empty."
             ) from None
+    else:
+        long = pa.scalar(pa.types.is_integer(column.type))
     try:
-        numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        numbers = column.cast(pa.float64(), safe=False)
     except pa.ArrowException as error:
         raise UsageError(
             f"{path.name}: column {name!r} holds {column.type}: --value takes numbers, true and false."
         ) from error
-    return np.asarray(numbers, np.float64)
+    if pc.any(pc.and_(long, pc.greater(pc.abs(numbers), _MOST_EXACT))).as_py():
+        raise UsageError(
+            f"{path.name}: column {name!r} holds integers above 2^53, whose last digits get lost: "
+            "subtract a constant, or take a larger unit."
+        )
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
 
 
 def _first_wrong(cells: list[str | None]) -> tuple[int, str]:

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.result import Alternative, Floats
 
+_MOST_EXACT = 2**53
+"""From here on not every integer is a float."""
 _ROUNDING = 1e-13
 BINARY = "the values are 0 and 1: {} is made for them"
 
@@ -215,11 +217,17 @@ def _numbered(count: int) -> list[str]:
 
 
 def as_floats(values: ArrayLike, name: str) -> Floats:
-    """Numbers as they are; raises StatsError on anything else."""
+    """Numbers as they are; raises StatsError on anything else, and on integers that are none of the floats."""
     try:
-        return np.asarray(values, np.float64)
+        given = np.asarray(values)
+        array = np.asarray(given, np.float64)
     except (TypeError, ValueError) as wrong:
         raise StatsError(f"{name} is not an array of numbers: {wrong}") from wrong
+    if given.dtype.kind in "iu" and given.size and (given.max() > _MOST_EXACT or given.min() < -_MOST_EXACT):
+        raise StatsError(
+            f"{name} holds integers above 2^53, whose last digits get lost: subtract a constant, or take a larger unit"
+        )
+    return array
 
 
 def as_rows(values: ArrayLike) -> Floats:

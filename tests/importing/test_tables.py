@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -332,3 +333,17 @@ def test_a_column_with_one_cluster_is_refused(tmp_path: Path) -> None:
         compared()
     with pytest.raises(UsageError, match="name a column with two or more"):
         compared(conditions=("a", "b"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_integers_that_no_float_keeps_are_refused(tmp_path: Path, ending: str) -> None:
+    frame = pd.DataFrame(
+        {"model": ["a", "b"] * 3, "item": [0, 0, 1, 1, 2, 2], "at": [2**60 + k for k in range(6)]}
+    )
+    path = tmp_path / f"t.{ending}"
+    if ending == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    with pytest.raises(UsageError, match=rf"t\.{ending}: column 'at' holds integers above 2\^53"):
+        crucible_ray.compare(path, value="at", by="model", pair="item")

@@ -148,6 +148,14 @@ def test_the_rounding_of_means_over_unequal_repeats_is_no_difference(
         assert beside.p_value is None or beside.p_value > 0.9
 
 
+def test_integers_that_no_float_keeps_are_refused_instead_of_becoming_equal() -> None:
+    start = 2**60
+    later = [start + 2 * k for k in range(9)]
+    with pytest.raises(StatsError, match=r"treatment holds integers above 2\^53"):
+        stats.compare([0] * 9, later, paired=True)
+    assert stats.compare([0] * 9, [each - start for each in later], paired=True).estimate == 8
+
+
 def test_the_same_repeats_in_another_order_are_no_difference() -> None:
     table = [[(item * 7 + repeat * 13) % 29 / 10 for repeat in range(5)] for item in range(40)]
     turned = [row[item % 5 :] + row[: item % 5] for item, row in enumerate(table)]
