@@ -1,4 +1,4 @@
-"""What should be known before a run, in words: nothing that is wrong, but perhaps not what was meant."""
+"""What should be known before a run, in words: what is perhaps not what was meant; what surely is not is refused."""
 
 from __future__ import annotations
 
@@ -66,8 +66,7 @@ def unfilled_prompts(plan: Plan, items: Sequence[Item]) -> tuple[str, ...]:
     notes: dict[str, None] = {}
     for condition in plan.conditions:
         for prompt in filter(_is_fixed, condition.prompts):
-            text = "\n".join([*filter(None, [prompt.system]), *(turn.content for turn in prompt.turns)])
-            single = next((name for name in _SINGLE.findall(text) if name in fields), None)
+            single = next((name for name in _SINGLE.findall(_text(prompt)) if name in fields), None)
             if single is not None:
                 problems[
                     f"Condition {condition.name!r}: its prompt says {{{single}}}, which stays as it stands: write "
@@ -84,8 +83,12 @@ def unfilled_prompts(plan: Plan, items: Sequence[Item]) -> tuple[str, ...]:
 
 
 def _is_fixed(prompt: PromptPlan) -> bool:
-    turns = [*filter(None, [prompt.system]), *(turn.content for turn in prompt.turns)]
-    return not any(mark in text for text in turns for mark in ("{{", "{%"))
+    return not any(mark in _text(prompt) for mark in ("{{", "{%"))
+
+
+def _text(prompt: PromptPlan) -> str:
+    """All that a prompt says, its fields not filled in."""
+    return "\n".join([prompt.system or "", *(turn.content for turn in prompt.turns)])
 
 
 def unexpected(plan: Plan, items: Sequence[Item]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from crucible_ray.calls.budget import DUST_USD
 from crucible_ray.errors import DatasetError, MissingKey, SpecError, UsageError
 from crucible_ray.estimating import Assumptions, Estimate, Left, Measured
 from crucible_ray.estimating import estimate as forecast
+from crucible_ray.estimating.money import dollars_up
 from crucible_ray.estimating.pilots import Pilot
 from crucible_ray.estimating.power import PowerForecast, power_of
 from crucible_ray.experiment.defaults import default_parse, parse_words
@@ -214,14 +214,6 @@ def measured(plan: Plan, items: Sequence[Item]) -> dict[str, Measured]:
             if tokens:
                 found[call.model.name] = Measured(tokenizer=own.name, bytes_per_token=size / tokens)
     return found
-
-
-def dollars_up(amount: float) -> str:
-    """Rounded up to three significant digits: what is at most this much must not look like less."""
-    if amount <= 0:
-        return "$0"
-    unit = 10.0 ** (floor(log10(amount)) - 2)
-    return f"${ceil(amount / unit - 1e-9) * unit:.3g}"
 
 
 def unpriced(model: str) -> str:

@@ -94,7 +94,7 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
 
 def _no_room(result: RunResult) -> str:
     """Which limit leaves no room for what is left, in numbers."""
-    from crucible_ray.api.preparing import dollars_up
+    from crucible_ray.estimating.money import dollars_up
 
     budget, spent = result.plan.budget, result.cost_usd or 0.0
     bound = result.session.trial_bound_usd if result.session is not None else None

@@ -14,8 +14,9 @@ _RELATIONS: Final = {">": "superiority", ">=": "non_inferiority", "==": "equival
 _SIGNS: Final = {"superiority": "+", "non_inferiority": "-", "equivalence": "+-"}
 _SPLIT: Final = re.compile(r"\s*(>=|<=|==|!=|>|<|=)\s*")
 # A sign needs a space before it: `gpt-4` is a name.
-_RIGHT: Final = re.compile(r"(?P<b>.+?)(?:\s+(?P<sign>\+-|\+/-|±|\+|-)\s*(?P<margin>\d+\.?\d*|\.\d+))?\s*")
-_PERCENT: Final = re.compile(r"\s(?:\+-|\+/-|±|\+|-)\s*((?:\d+\.?\d*|\.\d+)\s*%)\s*$")
+_RIGHT: Final = re.compile(
+    r"(?P<b>.+?)(?:\s+(?P<sign>\+-|\+/-|±|\+|-)\s*(?P<margin>\d+\.?\d*|\.\d+)(?P<percent>\s*%)?)?\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ def parse_hypothesis(text: str) -> HypothesisPlan:
     if found is None:
         raise _refusal(text, f"write it as {_FORMS}")
     b, sign, margin = found["b"], found["sign"], found["margin"]
-    if percent := _PERCENT.search(right):
-        share = float(percent[1].rstrip("% ")) / 100
+    if percent := found["percent"]:
+        share = float(margin) / 100
         raise _refusal(
-            text, f"a margin is in the metric's own unit: {percent[1]} of a share is written {share:g}"
+            text, f"a margin is in the metric's own unit: {margin}{percent} of a share is written {share:g}"
         )
     if symbol not in _RELATIONS:
         raise _refusal(text, _turned(metric.strip(), a, symbol, b))

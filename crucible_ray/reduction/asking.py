@@ -12,7 +12,7 @@ from crucible_ray.metrics.registry import Metric, metric_of
 from crucible_ray.reduction.table import Table
 from crucible_ray.stats.comparing_quantiles import compare_quantiles
 from crucible_ray.stats.comparing_ratios import compare_ratios
-from crucible_ray.stats.inputs import paired_means
+from crucible_ray.stats.inputs import means_of
 from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:
@@ -131,6 +131,6 @@ class Asker:
 
     def means(self, pair: Pair) -> tuple[Floats, Floats]:
         """Item means of b and of a, over the items that have both; shape [items] each."""
-        found = paired_means(*(self.values(pair.metric, index) for index in (pair.b, pair.a)))
+        found = means_of(*(self.values(pair.metric, index) for index in (pair.b, pair.a)))
         both = ~np.isnan(found[0]) & ~np.isnan(found[1])
         return found[0][both], found[1][both]

@@ -13,7 +13,7 @@ from crucible_ray.reduction.asking import Asker
 from crucible_ray.reduction.beside import OF_GROUPS, size
 from crucible_ray.reduction.comparisons import NOT_COMPARED
 from crucible_ray.reduction.decisions import Group, GroupPair, Size
-from crucible_ray.stats.inputs import paired_means
+from crucible_ray.stats.inputs import means_of
 from crucible_ray.stats.result import Floats
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _group(asker: Asker, name: str) -> Group:
 
 
 def _sizes(plan: Plan, values: list[Floats], test: str, alpha: float) -> tuple[Size, ...]:
-    means = np.column_stack(paired_means(*values))
+    means = np.column_stack(means_of(*values))
     complete = means[~np.isnan(means).any(axis=1)]
     asked = [each for each in plan.analysis.effect_sizes if each in OF_GROUPS]
     wanted = asked or (["kendalls_w"] if test == "friedman" else [])

@@ -10,7 +10,7 @@ from crucible_ray.errors import StatsError
 from crucible_ray.stats.dominance import cliffs_delta, rank_biserial, vargha_delaney_a
 from crucible_ray.stats.effect import Effect
 from crucible_ray.stats.explained import cramers_v, eta_squared, kendalls_w
-from crucible_ray.stats.inputs import is_binary, item_means, paired_means
+from crucible_ray.stats.inputs import is_binary, item_means, means_of
 from crucible_ray.stats.ratios import cohens_h, odds_ratio, risk_ratio
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.standardised import cohens_dz, hedges_g
@@ -22,7 +22,7 @@ Sizes = tuple[tuple[Effect, ...], tuple[str, ...]]
 
 def two_sizes(tables: Sequence[Floats], *, paired: bool, kind: str | None, alpha: float) -> Sizes:
     """Of the second beside the first, tables of items by repeats; of paired data none that takes them for independent."""
-    before, after = paired_means(*tables) if paired else map(item_means, tables)
+    before, after = means_of(*tables, paired=paired)
     if paired:
         kept = ~np.isnan(before) & ~np.isnan(after)
         before, after = before[kept], after[kept]

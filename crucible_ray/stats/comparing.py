@@ -39,7 +39,7 @@ from crucible_ray.stats.inputs import (
     is_binary,
     item_differences,
     item_means,
-    paired_means,
+    means_of,
     two_items,
 )
 from crucible_ray.stats.layout import Labels, Layout, lay_out
@@ -362,8 +362,7 @@ def _independent(layout: Layout, kind: str, alpha: float) -> _Chosen:
 
 def _by_name(name: str, layout: Layout, alpha: float) -> _Chosen:
     name = _ALIASES.get(name, name)
-    tables = layout.control, layout.treatment
-    before, after = paired_means(*tables) if layout.paired else map(item_means, tables)
+    before, after = means_of(layout.control, layout.treatment, paired=layout.paired)
     reason = f"{name}, asked for by name"
     if name in PAIRED:
         if not layout.paired:

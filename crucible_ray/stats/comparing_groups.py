@@ -37,7 +37,7 @@ from crucible_ray.stats.groups import (
     repeated_measures_anova,
     welch_anova,
 )
-from crucible_ray.stats.inputs import item_means, paired_means
+from crucible_ray.stats.inputs import means_of
 from crucible_ray.stats.joint import Joint, dunnett, max_t
 from crucible_ray.stats.layout import as_table, by_item, encode
 from crucible_ray.stats.posthoc import dunn, games_howell, nemenyi, pairwise, tukey_hsd
@@ -172,7 +172,7 @@ def compare_groups(
         rows = _Rows(dict(zip(groups, tables, strict=True)), outcome, clusters, strata)
         return _of_rows(rows, name, baseline, alpha, notes)
     plan = _PLANS[name]
-    means = paired_means(*tables) if shared else [item_means(table) for table in tables]
+    means = means_of(*tables, paired=shared)
     options: dict[str, Any] = {"names": list(groups), "alpha": alpha}
     follow = plan.all_pairs
     if baseline is not None:
@@ -226,7 +226,7 @@ def _of_rows(
     rows: _Rows, name: str, baseline: str | None, alpha: float, notes: tuple[str, ...]
 ) -> GroupComparison:
     """The same items under every condition: each pair by its own rule, at the level that the family leaves it."""
-    means = np.column_stack(paired_means(*rows.tables.values()))
+    means = np.column_stack(means_of(*rows.tables.values()))
     complete: NDArray[np.bool_] = np.asarray(~np.isnan(means).any(axis=1))
     if not complete.all():
         notes += (f"{int((~complete).sum())} items without a value under every condition left out",)

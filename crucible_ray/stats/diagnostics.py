@@ -8,7 +8,7 @@ import numpy as np
 
 from crucible_ray.errors import StatsError
 from crucible_ray.stats.assumptions import anderson_darling, levene, shapiro_wilk
-from crucible_ray.stats.inputs import item_means, paired_means
+from crucible_ray.stats.inputs import means_of
 from crucible_ray.stats.judging import ordered_logit
 from crucible_ray.stats.layout import Layout
 from crucible_ray.stats.paired import mcnemar, paired_t
@@ -31,8 +31,7 @@ def checks_of(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
 
     Equal variances are no assumption of a paired test, nor of Welch's: there the second says how the conditions differ.
     """
-    tables = layout.control, layout.treatment
-    before, after = paired_means(*tables) if layout.paired else map(item_means, tables)
+    before, after = means_of(layout.control, layout.treatment, paired=layout.paired)
     both = [values[~np.isnan(values)] for values in (before, after)]
     difference = after - before if layout.paired else None
     samples = both if difference is None else [difference[~np.isnan(difference)]]
@@ -74,7 +73,7 @@ def doubts_of(result: TestResult, checks: tuple[TestResult, ...]) -> tuple[str, 
 def beside(layout: Layout, result: TestResult) -> tuple[TestResult, ...]:
     """Other tests of the same paired difference; none where clusters or repeats alone are the unit."""
     control, treatment, alpha = layout.control, layout.treatment, result.alpha
-    before, after = paired_means(control, treatment)
+    before, after = means_of(control, treatment)
     kept = ~np.isnan(before) & ~np.isnan(after)
     tests: list[Callable[[], TestResult]] = []
     if result.test == "mcnemar_score":

@@ -248,16 +248,17 @@ def item_means(values_IR: Floats) -> Floats:
     return means
 
 
-def paired_means(*tables_IR: Floats) -> list[Floats]:
-    """`item_means` of tables over the same items, equal where only rounding tells them apart (`settle`)."""
+def means_of(*tables_IR: Floats, paired: bool = True) -> list[Floats]:
+    """`item_means` of each table; those over the same items are equal where only rounding tells them apart (`settle`)."""
     means = [item_means(table) for table in tables_IR]
-    settle(means, tables_IR)
+    if paired:
+        settle(means, tables_IR)
     return means
 
 
 def item_differences(control_IR: Floats, treatment_IR: Floats) -> Floats:
-    """Treatment minus control of `paired_means`, shape [items]; NaN where either has no value."""
-    before, after = paired_means(control_IR, treatment_IR)
+    """Treatment minus control of `means_of`, shape [items]; NaN where either has no value."""
+    before, after = means_of(control_IR, treatment_IR)
     return np.asarray(after - before, np.float64)
 
 
