@@ -29,6 +29,9 @@ from crucible_ray.runtime.driver import Driver
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LEAVES_WITHIN_S = 1.5
+"""After a second signal; clients are heard of within a second."""
+
 
 class Watch:
     """Tells the caller how it goes, and kills a client on purpose where that was asked for."""
@@ -148,6 +151,11 @@ class Watch:
             return None
         return driver.ledger.spent_usd if driver is not None else 0.0
 
+    def leaving(self, signal_name: str, driver: Driver) -> None:
+        """Say that the run is left, and what it takes along: money that may have been spent on what is in flight."""
+        held = driver.ledger.ceiling_usd - driver.ledger.spent_usd if self._priced else 0.0
+        self.note("leaving", {"signal": signal_name, "folder": str(self.folder), "held_usd": held})
+
     def finish(self, driver: Driver) -> None:
         """Put the counts where reports find them."""
         session, tally = self._session, driver.tally
@@ -205,6 +213,15 @@ def stopped_by_signals(driver: Driver, watch: Watch, *, enabled: bool) -> Iterat
         return
     task = asyncio.current_task()
     heard: list[int] = []
+    leaving: list[asyncio.Task[None]] = []
+
+    async def leave(name: str) -> None:
+        """Out, as soon as what was never sent is handed back: only what is in flight counts as spent then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVES_WITHIN_S):
+                await driver.handed_back()
+        watch.leaving(name, driver)
+        os._exit(130)
 
     def on_signal(number: int) -> None:
         heard.append(number)
@@ -212,11 +229,14 @@ def stopped_by_signals(driver: Driver, watch: Watch, *, enabled: bool) -> Iterat
         if len(heard) == 1:
             stop(name)
             return
-        watch.note("leaving", {"signal": name, "folder": str(watch.folder)})
-        if waiting is not None:
+        if waiting is None:  # the loop is somebody else's, and so is the process
+            watch.leaving(name, driver)
+            if task is not None:
+                task.cancel()
+        elif not leaving:
+            leaving.append(asyncio.ensure_future(leave(name)))
+        else:
             os._exit(130)
-        if task is not None:  # the loop is somebody else's, and so is the process
-            task.cancel()
 
     with _signals(on_signal):
         yield

@@ -71,6 +71,11 @@ class Ledger:
             return None
         return max(needed, min(self.limit_usd, needed + self._step))
 
+    def ceiling_to_lower(self) -> float | None:
+        """A lower ceiling that covers what is committed, for when nothing more is; None: the log's is near enough."""
+        needed = self.committed_usd
+        return needed if needed < self.ceiling_usd - self._step else None
+
     def grant(self, amounts: Sequence[float]) -> None:
         """Commit `amounts` to a client."""
         for k, amount in enumerate(amounts):

@@ -150,3 +150,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, CrucibleError):
         return str(error)
     return f"{type(error).__name__}: {error}\nThis is a defect of crucible-ray: --debug shows where. Please report it."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -94,6 +94,8 @@ class Driver:
         self._log = asyncio.Lock()
         self._status: str | None = None
         self._stopped_s = 0.0
+        self._stopped: set[int] = set()
+        """The clients that heard of the stop and answered."""
         self._ending = False
         self.fatal: Fatal | None = None
 
@@ -146,6 +148,15 @@ class Driver:
         """Whether a stop was asked for."""
         return self._status is not None
 
+    async def handed_back(self) -> None:
+        """Return once a stop was heard by every client that has work, and all rows are durable.
+
+        From then on the log counts no money as spent but what is, and what is in flight.
+        """
+        while any(self.frontier.out_with(k) and k not in self._stopped for k in range(len(self._clients))):
+            await self._something_new()
+        await self._flush()
+
     async def _serve(self, index: int) -> None:
         """One client's life after the other."""
         generation = 0
@@ -186,6 +197,10 @@ class Driver:
             report = await client.exchange(message)
             self._heard_s[index] = self._loop.time()
             self._take(index, report)
+            if message.stop:
+                await self._lower_ceiling()
+                self._stopped.add(index)
+                self._changed.set()
 
     def _work(self, index: int) -> tuple[list[Grant], list[float]]:
         if self.stopping or self._pending_bytes > MOST_PENDING_BYTES:
@@ -269,6 +284,14 @@ class Driver:
                 if ceiling is not None:
                     await self._journal.append_ceiling(ceiling)
                     self.ledger.ceiling_usd = ceiling
+
+    async def _lower_ceiling(self) -> None:
+        """Once nothing more is granted, only what is in flight may still be spent: whatever happens now, no more counts."""
+        async with self._log:
+            ceiling = self.ledger.ceiling_to_lower()
+            if ceiling is not None:
+                await self._journal.append_ceiling(ceiling)
+                self.ledger.ceiling_usd = ceiling
 
     def _take(self, index: int, report: Report) -> None:
         finished = [0] * self._lanes

@@ -51,6 +51,8 @@ latency_s = 0.3
 [models.stuck]
 provider = "simulated"
 latency_s = 25.0
+input_price = 1.0
+output_price = 2.0
 [models.failing]
 provider = "openai"
 model = "anything"

@@ -71,6 +71,11 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "crucible-ray 0.1.0\n"
 
 
+def test_the_module_that_holds_the_command_runs_it_too() -> None:
+    words = [sys.executable, "-m", "crucible_ray.cli.main", "--version"]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == "crucible-ray 0.1.0\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

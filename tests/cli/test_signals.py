@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -62,12 +63,17 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
         assert terminal.wait() == 130
         assert time.monotonic() - began_s < 2.0
         assert (
-            "left at once: what was in flight will be asked again. Go on with: crucible-ray" in terminal.seen
+            "left at once: what was in flight will be asked again; it may have been paid for" in terminal.seen
         )
+        told = re.search(r"so \$([\d.]+) more counts as spent\. Go on with: crucible-ray", terminal.seen)
+        assert told is not None
         assert f"resume {_folder(tmp_path).relative_to(tmp_path)}" in terminal.seen.replace("\r\n", "")
         assert terminal.seen.rpartition("\x1b[?25")[2].startswith("h"), "the cursor is shown again"
     standing = json.loads(crucible("status", str(_folder(tmp_path)), "--json", cwd=tmp_path).stdout)
     assert (standing["status"], standing["alive"]) == ("killed", False)
+    assert standing["held_usd"] == pytest.approx(float(told[1]), rel=0.05)
+    most_usd = 200 * 1e-6 + 20 * 2e-6  # of one call: a token a byte of its prompt, and max_tokens
+    assert 0 < standing["held_usd"] < 4 * most_usd, "what was queued behind the four in flight is given back"
 
 
 def test_ctrl_c_at_the_question_is_no_and_costs_nothing(

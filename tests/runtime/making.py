@@ -158,13 +158,24 @@ class ScriptedCaller:
 
 
 def core(
-    of: Plan, answer: Answer = at_once, *, window: int = 4, lanes: Lanes | None = None, generation: int = 0
+    of: Plan,
+    answer: Answer = at_once,
+    *,
+    window: int = 4,
+    lanes: Lanes | None = None,
+    generation: int = 0,
+    bounds_usd: tuple[float, ...] = (),
 ) -> tuple[ClientCore, ScriptedCaller]:
     """A client whose calls are scripted."""
     lanes = lanes or lanes_of(of.conditions)
     caller = ScriptedCaller(answer, conditions=len(of.conditions))
     setup = Setup(
-        plan=of, items=items(of.items), lanes=lanes, windows=(window,) * len(lanes), generation=generation
+        plan=of,
+        items=items(of.items),
+        lanes=lanes,
+        windows=(window,) * len(lanes),
+        bounds_usd=bounds_usd,
+        generation=generation,
     )
     return ClientCore(setup, caller, cpu_clock=lambda: 0.0), caller
 
@@ -200,7 +211,9 @@ class World:
 
     def _make(self, answer: Answer, window: int) -> Callable[[int, int], ClientCore]:
         def make(index: int, generation: int) -> ClientCore:
-            made, caller = core(self.plan, answer, window=window, generation=generation)
+            made, caller = core(
+                self.plan, answer, window=window, generation=generation, bounds_usd=self._bounds
+            )
             self.callers.append(caller)
             return made
 

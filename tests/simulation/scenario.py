@@ -64,6 +64,7 @@ async def _life(world: World, *, kill: bool, budget: float | None) -> str:
     """One driver, perhaps killed, perhaps superseded by another; returns the status of the last."""
     attempt = await world.drive(take_over=True, budget=budget)
     clients = asyncio.ensure_future(world.weather_of_clients(attempt))
+    hand = asyncio.ensure_future(world.hand_on_the_keys(attempt)) if world.stops > 0 else None
     try:
         if kill:
             await asyncio.wait([attempt.task], timeout=world.rng.uniform(0.1, 30.0))
@@ -74,19 +75,26 @@ async def _life(world: World, *, kill: bool, budget: float | None) -> str:
             await asyncio.wait([attempt.task], timeout=world.rng.uniform(0.1, 10.0))
             if not attempt.task.done():
                 return await _rivals(world, attempt, budget)
-        return await attempt.task
+        await asyncio.wait([attempt.task])
+        return _status(attempt)
     finally:
         clients.cancel()
+        if hand is not None:
+            hand.cancel()
 
 
 async def _rivals(world: World, first: Attempt, budget: float | None) -> str:
     second = await world.drive(take_over=True, budget=budget)
     await asyncio.wait([first.task, second.task])
-    statuses = {first.task.result(), second.task.result()}
+    statuses = {_status(first), _status(second)}
     if statuses == {"complete"} and world.weather.clients:
         # Both may end well only one after the other: the second found everything done.
         return "complete"
     return next(iter(statuses - {"Superseded"}), "Superseded")
+
+
+def _status(attempt: Attempt) -> str:
+    return "killed" if attempt.task.cancelled() else attempt.task.result()
 
 
 async def _state(world: World) -> JournalState:

@@ -2,7 +2,7 @@
 
 | part | real | drawn from the seed |
 | --- | --- | --- |
-| driver, frontier, ledger, journal, clients, limiter, slots, retries | yes | when they are killed |
+| driver, frontier, ledger, journal, clients, limiter, slots, retries | yes | when they are killed, or stopped |
 | provider | a model of one: sliding-window limit, charges on arrival | latency, faults, outages |
 | network between driver and clients | calls | delay, a repeated message, rows delivered twice, a lost answer |
 | storage | the log in memory | delay, failed writes, writes of which the answer is lost |
@@ -356,6 +356,10 @@ class World:
         self.lanes = lanes_of(self.plan.conditions)
         self.bounds = self._bounds()
         self.notes: list[str] = []
+        # Drawn apart, so that worlds without a stop are what they would be without this.
+        self.hand = random.Random(f"hand {seed}")
+        self.stops = self.hand.choice([0, 0, 1, 3])
+        """How often somebody stops a driver in good order."""
 
     def _provider(self) -> Provider:
         return Provider(self.rng, self.weather)
@@ -443,6 +447,17 @@ class World:
             if attempt.spawner is not None and attempt.spawner.clients:
                 index = self.rng.choice(sorted(attempt.spawner.clients))
                 await attempt.spawner.clients[index].kill()
+
+    async def hand_on_the_keys(self, attempt: Attempt) -> None:
+        """Stop a driver, and now and then do not wait for it to end."""
+        await asyncio.sleep(self.hand.uniform(0.1, 15.0))
+        if attempt.driver is None:
+            return
+        self.stops -= 1
+        attempt.driver.stop("interrupted")
+        if self.hand.random() < 0.6:
+            await asyncio.sleep(self.hand.uniform(0.0, 3.0))
+            await attempt.kill()
 
     async def weather_of_provider(self) -> None:
         """Take the provider down now and then."""
