@@ -22,6 +22,7 @@ import numpy as np
 from msgspec import Struct
 
 from benchmarks import calibration_page, rules
+from benchmarks.many_repeats import Many, many_repeats
 from benchmarks.peeking import Stopping, stopping
 from benchmarks.rules import Said
 from benchmarks.scenarios import Baseline, Floats, Scenario, by_step, chance_of, splits
@@ -45,15 +46,17 @@ class Scale(Struct, frozen=True, kw_only=True):
     """Of these, those on which the bootstrap and the sign flips are computed."""
     looks: int
     """Items of a run that is looked at after each."""
+    many: int
+    """Experiments of dozens and hundreds of repeats, each kind."""
 
 
 FULL = Scale(
     items=(10, 20, 50, 100, 200, 500, 1000), accuracies=(0.3, 0.5, 0.7, 0.8, 0.9, 0.97),
-    differences=(0.0, 0.03, 0.1), sims=20_000, transformed=2_000, looks=1_000,
+    differences=(0.0, 0.03, 0.1), sims=20_000, transformed=2_000, looks=1_000, many=5_000,
 )  # fmt: skip
 QUICK = Scale(
-    items=(20, 100), accuracies=(0.5, 0.9), differences=(0.0, 0.1), sims=2_000, transformed=500, looks=100
-)
+    items=(20, 100), accuracies=(0.5, 0.9), differences=(0.0, 0.1), sims=2_000, transformed=500, looks=100, many=100
+)  # fmt: skip
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -110,6 +113,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
     """Where enough items are expected to differ."""
     disagreements: int
     """Experiments and outcomes in which decision and interval say different things."""
+    many: list[Many]
     stopping: list[Stopping]
     cpu_s: float
 
@@ -149,6 +153,7 @@ def measure(scale: Scale) -> Calibration:
         max_coverage=max(coverage for row, coverage in covered if row.enough),
         disagreements=disagreements,
         stopping=stopping(scale.looks, scale.sims, rng),
+        many=many_repeats(scale.many, rng),
         cpu_s=round(time.process_time() - began_s, 1),
     )
 

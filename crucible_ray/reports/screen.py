@@ -7,6 +7,7 @@ from crucible_ray.reduction.analysis import Analysis, Comparison
 from crucible_ray.reports import findings, stopping, words
 from crucible_ray.reports.blinding import blind_lines
 from crucible_ray.reports.facts import RunFacts
+from crucible_ray.stats.decision import CAUTIONS
 
 
 def final_screen(plan: Plan, analysis: Analysis, facts: RunFacts) -> list[str]:
@@ -102,7 +103,8 @@ def _compared(found: Comparison, analysis: Analysis) -> str:
 
 def _verdicts(analysis: Analysis, found: Comparison) -> list[str]:
     naive = words.naive(found)
-    lines = [f"  {naive} for this difference"] if naive else []
+    lines = [f"  {note}" for note in found.notes if note in CAUTIONS]
+    lines += [f"  {naive} for this difference"] if naive else []
     return lines + [f'  "{result.text}": {words.VERDICTS[result.verdict]}' for result in analysis.hypotheses]
 
 

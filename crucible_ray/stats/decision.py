@@ -4,8 +4,8 @@
 | --- | --- |
 | bounded=False | t on item differences |
 | 0/1, every item difference -1, 0 or 1 | McNemar's score test and its dual, Tango's interval |
-| bounded by 0 and 1, fewer than 20 items differ, or fewer than 12 carry the differences | adjusted Wald test |
-| bounded by 0 and 1 otherwise | adjusted t on item differences |
+| bounded by 0 and 1, fewer than 20 items differ, or fewer than 11 carry the differences | adjusted Wald test |
+| bounded by 0 and 1 otherwise | adjusted t on item differences, with more caution where fewer than 14 carry them |
 | several strata, and either 20 items differ or bounded=False | t on differences within strata, by item share |
 
 With too few differing items no split of them could reject: then there is no verdict, only the interval, which holds 0.
@@ -36,8 +36,16 @@ FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""
 FEW_DIFFERING = 20
 """Differing items below which t on item differences gives way to the adjusted Wald test."""
-EFFECTIVE = 12
-"""The same of those that carry the differences: (sum of d^2)^2 / sum of d^4, the count where all are of one size."""
+FEW_CARRY, MANY_CARRY = 11, 14
+"""So few items that carry the differences, or fewer, call for all the caution there is; so many, or more, for none."""
+
+TOO_FEW = "too few differing items to decide"
+UNEVEN = (
+    "a few items carry most of the differences, so the interval allows for other items like these few: "
+    "more items narrow it, more repeats hardly do"
+)
+CAUTIONS = (TOO_FEW, UNEVEN)
+"""Notes without which an interval, or the lack of a verdict, is a riddle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +106,11 @@ def paired_difference(
     if repeats > 1 and not informative:
         notes.append(f"{repeats} repeats carry the information of 1: they never differ within an item")
     if not decidable:
-        notes.append("too few differing items to decide")
+        notes.append(TOO_FEW)
     elif bounded and differing < few:
         notes.append("few differing items")
-    elif result.test == "adjusted_wald":
-        notes.append("a few items carry most of the differences")
+    elif result.test in ("adjusted_wald", "adjusted_t") and caution(effective_items(diff)) > 0:
+        notes.append(UNEVEN)
     design = f"paired, {len(diff)} items" + (f" x {repeats} repeats" if repeats > 1 else "")
     return PairedDecision(
         result=replace(result, notes=tuple(notes)),
@@ -128,10 +136,9 @@ def fewest_decidable(alpha: float) -> int:
 
 _SCORE = "every item difference is -1, 0 or 1, so McNemar's score test with Tango's interval"
 _ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pseudo-items"
-_ADJUSTED_FEW = (
-    f"but a few of them carry most (as many as {{:.1f}} would if all were of one size, fewer than {EFFECTIVE}), "
-    "so the adjusted Wald test with two pseudo-items"
-)
+_CARRIED = f"but a few of them carry most (as many as {{:.1f}} would if all were of one size, fewer than {MANY_CARRY}), "
+_ADJUSTED_FEW = _CARRIED + "so the adjusted Wald test with two pseudo-items"
+_T_FEW = _CARRIED + "so t on item differences (adjusted, with caution)"
 _T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences (adjusted)"
 _T_CONTINUOUS = "a continuous outcome, so t on item differences"
 _STRATIFIED = "several datasets, so t on differences within each, weighted by their shares of the items"
@@ -141,7 +148,7 @@ _POOLED = "; datasets pooled, which counts what lies between them as noise"
 def _separable(diff: Floats, labels: NDArray[np.int64], *, bounded: bool) -> bool:
     """Whether there are strata, and enough in each of them."""
     counts = np.unique(labels, return_counts=True)[1]
-    many = int(np.count_nonzero(diff)) >= FEW_DIFFERING and effective_items(diff) >= EFFECTIVE
+    many = int(np.count_nonzero(diff)) >= FEW_DIFFERING and effective_items(diff) >= MANY_CARRY
     enough = many or not bounded
     spread = any(bool(np.ptp(diff[labels == label]) > 0) for label in np.unique(labels))
     return len(counts) > 1 and int(counts.min()) > 1 and enough and spread
@@ -157,15 +164,26 @@ def _decide(
         return mcnemar_counts(gains, losses, len(diff), alpha=alpha), _SCORE
     if np.count_nonzero(diff) < FEW_DIFFERING:
         return adjusted_difference(diff, alpha=alpha), _ADJUSTED
-    if (effective := effective_items(diff)) < EFFECTIVE:
+    effective = effective_items(diff)
+    share = float(caution(effective))
+    if share == 1.0:
         return adjusted_difference(diff, alpha=alpha), _ADJUSTED_FEW.format(effective)
-    return adjusted_t(diff, alpha=alpha), _T_BOUNDED
+    why = _T_FEW.format(effective) if share else _T_BOUNDED
+    return adjusted_t(diff, caution=share, alpha=alpha), why
 
 
 def effective_items(diff: Floats) -> float:
     """How many differences of one size would spread as these do: (sum of d^2)^2 / sum of d^4; 0 where none differ."""
     squares = diff[diff != 0] ** 2
     return exact_sum(squares) ** 2 / exact_sum(squares**2) if len(squares) else 0.0
+
+
+def caution(effective: ArrayLike) -> Floats:
+    """How far the pseudo-items go from a typical difference (0) to the largest there can be (1), by `effective_items`.
+
+    It goes over by and by, so that one item more or less moves no interval by leaps.
+    """
+    return np.clip((MANY_CARRY - np.asarray(effective, np.float64)) / (MANY_CARRY - FEW_CARRY), 0.0, 1.0)
 
 
 def _guarded(result: TestResult, differing: int, *, decidable: bool) -> TestResult:

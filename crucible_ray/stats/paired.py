@@ -136,16 +136,23 @@ def adjusted_difference(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
     return _padded("adjusted_wald", diff_I, 2.0, None, alpha)
 
 
-def adjusted_t(diff_I: Floats, *, alpha: float = 0.05) -> TestResult:
-    """t on item differences with two small pseudo-items, for differences bounded by -1 and 1; its interval is the dual.
+def adjusted_t(diff_I: Floats, *, caution: float = 0.0, alpha: float = 0.05) -> TestResult:
+    """t on item differences with two pseudo-items, for differences bounded by -1 and 1; its interval is the dual.
 
     They lie at +c and -c, with 2 c^2 the square of a typical difference, sum of d^4 / sum of d^2. Where few items carry the
     differences (a baseline frozen at temperature 0) plain t is too sure; where many do, the two are as good as
-    equal. diff_I: one difference per item, shape [items], no NaN, some of them not 0.
+    equal. caution: from 0 to 1, how far c goes on from there to 1, on a logarithmic scale. diff_I: one difference
+    per item, shape [items], no NaN, some of them not 0.
     """
     squares = diff_I * diff_I
-    added = exact_sum(squares * squares) / exact_sum(squares)
-    return _padded("adjusted_t", diff_I, added, len(diff_I) - 1, alpha)
+    sums = np.array([exact_sum(squares), exact_sum(squares * squares), caution])
+    return _padded("adjusted_t", diff_I, float(padding(*sums)), len(diff_I) - 1, alpha)
+
+
+def padding(squares: Floats, fourths: Floats, caution: Floats) -> Floats:
+    """What the two pseudo-items of `adjusted_t` add to the sum of squares, from sums of d^2 and d^4 (not 0) and caution."""
+    added: Floats = 2.0**caution * (fourths / squares) ** (1.0 - caution)
+    return added
 
 
 def _padded(test: str, diff_I: Floats, added: float, df: int | None, alpha: float) -> TestResult:

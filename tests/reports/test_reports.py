@@ -152,6 +152,23 @@ def test_the_screen_is_the_one_that_was_promised() -> None:
     ]
 
 
+def test_an_interval_that_is_wide_because_few_items_differ_much_is_explained_where_it_stands() -> None:
+    repeats = 20
+    asked = plan(60, repeats)
+    rows = []
+    for trial in range(2 * 60 * repeats):
+        item, repeat, index = trial // (2 * repeats), trial // 2 % repeats, trial % 2
+        lost = (
+            index if item < 6 else 1 - index
+        )  # six items lose half of their answers, thirty gain a twentieth
+        wrong = lost and (repeat < 10 if item < 6 else item < 36 and repeat == 0)
+        rows.append(row(trial, 0 if wrong else 1))
+    lines = final_screen(asked, reduce(asked, batches(rows)), _facts())
+    compared = next(k for k, line in enumerate(lines) if line.startswith("ensemble - single"))
+    assert "60 items x 20" in lines[compared]
+    assert "more items narrow it, more repeats hardly do" in lines[compared + 1]
+
+
 def test_the_summary_names_the_best_single_member_the_failures_and_the_folder() -> None:
     lines = summary_lines(*_run(failed=2), _facts())
     text = "\n".join(lines)

@@ -6,13 +6,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks import calibration, calibration_page, peeking, rules
+from benchmarks import calibration, calibration_page, many_repeats, peeking, rules
 from benchmarks.scenarios import Baseline, Counts, Scenario, by_step, chance_of, splits
-from crucible_ray.stats import betting_sequence, bootstrap_ci, mcnemar, paired_permutation, welch_t
+from crucible_ray.stats import betting_sequence, bootstrap_ci, mcnemar, paired_permutation, paired_t, welch_t
 from crucible_ray.stats.result import Floats
 
 SMALL = calibration.Scale(
-    items=(20, 60), accuracies=(0.5, 0.9), differences=(0.0, 0.1), sims=400, transformed=100, looks=40
+    items=(20, 60),
+    accuracies=(0.5, 0.9),
+    differences=(0.0, 0.1),
+    sims=400,
+    transformed=100,
+    looks=40,
+    many=50,
 )
 
 
@@ -59,6 +65,20 @@ def test_the_bootstrap_without_resampling_is_the_resampled_one(corrected: bool) 
         assert (said.low[row], said.high[row]) == pytest.approx(drawn, abs=1.01 / (40 * repeats))
 
 
+def test_plain_t_of_many_repeats_is_the_shipped_paired_t() -> None:
+    repeats = 40
+    draws = np.random.default_rng(5).multinomial(
+        20, Scenario(20, repeats, 0.9, -0.03, "frozen").steps, size=8
+    )
+    said = many_repeats.plain_t(draws)
+    assert said.p_value is not None
+    assert said.low is not None
+    for row, counts in enumerate(draws):
+        diff = np.repeat(np.arange(-repeats, repeats + 1) / repeats, counts)
+        one = paired_t(np.zeros(20), diff)
+        assert (said.p_value[row], said.low[row]) == pytest.approx((one.p_value, one.ci_low))
+
+
 def test_looks_at_any_time_are_those_of_the_betting_sequence() -> None:
     scenario = Scenario(150, 3, 0.6, 0.1)
     rng = np.random.default_rng(9)
@@ -92,6 +112,9 @@ def test_what_is_promised_is_measured_and_said() -> None:
     shown = calibration_page.page(found)
     assert all(bound.name in shown for bound in found.bounds)
     assert all(row.rule in shown for row in found.rows)
+    frozen = [each for each in found.many if each.baseline == "frozen" and each.items == 20]
+    assert [each.rule for each in frozen] == ["default", "plain t"] * 2
+    assert all(each.false_positives[1] > 0.2 for each in frozen if each.rule == "plain t")
 
 
 def test_a_broken_bound_is_called_broken() -> None:

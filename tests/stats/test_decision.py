@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from scipy.special import gammaln
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.decision import effective_items, fewest_decidable, paired_difference
+from crucible_ray.stats.decision import UNEVEN, effective_items, fewest_decidable, paired_difference
 from crucible_ray.stats.paired import tango_limits
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.verdicts import verdict
@@ -141,7 +142,26 @@ def test_many_differing_items_of_which_few_carry_the_differences_are_judged_with
     assert decision.differing == 36
     assert effective_items(treatment.mean(axis=1) - control.mean(axis=1)) < 7
     assert decision.result.test == "adjusted_wald"
-    assert "a few items carry most of the differences" in decision.result.notes
+    assert UNEVEN in decision.result.notes
+    assert "as many as 6." in decision.reason
+
+
+def test_no_interval_leaps_where_ever_more_items_carry_the_differences() -> None:
+    control, treatment = np.full((60, 200), 0.5), np.full((60, 200), 0.5)
+    treatment[:8] = 0.7
+    found = []
+    for small in np.linspace(0.01, 0.05, 81):
+        treatment[8:34], treatment[34:] = 0.5 + small, 0.5 - small
+        result = paired_difference(control, treatment).result
+        assert result.ci_low is not None
+        assert result.ci_high is not None
+        carried = effective_items(treatment.mean(axis=1) - control.mean(axis=1))
+        found.append((carried, result.ci_high - result.ci_low, UNEVEN in result.notes))
+    assert found[0][0] < 11
+    assert found[-1][0] > 14
+    assert found[0][1] > 2 * found[-1][1], "all the caution there is costs width"
+    assert all(later > 0.85 * earlier for (_, earlier, _), (_, later, _) in pairwise(found))
+    assert all(noted == (carried < 14) for carried, _, noted in found)
 
 
 def test_without_a_verdict_neither_p_nor_interval_says_one() -> None:
