@@ -367,6 +367,6 @@ def _ledger(prepared: Prepared, state: JournalState, bounds: tuple[float, ...]) 
         condition_limit_usd=each,
         conditions=len(prepared.plan.conditions),
         scale_usd=min(limit, planned),
-        spent_usd=state.rows_usd,
+        spent_usd=state.paid_usd,
         other_usd=state.other_usd,
     )

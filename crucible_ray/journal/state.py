@@ -69,12 +69,22 @@ class JournalState:
     unsettled_usd: float = 0.0
     """How much of that the last driver may still have to settle: while it is at work, what it has reserved."""
     rows_usd: tuple[float, ...] = ()
-    """By condition: what was paid for all rows ever written, those included that do not count."""
+    """By condition: what all rows ever written cost, those included that do not count."""
+
+    @property
+    def paid_usd(self) -> tuple[float, ...]:
+        """By condition: what was paid for rows.
+
+        One that was delivered twice is written twice and was paid once, so their sum is at most what counts as spent.
+        """
+        total = sum(self.rows_usd)
+        share = min(1.0, self.spent_usd / total) if total > 0 else 1.0
+        return tuple(share * usd for usd in self.rows_usd)
 
     @property
     def other_usd(self) -> float:
         """Spent, but by no row: lost attempts, by estimate or for certain."""
-        return max(0.0, self.spent_usd - sum(self.rows_usd))
+        return max(0.0, self.spent_usd - sum(self.paid_usd))
 
 
 async def read_state(store: LogStore, *, conditions: int) -> JournalState:

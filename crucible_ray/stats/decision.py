@@ -39,6 +39,8 @@ FEW_DIFFERING = 20
 FEW_CARRY, MANY_CARRY = 11, 14
 """So few items that carry the differences, or fewer, call for all the caution there is; so many, or more, for none."""
 
+_NOTHING = 1e-75
+"""A share that differs by less does not differ: the fourth power of it is no normal float."""
 TOO_FEW = "too few differing items to decide"
 UNEVEN = (
     "a few items carry most of the differences, so the interval allows for other items like these few: "
@@ -87,6 +89,8 @@ def paired_difference(
     diff = item_differences(control, treatment)
     labels = None if strata is None else strata[~np.isnan(diff)]
     diff = diff[~np.isnan(diff)]
+    if bounded:
+        diff[np.abs(diff) < _NOTHING] = 0.0
     two_items(len(diff))
     repeats = max(_repeats(control), _repeats(treatment))
     informative = repeats > 1 and (_varies(control) or _varies(treatment))

@@ -77,6 +77,23 @@ def test_reopened_trials_are_pending_until_their_next_row_which_wins() -> None:
     assert [p for t in kept_tables(log, state) for p in t["prediction"].to_pylist()] == ["B", "new"]
 
 
+def test_a_row_that_was_delivered_twice_was_paid_once() -> None:
+    log = MemoryLog()
+
+    async def write() -> None:
+        journal = await opened(log)
+        await journal.append_rows([table(row(0), row(1), row(2))], 0.75)
+        await journal.append_rows([table(row(1), row(2))], 0.75)
+        await journal.append_stop("interrupted", 0.75)
+
+    asyncio.run(write())
+    state = state_of(log)
+    assert (state.kept.count, state.duplicates, sum(state.rows_usd)) == (3, 2, 1.25)
+    assert sum(state.paid_usd) == pytest.approx(0.75)
+    assert state.paid_usd[0] > state.paid_usd[1] > 0.0
+    assert state.other_usd == pytest.approx(0.0)
+
+
 def test_a_reset_voids_what_came_after_its_target_and_money_stays_spent() -> None:
     log = MemoryLog()
 

@@ -503,7 +503,7 @@ class Attempt:
             limit_usd=limit if limit is not None else float("inf"),
             conditions=len(plan.conditions),
             scale_usd=limit if limit is not None and limit < float("inf") else 1.0,
-            spent_usd=state.rows_usd,
+            spent_usd=state.paid_usd,
             other_usd=state.other_usd,
         )
         windows = tuple(world.weather.window for _ in world.lanes)

@@ -164,6 +164,13 @@ def test_no_interval_leaps_where_ever_more_items_carry_the_differences() -> None
     assert all(noted == (carried < 14) for carried, _, noted in found)
 
 
+@pytest.mark.parametrize("size", [1e-74, 1e-90, 1e-160, 5e-324])
+def test_differences_of_next_to_nothing_end_no_analysis(size: float) -> None:
+    treatment = size * np.random.default_rng(1).uniform(0.5, 1.0, (30, 1))
+    decision = paired_difference(np.zeros((30, 1)), treatment)
+    assert (decision.differing, decision.decidable) == ((30, True) if size == 1e-74 else (0, False))
+
+
 def test_without_a_verdict_neither_p_nor_interval_says_one() -> None:
     result = paired_difference(*_binary(5, 0, 100)).result
     assert result.p_value == 2**-4
