@@ -99,10 +99,10 @@ def note_line(note: Note) -> str:
                 f"{facts['signal']}: no new trial starts, those under way have 10 s; once more leaves at once"
             )
         case "leaving":
-            held = facts["held_usd"]
-            paid = f"; it may have been paid for, so {dollars(held)} more counts as spent" if held else ""
+            usd = facts["spent_usd"]
+            told = f" With what it may have cost {dollars(usd)} counts as spent." if usd else ""
             return printable(
-                f"left at once: what was in flight will be asked again{paid}. "
+                f"left at once: what was in flight will be asked again.{told} "
                 f"Go on with: crucible-ray resume {facts['folder']}"
             )
         case _:

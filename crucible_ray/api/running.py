@@ -34,7 +34,7 @@ from crucible_ray.api.sharing import shared_before
 from crucible_ray.api.simulating import served
 from crucible_ray.api.stopping import Stopping, stopping_of
 from crucible_ray.api.warning import Warnings
-from crucible_ray.api.watching import Watch, stopped_by_signals
+from crucible_ray.api.watching import LEAVES_WITHIN_S, Watch, stopped_by_signals
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.errors import CrucibleError
 from crucible_ray.experiment.grid import order_of
@@ -319,19 +319,36 @@ async def _to_the_end(driver: Driver, watch: Watch, session: Session) -> str:
     """Run the driver; a first cancellation stops it in good order, a second one at once."""
     running = asyncio.ensure_future(driver.run())
     try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        if running.done():
-            raise
-        if driver.stopping:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-            raise
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if running.done():
+                raise
+            if driver.interrupted:
+                await _leave(driver, running, watch)
+                raise
         session.cancelled = True
         watch.note("stopping", {"signal": "cancelled"})
         driver.stop("interrupted")
-        return await running
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await _leave(driver, running, watch)
+            raise
+    finally:
+        if not running.done():
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+async def _leave(driver: Driver, running: asyncio.Task[str], watch: Watch) -> None:
+    """Give the driver a moment to make durable what came in. Raises what it raises."""
+    driver.leave()
+    await asyncio.wait([running], timeout=LEAVES_WITHIN_S)
+    if running.done():
+        running.result()
+    watch.leaving(driver)
 
 
 def _fitted(prepared: Prepared, options: Options, clients: int, watch: Watch) -> tuple[int, ...]:

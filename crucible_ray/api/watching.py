@@ -29,8 +29,8 @@ from crucible_ray.runtime.driver import Driver
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LEAVES_WITHIN_S = 1.5
-"""After a second signal; clients are heard of within a second."""
+LEAVES_WITHIN_S = 2.0
+"""After a second signal. Clients answer within a second, and less once they heard of the first."""
 
 
 class Watch:
@@ -151,10 +151,11 @@ class Watch:
             return None
         return driver.ledger.spent_usd if driver is not None else 0.0
 
-    def leaving(self, signal_name: str, driver: Driver) -> None:
-        """Say that the run is left, and what it takes along: money that may have been spent on what is in flight."""
-        held = driver.ledger.ceiling_usd - driver.ledger.spent_usd if self._priced else 0.0
-        self.note("leaving", {"signal": signal_name, "folder": str(self.folder), "held_usd": held})
+    def leaving(self, driver: Driver) -> None:
+        """Say that the run is left, and what counts as spent, with what was in flight."""
+        ledger = driver.ledger
+        spent = ledger.spent_usd if driver.ended else max(ledger.ceiling_usd, ledger.spent_usd)
+        self.note("leaving", {"folder": str(self.folder), "spent_usd": spent if driver.metered else 0.0})
 
     def finish(self, driver: Driver) -> None:
         """Put the counts where reports find them."""
@@ -212,34 +213,35 @@ def stopped_by_signals(driver: Driver, watch: Watch, *, enabled: bool) -> Iterat
         yield
         return
     task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
     heard: list[int] = []
-    leaving: list[asyncio.Task[None]] = []
+    timers: list[asyncio.TimerHandle] = []
 
-    async def leave(name: str) -> None:
-        """Out, as soon as what was never sent is handed back: only what is in flight counts as spent then."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LEAVES_WITHIN_S):
-                await driver.handed_back()
-        watch.leaving(name, driver)
+    def out() -> None:
+        watch.leaving(driver)
         os._exit(130)
 
     def on_signal(number: int) -> None:
         heard.append(number)
-        name = signal.Signals(number).name
         if len(heard) == 1:
-            stop(name)
-            return
-        if waiting is None:  # the loop is somebody else's, and so is the process
-            watch.leaving(name, driver)
+            stop(signal.Signals(number).name)
+        elif waiting is None:  # the loop is somebody else's, and so is the process
             if task is not None:
                 task.cancel()
-        elif not leaving:
-            leaving.append(asyncio.ensure_future(leave(name)))
+        elif not timers:
+            driver.leave()
+            timers.append(loop.call_later(LEAVES_WITHIN_S, out))
         else:
-            os._exit(130)
+            out()
 
     with _signals(on_signal):
-        yield
+        try:
+            yield
+        finally:
+            for timer in timers:
+                timer.cancel()
+    if timers:
+        out()
 
 
 @contextlib.contextmanager

@@ -71,21 +71,16 @@ class Ledger:
             return None
         return max(needed, min(self.limit_usd, needed + self._step))
 
-    def ceiling_to_lower(self) -> float | None:
-        """A lower ceiling that covers what is committed, for when nothing more is; None: the log's is near enough."""
-        needed = self.committed_usd
-        return needed if needed < self.ceiling_usd - self._step else None
-
     def grant(self, amounts: Sequence[float]) -> None:
         """Commit `amounts` to a client."""
         for k, amount in enumerate(amounts):
             self.outstanding[k] += amount
 
-    def settle(self, spent: Sequence[float], released: Sequence[float]) -> None:
-        """A client reports what it spent and what it hands back."""
-        for k, (s, r) in enumerate(zip(spent, released, strict=True)):
+    def settle(self, spent: Sequence[float], freed: Sequence[float]) -> None:
+        """A client spent, and holds so much less than before: less than it spent where a call cost more than its bound."""
+        for k, (s, f) in enumerate(zip(spent, freed, strict=True)):
             self.spent[k] += s
-            self.outstanding[k] = max(0.0, self.outstanding[k] - s - r)
+            self.outstanding[k] = max(0.0, self.outstanding[k] - f)
 
     def lost(self, held: Sequence[float]) -> None:
         """A client died with `held` in its purse. Any of it may have been spent since its last report, so all counts as spent."""

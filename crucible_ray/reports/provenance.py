@@ -22,7 +22,7 @@ _FILES = (
 _REFERENCES = {
     "mcnemar_score": "McNemar (1947), Psychometrika 12; the interval: Tango (1998), Statistics in Medicine 17.",
     "clustered_t": "Items as clusters: Miller (2024), Adding Error Bars to Evals, arXiv:2411.00640.",
-    "adjusted_t": "Items as clusters, two small pseudo-items: our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
+    "adjusted_t": "Items as clusters, two pseudo-items: our own (docs/statistics.md), on Miller (2024), arXiv:2411.00640.",
     "adjusted_wald": "Bonett and Price (2012), Journal of Educational and Behavioral Statistics 37.",
     "betting_sequence": "Waudby-Smith and Ramdas (2024), Journal of the Royal Statistical Society B 86.",
     "obrien_fleming": "O'Brien and Fleming (1979), Biometrics 35; Lan and DeMets (1983), Biometrika 70.",

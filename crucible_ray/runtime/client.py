@@ -127,7 +127,8 @@ class ClientCore:
             return self._last
         self._accept(message)
         self._answer_rows_s = self._loop.time() + message.answer_within_s
-        idle_s = self._loop.time() + _IDLE_S
+        # In a stop the driver may have more to say at any moment: that all is to be cut short.
+        idle_s = self._loop.time() + (message.answer_within_s if message.stop else _IDLE_S)
         if message.abandon:
             await self._cut_short(self._tasks)
         elif message.hand_back_unsent:

@@ -77,7 +77,7 @@ class Driver:
         self._told_exception = False
         self._journal, self._spawner = journal, spawner
         self._conditions = frontier.order.conditions
-        self._metered, self._lanes = bool(bounds_usd), len(windows)
+        self.metered, self._lanes = bool(bounds_usd), len(windows)
         self._clients: list[Client | None] = [None] * clients
         self._heard_s = [0.0] * clients
         self._restarts = restarts or RestartBudget(max_restarts=10 * clients, window_s=60.0)
@@ -94,8 +94,9 @@ class Driver:
         self._log = asyncio.Lock()
         self._status: str | None = None
         self._stopped_s = 0.0
-        self._stopped: set[int] = set()
-        """The clients that heard of the stop and answered."""
+        self._leaving = False
+        self.ended = False
+        """Whether the run ended in good order: all that came in is durable, no ceiling stands."""
         self._ending = False
         self.fatal: Fatal | None = None
 
@@ -124,6 +125,7 @@ class Driver:
         status = self._when_done if self.frontier.complete else self._status or "budget"
         async with self._log:
             await self._journal.append_stop(status, self.ledger.spent_usd)
+        self.ended = True
         return status
 
     async def _break(self, failure: BaseException) -> None:
@@ -148,14 +150,16 @@ class Driver:
         """Whether a stop was asked for."""
         return self._status is not None
 
-    async def handed_back(self) -> None:
-        """Return once a stop was heard by every client that has work, and all rows are durable.
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was asked for from outside, or for a failure: not because all is decided."""
+        return self._status not in (None, DECIDED)
 
-        From then on the log counts no money as spent but what is, and what is in flight.
-        """
-        while any(self.frontier.out_with(k) and k not in self._stopped for k in range(len(self._clients))):
-            await self._something_new()
-        await self._flush()
+    def leave(self) -> None:
+        """Stop now: what is in flight is cut short and counts as spent at its upper bound, what came in is made durable."""
+        self.stop("interrupted")
+        self._leaving = True
+        self._changed.set()
 
     async def _serve(self, index: int) -> None:
         """One client's life after the other."""
@@ -197,10 +201,6 @@ class Driver:
             report = await client.exchange(message)
             self._heard_s[index] = self._loop.time()
             self._take(index, report)
-            if message.stop:
-                await self._lower_ceiling()
-                self._stopped.add(index)
-                self._changed.set()
 
     def _work(self, index: int) -> tuple[list[Grant], list[float]]:
         if self.stopping or self._pending_bytes > MOST_PENDING_BYTES:
@@ -215,13 +215,14 @@ class Driver:
             number=number,
             generation=generation,
             grants=tuple(grants),
-            allowance_usd=tuple(amounts) if self._metered else (),
+            allowance_usd=tuple(amounts) if self.metered else (),
             refuse_money=self._granting.any_waiting() if stop else self._granting.must_refuse(),
             low_water=(-1,) * self._lanes if stop else self._granting.low_water(index),
             answer_within_s=self._answer_within_s,
             stop=stop,
             hand_back_unsent=self._status == "interrupted",
-            abandon=stop and self._status != DECIDED and self._loop.time() > self._stopped_s + GRACE_S,
+            abandon=self._leaving
+            or (stop and self._status != DECIDED and self._loop.time() > self._stopped_s + GRACE_S),
             known=self._known.of(self.frontier.trials_of(grants))
             if self._known is not None and grants
             else b"",
@@ -275,7 +276,7 @@ class Driver:
 
     async def _raise_ceiling(self) -> None:
         """No money leaves before the log knows of it."""
-        if not self._metered:
+        if not self.metered:
             return
         ceiling = self.ledger.ceiling_needed()
         if ceiling is not None:
@@ -284,14 +285,6 @@ class Driver:
                 if ceiling is not None:
                     await self._journal.append_ceiling(ceiling)
                     self.ledger.ceiling_usd = ceiling
-
-    async def _lower_ceiling(self) -> None:
-        """Once nothing more is granted, only what is in flight may still be spent: whatever happens now, no more counts."""
-        async with self._log:
-            ceiling = self.ledger.ceiling_to_lower()
-            if ceiling is not None:
-                await self._journal.append_ceiling(ceiling)
-                self.ledger.ceiling_usd = ceiling
 
     def _take(self, index: int, report: Report) -> None:
         finished = [0] * self._lanes
@@ -331,7 +324,9 @@ class Driver:
         while True:
             await self._to_write.wait()
             due_s = self._pending_since_s + FLUSH_S
-            while not self._ending and self._pending_bytes < FLUSH_BYTES and self._loop.time() < due_s:
+            while self._pending_bytes < FLUSH_BYTES and self._loop.time() < due_s:
+                if self._ending or self._leaving:
+                    break
                 await asyncio.sleep(min(0.05, due_s - self._loop.time()))
             await self._flush()
             if self._ending and not self._pending:

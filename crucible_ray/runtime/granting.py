@@ -60,9 +60,12 @@ class Granting:
         for lane, pace in enumerate(hand.paces):
             pace.on_report(finished[lane], now_s=now_s)
         self._frontier.give_back(client, report.returned)
-        self._ledger.settle(report.spent_usd, report.released_usd)
-        for k, (spent, released) in enumerate(zip(report.spent_usd, report.released_usd, strict=True)):
-            hand.held[k] = max(0.0, hand.held[k] - spent - released)
+        freed = [
+            min(held, spent + released)
+            for held, spent, released in zip(hand.held, report.spent_usd, report.released_usd, strict=True)
+        ]
+        self._ledger.settle(report.spent_usd, freed)
+        hand.held = [max(0.0, held - amount) for held, amount in zip(hand.held, freed, strict=True)]
         hand.unstarted, hand.in_flight = report.unstarted, report.in_flight
         hand.waiting, hand.wanted = report.waiting, report.wanted_usd
 

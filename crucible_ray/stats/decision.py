@@ -4,9 +4,9 @@
 | --- | --- |
 | bounded=False | t on item differences |
 | 0/1, every item difference -1, 0 or 1 | McNemar's score test and its dual, Tango's interval |
-| bounded by 0 and 1, fewer than 20 items differ, or fewer than 11 carry the differences | adjusted Wald test |
-| bounded by 0 and 1 otherwise | adjusted t on item differences, with more caution where fewer than 14 carry them |
-| several strata, and either 20 items differ or bounded=False | t on differences within strata, by item share |
+| bounded by 0 and 1, fewer than 20 items differ | adjusted Wald test |
+| bounded by 0 and 1 otherwise | adjusted t on item differences, with more caution where fewer than 13 carry them |
+| several strata; bounded=False, or 20 items differ and 13 carry | t on differences within strata, by item share |
 
 With too few differing items no split of them could reject: then there is no verdict, only the interval, which holds 0.
 p is never below what an exact sign test could say of so many differing items, so p, interval and verdict agree at every
@@ -16,6 +16,7 @@ level. How often each rule is wrong is measured by `benchmarks/calibration.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import floor
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,7 +37,7 @@ FEW_DISCORDANT = 12
 """Differing items below which a score test is labelled "few differing items"."""
 FEW_DIFFERING = 20
 """Differing items below which t on item differences gives way to the adjusted Wald test."""
-FEW_CARRY, MANY_CARRY = 11, 14
+FEW_CARRY, MANY_CARRY = 11, 13
 """So few items that carry the differences, or fewer, call for all the caution there is; so many, or more, for none."""
 
 _NOTHING = 1e-75
@@ -113,7 +114,7 @@ def paired_difference(
         notes.append(TOO_FEW)
     elif bounded and differing < few:
         notes.append("few differing items")
-    elif result.test in ("adjusted_wald", "adjusted_t") and caution(effective_items(diff)) > 0:
+    elif result.test == "adjusted_t" and caution(effective_items(diff)) > 0:
         notes.append(UNEVEN)
     design = f"paired, {len(diff)} items" + (f" x {repeats} repeats" if repeats > 1 else "")
     return PairedDecision(
@@ -133,16 +134,17 @@ def least_level(differing: int) -> float:
 def fewest_decidable(alpha: float) -> int:
     """The fewest differing items with which an exact sign test can reject at alpha: 6 for .05."""
     count = 1
-    while least_level(count) > alpha:
+    while least_level(count) >= alpha:
         count += 1
     return count
 
 
 _SCORE = "every item difference is -1, 0 or 1, so McNemar's score test with Tango's interval"
 _ADJUSTED = f"fewer than {FEW_DIFFERING}, so the adjusted Wald test with two pseudo-items"
-_CARRIED = f"but a few of them carry most (as many as {{:.1f}} would if all were of one size, fewer than {MANY_CARRY}), "
-_ADJUSTED_FEW = _CARRIED + "so the adjusted Wald test with two pseudo-items"
-_T_FEW = _CARRIED + "so t on item differences (adjusted, with caution)"
+_T_CAUTIOUS = (
+    f"but a few of them carry most (as many as {{:.1f}} would if all were of one size, fewer than {MANY_CARRY}), "
+    "so t on item differences (adjusted with caution)"
+)
 _T_BOUNDED = f"{FEW_DIFFERING} or more, so t on item differences (adjusted)"
 _T_CONTINUOUS = "a continuous outcome, so t on item differences"
 _STRATIFIED = "several datasets, so t on differences within each, weighted by their shares of the items"
@@ -152,8 +154,9 @@ _POOLED = "; datasets pooled, which counts what lies between them as noise"
 def _separable(diff: Floats, labels: NDArray[np.int64], *, bounded: bool) -> bool:
     """Whether there are strata, and enough in each of them."""
     counts = np.unique(labels, return_counts=True)[1]
-    many = int(np.count_nonzero(diff)) >= FEW_DIFFERING and effective_items(diff) >= MANY_CARRY
-    enough = many or not bounded
+    enough = not bounded or (
+        int(np.count_nonzero(diff)) >= FEW_DIFFERING and effective_items(diff) >= MANY_CARRY
+    )
     spread = any(bool(np.ptp(diff[labels == label]) > 0) for label in np.unique(labels))
     return len(counts) > 1 and int(counts.min()) > 1 and enough and spread
 
@@ -170,9 +173,8 @@ def _decide(
         return adjusted_difference(diff, alpha=alpha), _ADJUSTED
     effective = effective_items(diff)
     share = float(caution(effective))
-    if share == 1.0:
-        return adjusted_difference(diff, alpha=alpha), _ADJUSTED_FEW.format(effective)
-    why = _T_FEW.format(effective) if share else _T_BOUNDED
+    # Rounded down, so that what is fewer never reads as many.
+    why = _T_CAUTIOUS.format(floor(10 * effective) / 10) if share else _T_BOUNDED
     return adjusted_t(diff, caution=share, alpha=alpha), why
 
 

@@ -44,14 +44,11 @@ def decisions(counts_EK: Counts, *, alpha: float = 0.05) -> Decisions:
     differing = n - counts_EK[:, repeats]
     partly = np.flatnonzero(np.arange(1 - repeats, repeats)) + 1
     whole = counts_EK[:, partly].sum(axis=1) == 0
-    squares, fourths = counts_EK @ steps**2, counts_EK @ steps**4
-    # What does not differ anywhere has few differing items.
-    wary = caution(np.divide(squares**2, fourths, out=np.zeros_like(squares), where=fourths > 0))
-    few = (differing < FEW_DIFFERING) | (wary == 1.0)
+    few = differing < FEW_DIFFERING
     p_value, low, high = (np.empty(len(counts_EK)) for _ in range(3))
     for chosen, rule in ((whole, _score), (~whole & few, _wald), (~whole & ~few, _t)):
         if chosen.any():
-            p_value[chosen], low[chosen], high[chosen] = rule(counts_EK[chosen], steps, wary[chosen], alpha)
+            p_value[chosen], low[chosen], high[chosen] = rule(counts_EK[chosen], steps, alpha)
     p_value = np.maximum(p_value, np.minimum(1.0, np.exp2(1.0 - differing)))
     decidable = differing >= fewest_decidable(alpha)
     low = np.where(decidable, low, np.minimum(low, 0.0))
@@ -61,7 +58,7 @@ def decisions(counts_EK: Counts, *, alpha: float = 0.05) -> Decisions:
     )
 
 
-def _score(counts_EK: Counts, steps: Floats, wary: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
+def _score(counts_EK: Counts, steps: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
     """McNemar's score test and Tango's interval, each pair of counts once."""
     from scipy.special import ndtr
 
@@ -73,18 +70,19 @@ def _score(counts_EK: Counts, steps: Floats, wary: Floats, alpha: float) -> tupl
     return p_value[inverse], low[inverse], high[inverse]
 
 
-def _wald(counts_EK: Counts, steps: Floats, wary: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
+def _wald(counts_EK: Counts, steps: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
     from scipy.special import ndtr
 
     centre, se = _padded(counts_EK, steps, np.full(len(counts_EK), 2.0))
     return (2 * ndtr(-np.abs(centre / se)), *_ends(centre, critical(alpha) * se))
 
 
-def _t(counts_EK: Counts, steps: Floats, wary: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
+def _t(counts_EK: Counts, steps: Floats, alpha: float) -> tuple[Floats, Floats, Floats]:
     from scipy.special import stdtr
 
     df = int(counts_EK[0].sum()) - 1
-    added = padding(counts_EK @ steps**2, counts_EK @ steps**4, wary)
+    squares, fourths = counts_EK @ steps**2, counts_EK @ steps**4
+    added = padding(squares, fourths, caution(squares**2 / fourths))
     centre, se = _padded(counts_EK, steps, added)
     return (2 * stdtr(df, -np.abs(centre / se)), *_ends(centre, critical(alpha, df) * se))
 

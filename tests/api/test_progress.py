@@ -76,12 +76,12 @@ def test_waiting_for_ray_says_how_long_it_usually_takes() -> None:
         ),
         (Note(name="stopping", facts={"signal": "SIGINT"}), "SIGINT: no new trial starts"),
         (
-            Note(name="leaving", facts={"signal": "SIGINT", "folder": "results/exp_1", "held_usd": 0.0}),
+            Note(name="leaving", facts={"folder": "results/exp_1", "spent_usd": 0.0}),
             "will be asked again. Go on with: crucible-ray resume results/exp_1",
         ),
         (
-            Note(name="leaving", facts={"signal": "SIGINT", "folder": "results/exp_1", "held_usd": 0.01234}),
-            "it may have been paid for, so $0.012 more counts as spent. Go on with",
+            Note(name="leaving", facts={"folder": "results/exp_1", "spent_usd": 0.01234}),
+            "asked again. With what it may have cost $0.012 counts as spent. Go on with",
         ),
         (Note(name="new_thing", facts={"size": 3}), "new thing: size 3"),
     ],

@@ -105,7 +105,7 @@ def test_a_ledger_refuses_what_would_pass_the_budget_and_a_conditions_share() ->
     assert not ledger.affords([0.6, 0.41])
     ledger.grant([0.5, 0.3])
     assert not ledger.affords([0.0, 0.21])
-    ledger.settle([0.1, 0.1], [0.4, 0.2])
+    ledger.settle([0.1, 0.1], [0.5, 0.3])
     assert ledger.affords([0.5, 0.3])
     assert ledger.spent_usd == pytest.approx(0.2)
 
@@ -122,19 +122,10 @@ def test_the_ceiling_is_raised_in_steps_ahead_of_what_is_committed() -> None:
     assert ledger.ceiling_needed() == pytest.approx(1.0)
 
 
-def test_the_ceiling_is_lowered_to_what_is_still_committed_once_that_is_worth_an_entry() -> None:
-    ledger = Ledger(limit_usd=1.0, conditions=1, scale_usd=1.0)
-    ledger.ceiling_usd = 1.0
-    ledger.grant([0.99])
-    assert ledger.ceiling_to_lower() is None
-    ledger.settle([0.2], [0.7])
-    assert ledger.ceiling_to_lower() == pytest.approx(0.29)
-
-
 def test_all_the_money_of_a_dead_client_counts_as_spent() -> None:
     ledger = Ledger(limit_usd=inf, conditions=1, scale_usd=1.0)
     ledger.grant([0.5])
-    ledger.settle([0.1], [0.1])
+    ledger.settle([0.1], [0.2])
     ledger.lost([0.3])
     assert ledger.spent_usd == pytest.approx(0.4)
     assert ledger.committed_usd == pytest.approx(0.4)

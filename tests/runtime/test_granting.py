@@ -87,6 +87,15 @@ def test_money_that_comes_back_is_granted_again() -> None:
     assert core.affords_anything()
 
 
+def test_a_call_that_cost_more_than_its_bound_takes_nothing_from_what_others_hold() -> None:
+    core, _, ledger = granting(clients=2)
+    held = [sum(core.work(client)[1]) for client in (0, 1)]
+    assert min(held) > 0.0
+    core.heard(0, report(spent_usd=(0.0, 5.0)), [1], now_s=1.0)
+    assert ledger.spent_usd == 5.0
+    assert sum(ledger.outstanding) >= held[1]
+
+
 def test_a_call_that_waits_for_money_is_served_before_new_trials() -> None:
     core, _, _ = granting(limit=0.12)
     core.work(0)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crucible_ray.calls import limits
-from crucible_ray.calls.budget import Ledger
 from crucible_ray.journal import kept
 from crucible_ray.journal.trials import Ints, TrialSet
 from crucible_ray.runtime.client import ClientCore
@@ -70,22 +69,10 @@ def without_ceiling() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def without_cover() -> Iterator[None]:
-    """A ceiling is lowered to what is spent, as if nothing were in flight."""
-
-    def spent(self: Ledger) -> float:
-        return self.spent_usd
-
-    with patch.object(Ledger, "ceiling_to_lower", spent):
-        yield
-
-
 SAFEGUARDS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "first row wins": without_first_row_wins,
     "a message is obeyed and settled once": without_settling_once,
     "create-if-absent": without_create_if_absent,
     "slot expiry": without_slot_expiry,
     "ceiling before spending": without_ceiling,
-    "a lowered ceiling covers what is in flight": without_cover,
 }

@@ -43,6 +43,7 @@ async def _play(seed: int, weather: Weather | None) -> World:
         status = await _life(world, kill=kills > 0, budget=budget)
         kills -= 1
         await check_money(world)
+        await check_kept(world)
         if status == "complete":
             break
         if status == "budget":
@@ -62,7 +63,7 @@ async def _play(seed: int, weather: Weather | None) -> World:
 
 async def _life(world: World, *, kill: bool, budget: float | None) -> str:
     """One driver, perhaps killed, perhaps superseded by another; returns the status of the last."""
-    attempt = await world.drive(take_over=True, budget=budget)
+    attempt = world.last = await world.drive(take_over=True, budget=budget)
     clients = asyncio.ensure_future(world.weather_of_clients(attempt))
     hand = asyncio.ensure_future(world.hand_on_the_keys(attempt)) if world.stops > 0 else None
     try:
@@ -84,7 +85,7 @@ async def _life(world: World, *, kill: bool, budget: float | None) -> str:
 
 
 async def _rivals(world: World, first: Attempt, budget: float | None) -> str:
-    second = await world.drive(take_over=True, budget=budget)
+    second = world.last = await world.drive(take_over=True, budget=budget)
     await asyncio.wait([first.task, second.task])
     statuses = {_status(first), _status(second)}
     if statuses == {"complete"} and world.weather.clients:
@@ -129,6 +130,16 @@ async def check_rows(world: World) -> None:
             raise Violation(f"trial {row.trial} was answered and lacks its score, latency or calls")
         if row.error not in (None, "parse_failed") and row.correct is not None:
             raise Violation(f"trial {row.trial} failed and has a score")
+
+
+async def check_kept(world: World) -> None:
+    """A driver that ends in good order leaves every row in the log that it heard of."""
+    driver = world.last.driver if world.last is not None else None
+    if driver is None or not driver.ended:
+        return
+    state = await _state(world)
+    if driver.frontier.done.count != state.kept.count:
+        raise Violation(f"heard of {driver.frontier.done.count} trials, {state.kept.count} are in the log")
 
 
 async def check_money(world: World) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from crucible_ray.api.watching import LEAVES_WITHIN_S
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.calls.limit_state import MemoryStates
 from crucible_ray.errors import (
@@ -356,6 +357,8 @@ class World:
         self.lanes = lanes_of(self.plan.conditions)
         self.bounds = self._bounds()
         self.notes: list[str] = []
+        self.last: Attempt | None = None
+        """The driver that began last."""
         # Drawn apart, so that worlds without a stop are what they would be without this.
         self.hand = random.Random(f"hand {seed}")
         self.stops = self.hand.choice([0, 0, 1, 3])
@@ -449,14 +452,18 @@ class World:
                 await attempt.spawner.clients[index].kill()
 
     async def hand_on_the_keys(self, attempt: Attempt) -> None:
-        """Stop a driver, and now and then do not wait for it to end."""
+        """Stop a driver, mostly a second time as well, and now and then do not wait for it to end."""
         await asyncio.sleep(self.hand.uniform(0.1, 15.0))
         if attempt.driver is None:
             return
         self.stops -= 1
         attempt.driver.stop("interrupted")
-        if self.hand.random() < 0.6:
-            await asyncio.sleep(self.hand.uniform(0.0, 3.0))
+        await asyncio.sleep(self.hand.uniform(0.0, 3.0))
+        impatience = self.hand.random()
+        if impatience < 0.7:
+            attempt.driver.leave()
+            await asyncio.wait([attempt.task], timeout=LEAVES_WITHIN_S)
+        if impatience < 0.3 and not attempt.task.done():
             await attempt.kill()
 
     async def weather_of_provider(self) -> None:

@@ -12,7 +12,14 @@ import pytest
 from scipy.special import gammaln
 
 from crucible_ray.errors import StatsError
-from crucible_ray.stats.decision import UNEVEN, effective_items, fewest_decidable, paired_difference
+from crucible_ray.stats.decision import (
+    FEW_CARRY,
+    MANY_CARRY,
+    UNEVEN,
+    effective_items,
+    fewest_decidable,
+    paired_difference,
+)
 from crucible_ray.stats.paired import tango_limits
 from crucible_ray.stats.result import Floats
 from crucible_ray.stats.verdicts import verdict
@@ -141,33 +148,48 @@ def test_many_differing_items_of_which_few_carry_the_differences_are_judged_with
     decision = paired_difference(control, treatment)
     assert decision.differing == 36
     assert effective_items(treatment.mean(axis=1) - control.mean(axis=1)) < 7
-    assert decision.result.test == "adjusted_wald"
+    assert decision.result.test == "adjusted_t"
+    assert decision.result.p_value == pytest.approx(0.296, abs=0.003)
     assert UNEVEN in decision.result.notes
     assert "as many as 6." in decision.reason
 
 
-def test_no_interval_leaps_where_ever_more_items_carry_the_differences() -> None:
-    control, treatment = np.full((60, 200), 0.5), np.full((60, 200), 0.5)
+@pytest.mark.parametrize("alpha", [0.05, 1e-6])
+@pytest.mark.parametrize("items", [24, 60])
+def test_no_interval_leaps_where_ever_more_items_carry_the_differences(items: int, alpha: float) -> None:
+    control, treatment = np.full((items, 200), 0.5), np.full((items, 200), 0.5)
     treatment[:8] = 0.7
     found = []
-    for small in np.linspace(0.01, 0.05, 81):
-        treatment[8:34], treatment[34:] = 0.5 + small, 0.5 - small
-        result = paired_difference(control, treatment).result
+    for small in np.linspace(0.01, 0.09, 321):
+        treatment[8 : items // 2 + 4], treatment[items // 2 + 4 :] = 0.5 + small, 0.5 - small
+        decision = paired_difference(control, treatment, alpha=alpha)
+        result = decision.result
         assert result.ci_low is not None
         assert result.ci_high is not None
         carried = effective_items(treatment.mean(axis=1) - control.mean(axis=1))
         found.append((carried, result.ci_high - result.ci_low, UNEVEN in result.notes))
-    assert found[0][0] < 11
-    assert found[-1][0] > 14
-    assert found[0][1] > 2 * found[-1][1], "all the caution there is costs width"
-    assert all(later > 0.85 * earlier for (_, earlier, _), (_, later, _) in pairwise(found))
-    assert all(noted == (carried < 14) for carried, _, noted in found)
+        assert (f"as many as {MANY_CARRY}.0" not in decision.reason) or carried >= MANY_CARRY
+    assert found[0][0] < FEW_CARRY
+    assert found[-1][0] > MANY_CARRY
+    assert found[0][1] > 1.5 * found[-1][1], "all the caution there is costs width"
+    assert all(abs(later / earlier - 1) < 0.05 for (_, earlier, _), (_, later, _) in pairwise(found))
+    assert all(noted == (carried < MANY_CARRY) for carried, _, noted in found)
+
+
+def test_p_interval_and_verdict_agree_where_alpha_is_what_a_sign_test_can_reach() -> None:
+    decision = paired_difference(*_binary(6, 0, 100), alpha=2**-5)
+    assert (decision.result.p_value, decision.decidable) == (2**-5, False)
+    assert decision.result.ci_low is not None
+    assert decision.result.ci_low <= 0.0
+    assert paired_difference(*_binary(7, 0, 100), alpha=2**-5).decidable
 
 
 @pytest.mark.parametrize("size", [1e-74, 1e-90, 1e-160, 5e-324])
 def test_differences_of_next_to_nothing_end_no_analysis(size: float) -> None:
     treatment = size * np.random.default_rng(1).uniform(0.5, 1.0, (30, 1))
-    decision = paired_difference(np.zeros((30, 1)), treatment)
+    strata = np.arange(30) % 2
+    assert paired_difference(np.zeros((30, 1)), treatment, bounded=False, strata=strata).items == 30
+    decision = paired_difference(np.zeros((30, 1)), treatment, strata=strata)
     assert (decision.differing, decision.decidable) == ((30, True) if size == 1e-74 else (0, False))
 
 
