@@ -80,7 +80,7 @@ class SlotQueue:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
+            if waiter.cancelled() and (waiter, tokens) in self._waiters:  # else `_pump` came first
                 self._waiters.remove((waiter, tokens))
             raise
 

@@ -56,6 +56,21 @@ def test_two_clients_share_one_limit_and_none_starves() -> None:
     assert abs(first[24] - second[24]) < 3.0
 
 
+def test_calls_that_are_cut_short_while_slots_come_leave_the_queue_once() -> None:
+    async def main() -> None:
+        queue = SlotQueue(service(), "g", LIMITS)
+        calls = [asyncio.create_task(queue.acquire(1)) for _ in range(50)]
+        await asyncio.sleep(0.35)
+        for call in calls:
+            call.cancel()
+        queue.drop()  # it looks for the next waiter before any of them has heard
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        queue.close()
+        assert {type(each) for each in ended} == {int, asyncio.CancelledError}
+
+    run_virtual(main())
+
+
 def test_a_slot_that_expired_is_not_used() -> None:
     class Once:
         asks = 0
