@@ -56,6 +56,9 @@ _UNPLANNED_USD = 1.0
 
 _LEAST_LEAD = 16
 """Blocks that one lane may be ahead of another where a run may stop early."""
+_LEAST_PAID_LEAD = 2
+_LEAD_SHARE = 0.05
+"""The same where a budget may stop it: what their calls cost at most is such a share of it."""
 
 
 def _public(prepared: Prepared, options: Options, folder: Path) -> dict[str, Any]:
@@ -222,16 +225,16 @@ class _Run:
             watch.tell("starting", None)
             setup = await self._setup(live_plan, url, fleet, bounds, watch)
             directory = replace(prepared.directory(), simulator_url=url)
+            ledger = _ledger(prepared, state, bounds)
             driver = Driver(
                 frontier=Frontier(
                     order=order_of(plan),
                     lanes=setup.lanes,
                     done=skipped,
                     together=plan.share_replies,
-                    # What one lane asks ahead of the others is lost where the run stops early.
-                    lead=None if stopping is None else max(_LEAST_LEAD, max(setup.windows) * setup.clients),
+                    lead=_lead(setup, ledger, stopping),
                 ),
-                ledger=_ledger(prepared, state, bounds),
+                ledger=ledger,
                 journal=self.journal,
                 # The seed is of back-off jitter alone: no result depends on it.
                 spawner=fleet.spawner(setup, keys, uuid.uuid4().int & 0xFFFF_FFFF),
@@ -369,6 +372,17 @@ def _fitted(prepared: Prepared, options: Options, clients: int, watch: Watch) ->
 def _windows(options: Options, plan: Plan, clients: int, lanes: int) -> tuple[int, ...]:
     total = options.max_concurrent_queries or plan.max_concurrent_queries or DEFAULT_CONCURRENCY
     return (max(1, -(-total // (clients * lanes))),) * lanes
+
+
+def _lead(setup: Setup, ledger: Ledger, stopping: Stopping | None) -> int | None:
+    """By how many blocks a lane may be ahead of another: what it asks ahead is without its pair where a run stops early."""
+    leads = []
+    if stopping is not None:
+        leads.append(max(_LEAST_LEAD, max(setup.windows) * setup.clients))
+    block_usd, left_usd = sum(setup.bounds_usd), ledger.limit_usd - ledger.spent_usd
+    if block_usd > 0 and left_usd < inf:
+        leads.append(max(_LEAST_PAID_LEAD, int(_LEAD_SHARE * left_usd / block_usd)))
+    return min(leads, default=None)
 
 
 def _ledger(prepared: Prepared, state: JournalState, bounds: tuple[float, ...]) -> Ledger:

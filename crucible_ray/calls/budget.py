@@ -71,6 +71,16 @@ class Ledger:
             return None
         return max(needed, min(self.limit_usd, needed + self._step))
 
+    def lower_ceiling(self) -> float:
+        """The ceiling that the next entry of the log is to hold: down to a step above what is committed.
+
+        From this call on more is granted only above the lower one, which makes a raise of it necessary first.
+        """
+        near = min(self.limit_usd, self.committed_usd + self._step)
+        if self.ceiling_usd > near + self._step:
+            self.ceiling_usd = near
+        return self.ceiling_usd
+
     def grant(self, amounts: Sequence[float]) -> None:
         """Commit `amounts` to a client."""
         for k, amount in enumerate(amounts):

@@ -87,12 +87,16 @@ class Journal:
             await journal._claim()
         return journal
 
-    async def append_rows(self, tables: list[pa.Table], spent_usd: float) -> int:
+    async def append_rows(
+        self, tables: list[pa.Table], spent_usd: float, ceiling_usd: float | None = None
+    ) -> int:
         """Make rows durable; `spent_usd` is all that is known to be spent by now. Returns the entry's number.
 
+        ceiling_usd: how much may be spent in all from now on; None: as before.
         Raises, as every append: Superseded, and then on every later append; StorageFailed.
         """
-        return await self._append("rows", tables, spent_usd=spent_usd)
+        changes = {} if ceiling_usd is None else {"ceiling_usd": ceiling_usd}
+        return await self._append("rows", tables, spent_usd=spent_usd, **changes)
 
     async def append_reopen(self, trials: ArrayLike) -> int:
         """Void the earlier rows of these trials: their next one wins."""

@@ -338,7 +338,8 @@ class Driver:
             self._pending_bytes = 0
             self._to_write.clear()
             if tables:
-                await self._journal.append_rows(tables, self.ledger.spent_usd)
+                ceiling = self.ledger.lower_ceiling() if self.metered else None
+                await self._journal.append_rows(tables, self.ledger.spent_usd, ceiling)
                 self._changed.set()
 
     # -- signs of life ---------------------------------------------------------------------------------------------

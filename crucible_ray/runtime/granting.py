@@ -90,14 +90,29 @@ class Granting:
             if not self._frontier.out_with(client) and self._affords_suspects():
                 self._add(client, self._frontier.take_suspects(client), grants, amounts)
             return grants, amounts
-        for lane, pace in enumerate(hand.paces):
-            wanted = pace.wanted(hand.unstarted[lane], hand.in_flight[lane])
-            while wanted > 0 and self._frontier.has_work(lane) and (most := self._affordable(lane, wanted)):
-                grant = self._frontier.take(client, lane, most)
-                if grant is None:
-                    break
-                wanted -= self._add(client, grant, grants, amounts)
+        wanted = [
+            pace.wanted(hand.unstarted[lane], hand.in_flight[lane]) for lane, pace in enumerate(hand.paces)
+        ]
+        # A lane that may not get far ahead of another goes on where that one has had its share.
+        filled = True
+        while filled:
+            filled = False
+            for lane in range(len(wanted)):
+                filled |= self._fill(client, lane, wanted, grants, amounts)
         return grants, amounts
+
+    def _fill(
+        self, client: int, lane: int, wanted: list[int], grants: list[Grant], amounts: list[float]
+    ) -> bool:
+        """Grant what a lane wants, as far as it may have it now; False: nothing."""
+        before = len(grants)
+        while wanted[lane] > 0 and self._frontier.has_work(lane):
+            most = self._affordable(lane, wanted[lane])
+            grant = self._frontier.take(client, lane, most) if most else None
+            if grant is None:
+                break
+            wanted[lane] -= self._add(client, grant, grants, amounts)
+        return len(grants) > before
 
     def _payable(self, wanted: Sequence[float]) -> list[float]:
         """What of the wanted money there is: all of it, or as much of a function's as is left."""

@@ -122,6 +122,19 @@ def test_the_ceiling_is_raised_in_steps_ahead_of_what_is_committed() -> None:
     assert ledger.ceiling_needed() == pytest.approx(1.0)
 
 
+def test_the_ceiling_falls_with_what_is_committed_by_two_steps_or_more() -> None:
+    ledger = Ledger(limit_usd=1.0, conditions=1, scale_usd=1.0)
+    ledger.grant([0.9])
+    ledger.ceiling_usd = 0.92
+    ledger.settle([0.01], [0.02])
+    assert ledger.lower_ceiling() == 0.92
+    ledger.settle([0.1], [0.7])
+    assert ledger.committed_usd == pytest.approx(0.29)
+    assert ledger.lower_ceiling() == ledger.ceiling_usd == pytest.approx(0.31)
+    ledger.grant([0.1])
+    assert ledger.ceiling_needed() == pytest.approx(0.41)
+
+
 def test_all_the_money_of_a_dead_client_counts_as_spent() -> None:
     ledger = Ledger(limit_usd=inf, conditions=1, scale_usd=1.0)
     ledger.grant([0.5])

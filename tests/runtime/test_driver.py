@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec.structs import replace
 
+from crucible_ray.calls.budget import CEILING_STEP
 from crucible_ray.errors import RestartsExhausted, StorageFailed
 from crucible_ray.journal.entries import Head, decode_entry
 from crucible_ray.journal.kept import kept_tables
@@ -406,6 +407,29 @@ def test_no_allowance_leaves_before_the_log_knows_of_it() -> None:
         )
         assert await (await world.driver()).run() == "complete"
         assert given >= 50 * 0.04 - 1e-9
+
+    run_virtual(main())
+
+
+def test_what_would_count_after_a_crash_falls_with_the_trials_that_are_done() -> None:
+    async def answer(trial: int, index: int) -> CallResult:
+        await asyncio.sleep(0.1 if trial < 190 else 1e6)
+        return said("A")
+
+    async def main() -> None:
+        world = World(plan(count=100, randomize=False), answer, window=200, bounds_usd=(0.01, 0.01))
+        driver = await world.driver()
+        running = asyncio.create_task(driver.run())
+        most = 0.0
+        for _ in range(60):
+            await asyncio.sleep(0.1)
+            most = max(most, (await state_of(world.log)).spent_usd)
+        state = await state_of(world.log)  # as a driver finds it that comes after kill -9
+        assert state.kept.count == 190
+        assert most > 0.3
+        assert 0.1 <= state.spent_usd <= 0.1 + 3 * CEILING_STEP
+        driver.leave()
+        await running
 
     run_virtual(main())
 

@@ -13,18 +13,27 @@ from crucible_ray.journal.trials import TrialSet
 from crucible_ray.records import Grant, Report
 from crucible_ray.runtime.frontier import Frontier
 from crucible_ray.runtime.granting import Granting
+from crucible_ray.runtime.lanes import Lanes
 
 BOUNDS = (0.01, 0.03)
 
 
 def granting(
-    *, blocks: int = 100, limit: float = inf, each: float = inf, window: int = 8, clients: int = 1
+    *,
+    blocks: int = 100,
+    limit: float = inf,
+    each: float = inf,
+    window: int = 8,
+    clients: int = 1,
+    lanes: Lanes = ((0, 1),),
+    lead: int | None = None,
 ) -> tuple[Granting, Frontier, Ledger]:
     order = Order(blocks=blocks, conditions=2, seed=1, randomize=False)
-    frontier = Frontier(order=order, lanes=((0, 1),), done=TrialSet())
+    frontier = Frontier(order=order, lanes=lanes, done=TrialSet(), lead=lead)
     ledger = Ledger(limit_usd=limit, condition_limit_usd=each, conditions=2, scale_usd=1.0)
+    windows = (window,) * len(lanes)
     return (
-        Granting(frontier, ledger, clients=clients, windows=(window,), bounds_usd=BOUNDS),
+        Granting(frontier, ledger, clients=clients, windows=windows, bounds_usd=BOUNDS),
         frontier,
         ledger,
     )
@@ -76,6 +85,25 @@ def test_a_conditions_spent_share_stops_its_trials_and_not_the_sum_alone() -> No
     assert trials_of(grants) == [0, 1, 2, 3, 4]
     assert amounts == pytest.approx([0.03, 0.06])
     assert not core.affords_anything()
+
+
+def test_lanes_that_may_not_get_far_ahead_share_what_money_there_is_for_pairs() -> None:
+    core, _, _ = granting(limit=0.16, window=64, lanes=((0,), (1,)), lead=1)
+    trials = [t for grant in core.work(0)[0] for span in grant.spans for t in range(*span)]
+    lanes = [grant.lane for grant in core.work(0)[0]]
+    assert lanes == []
+    assert sorted(trials) == [0, 0, 1, 1, 2, 2, 3, 3]
+    alone, _, _ = granting(limit=0.16, window=64, lanes=((0,), (1,)))
+    assert {grant.lane for grant in alone.work(0)[0]} == {0}
+
+
+def test_a_lane_that_waits_for_another_is_filled_as_soon_as_that_one_went_on() -> None:
+    core, _, _ = granting(window=16, lanes=((0,), (1,)), lead=2)
+    grants, _ = core.work(0)
+    counts = [sum(stop - start for g in grants if g.lane == k for start, stop in g.spans) for k in (0, 1)]
+    free, _, _ = granting(window=16, lanes=((0,), (1,)))
+    wanted = sum(stop - start for g in free.work(0)[0] if g.lane == 0 for start, stop in g.spans)
+    assert counts == [wanted, wanted]
 
 
 def test_money_that_comes_back_is_granted_again() -> None:
