@@ -12,9 +12,13 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from crucible_ray.api.finishing import write_and_analyse
 from crucible_ray.api.own import Own, Recorded
+from crucible_ray.api.places import REVISION
 from crucible_ray.calls.budget import Ledger
 from crucible_ray.experiment.defaults import own_parser
 from crucible_ray.experiment.grid import order_of
@@ -37,6 +41,8 @@ from crucible_ray.runtime.local import LocalSpawner
 from crucible_ray.runtime.reading import unread
 from crucible_ray.runtime.replay import ReplayCaller
 
+Readings = dict[tuple[int, int, int], tuple[str | None, str | None]]
+"""By trial, call and attempt: what an author's own parser read, and how it failed."""
 COMPARED = ("results.csv", "analysis.json")
 _WINDOW = 256
 
@@ -61,16 +67,25 @@ class Reproduction:
 class _Record:
     """The recorded calls of every trial, as columns; a trial's calls become objects when they are asked for."""
 
-    def __init__(self, batches: Sequence[pa.RecordBatch], plan: Plan, parsers: Functions) -> None:
-        """parsers: of the author's own, those that read replies anew."""
-        self.code = Code(parsers)
+    def __init__(
+        self, batches: Sequence[pa.RecordBatch], plan: Plan, parsers: Functions, readings: Readings | None
+    ) -> None:
+        """parsers: of the author's own, those that read replies anew. readings: what they made of them; None: as recorded."""
+        self.code, self._readings = Code(parsers), readings
         self._is_own = [any(map(own_parser, condition.parses)) for condition in plan.conditions]
         self._table = pa.Table.from_batches(batches)
         self.trials = self._table["trial"].to_numpy()
 
     def calls(self, trial: int) -> Sequence[Call]:
         calls = self._row(trial).calls
-        return calls if self._is_own[trial % len(self._is_own)] else unread(calls)
+        if not self._is_own[trial % len(self._is_own)]:
+            return unread(calls)
+        return calls if self._readings is None else [self._read(trial, call) for call in calls]
+
+    def _read(self, trial: int, call: Call) -> Call:
+        assert self._readings is not None
+        read, detail = self._readings.get((trial, call.call, call.attempt), (None, None))
+        return replace(call, read=read, detail=detail) if call.outcome == "ok" else call
 
     def returned(self, trial: int) -> str | None:
         """What the trial's function came to."""
@@ -94,7 +109,9 @@ async def replay(
 
     own: the author's own functions, where the plan has any.
     """
-    again = await replayed(plan, items, source, clients=clients)
+    own_parsers = any(own_parser(parse) for condition in plan.conditions for parse in condition.parses)
+    readings = _readings(folder) if own_parsers and (folder / REVISION).is_file() else None
+    again = await replayed(plan, items, source, clients=clients, readings=readings)
     with tempfile.TemporaryDirectory() as scratch:
         return await _compare(plan, items, again, folder, Path(scratch), own or Own())
 
@@ -106,10 +123,12 @@ async def replayed(
     *,
     clients: int,
     parsers: Functions = MappingProxyType({}),
+    readings: Readings | None = None,
 ) -> MemoryLog:
     """The rows that `plan` makes of the calls that `source` holds.
 
-    parsers: of the author's own, those that read replies anew; what others read is taken from the record.
+    parsers: of the author's own, those that read replies anew; what others read is taken from the record, or from
+    `readings`, where a revision has its own.
     Raises JournalError, CannotContinue.
     """
     state = await read_state(source, conditions=len(plan.conditions))
@@ -124,8 +143,16 @@ async def replayed(
     with tempfile.TemporaryDirectory() as scratch:
         batches = list(kept_rows(source, state, scratch=Path(scratch)))
     if batches:
-        await _drive(plan, items, _Record(batches, plan, parsers), again, clients)
+        await _drive(plan, items, _Record(batches, plan, parsers, readings), again, clients)
     return again
+
+
+def _readings(revision: Path) -> Readings:
+    """What an author's own parsers made of each reply when a revision was written."""
+    columns = ["trial", "call", "attempt", "read", "detail"]
+    table = pq.read_table(revision / "calls.parquet", columns=columns, filters=pc.field("outcome") == "ok")
+    *places, read, detail = (table[name].to_pylist() for name in columns)
+    return dict(zip(zip(*places, strict=True), zip(read, detail, strict=True), strict=True))
 
 
 async def _drive(plan: Plan, items: tuple[Item, ...], record: _Record, log: MemoryLog, clients: int) -> None:

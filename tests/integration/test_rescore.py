@@ -54,6 +54,23 @@ def test_another_parser_reads_what_is_stored_and_asks_nobody(tmp_path: Path, sim
     assert api.reproduce(first.results_dir).same
 
 
+def test_a_revision_that_a_parser_of_ones_own_read_reproduces_without_it(
+    tmp_path: Path, simulate: Simulate
+) -> None:
+    def last_letter(text: str) -> str | None:
+        if "A" in text:
+            raise ValueError("no A, please")
+        return text.strip()[-1:] or None
+
+    first = run(tmp_path, simulate(models=AT_ONCE).url)
+    second = api.rescore(first.results_dir, parse=last_letter)
+    reads = {call["read"] for call in second.calls()}
+    assert len(reads) > 2, "some are read, some fail"
+    assert None in reads
+    assert api.reproduce(second.results_dir).same
+    assert api.reproduce(first.results_dir).same
+
+
 def test_a_revision_stays_what_it_was_when_its_run_goes_on(tmp_path: Path, simulate: Simulate) -> None:
     url = simulate(models=AT_ONCE).url
     ready = prepared(tmp_path, url, sample_size=10, conditions=[SINGLE, TRIO], hypotheses=[])
