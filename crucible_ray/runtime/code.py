@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import io
 import pickle
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import CodeType, ModuleType
+from typing import Any, ClassVar
 
 import cloudpickle
 
@@ -45,7 +47,7 @@ class Code:
                 ]
                 if problems:
                     raise SpecError(tuple(problems))
-                self._packed = cloudpickle.dumps(dict(self._functions))
+                self._packed = _pickled(dict(self._functions))
         return self._packed
 
     def load(self) -> Functions:
@@ -69,6 +71,30 @@ class Code:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpacked, (self.pack(), self._folders)
+
+
+def _code_of(make: Callable[..., CodeType], parts: tuple[Any, ...], file: str) -> CodeType:
+    return make(*parts).replace(co_filename=file)
+
+
+def _with_file(code: CodeType) -> tuple[Any, ...]:
+    make, parts, *_ = _REDUCED[CodeType](code)
+    return _code_of, (make, parts, code.co_filename)
+
+
+_REDUCED: Any = cloudpickle.Pickler.dispatch_table
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Keeps the file that code came from, which newer cloudpickles drop: errors are told with its frames."""
+
+    dispatch_table: ClassVar[Any] = ChainMap({CodeType: _with_file}, _REDUCED)
+
+
+def _pickled(functions: dict[str, Callable[..., Any]]) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(functions)
+    return file.getvalue()
 
 
 def _unpacked(packed: bytes, folders: tuple[str, ...]) -> Code:
