@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from crucible_ray.experiment.plan import Plan
 from crucible_ray.metrics.registry import METRICS
 from crucible_ray.reduction.analysis import Analysis, Comparison, HypothesisResult
@@ -69,8 +71,22 @@ def _found(analysis: Analysis, found: Comparison, result: HypothesisResult | Non
     return f"{told} These latencies are simulated." if own else told
 
 
+def unfinished(analysis: Analysis) -> str | None:
+    """That it was looked at before the end, with nothing in the plan that allows for it; None: it was not."""
+    complete = [each.completeness for each in analysis.conditions.values()]
+    pending = sum(each.pending for each in complete)
+    if not pending or analysis.sequential is not UNSET:
+        return None
+    return (
+        f"{pending:,} of {sum(each.planned for each in complete):,} trials are pending: this is a look before the end, and "
+        "who ends a run for what it shows is wrong more often than intervals and verdicts say."
+    )
+
+
 def recommendation(analysis: Analysis) -> str:
     """What follows from the first hypothesis, and no more than its verdict says."""
+    if unfinished(analysis) is not None:
+        return "No recommendation before every trial has ended."
     if not analysis.hypotheses:
         return (
             "No recommendation: nothing was declared before the run, so what differs here is a lead for the next "

@@ -50,6 +50,8 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts, report: str =
     lines += blind_lines(analysis)
     if (told := findings.looked_twice(plan, analysis)) is not None:
         lines.append(f"  {told}")
+    if (told := findings.unfinished(analysis)) is not None:
+        lines.append(f"  {told}")
     lines += [f"  Warning: {found.told}" for found in analysis.warnings]
     if analysis.preregistration is not None:
         lines += [f"  Not as registered: {found.told}" for found in analysis.preregistration.deviations]

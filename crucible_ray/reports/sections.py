@@ -95,6 +95,8 @@ def _finding(source: Source) -> list[Section]:
     analysis = source.analysis
     lines = tuple(findings.sentences(analysis))
     blocks: list[Block] = [Text(findings.finding(analysis))]
+    if (early := findings.unfinished(analysis)) is not None:
+        blocks.append(Text(early))
     blocks += [Bullets(lines)] if lines else []
     return [Section("Key finding", (*blocks, Text(findings.recommendation(analysis))))]
 

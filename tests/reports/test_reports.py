@@ -191,6 +191,17 @@ def test_pending_trials_and_the_reason_stand_on_the_first_line() -> None:
     assert first == "Trials 8/20   12 pending (budget)   unknown price of $0.66 estimated"
 
 
+def test_a_look_before_the_end_is_called_one_and_recommends_nothing() -> None:
+    asked, analysis = _run()
+    rows = [row(2 * item + index, int(index or item % 3 > 0)) for item in range(60) for index in (0, 1)]
+    early = reduce(asked, batches(rows))
+    told = "80 of 200 trials are pending: this is a look before the end"
+    assert told in _markdown(asked, early)
+    assert "No recommendation before every trial has ended." in _markdown(asked, early)
+    assert any(told in line for line in summary_lines(asked, early, _facts(status="interrupted")))
+    assert "a look before the end" not in _markdown(asked, analysis)
+
+
 def test_one_condition_alone_has_nothing_to_compare() -> None:
     asked = plan(5, conditions=(condition("only", [model("m1")]),))
     analysis = reduce(asked, batches([row(t) for t in range(5)]))
