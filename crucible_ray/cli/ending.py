@@ -35,8 +35,9 @@ def report(terminal: Terminal, result: RunResult) -> int:
     return conclude(terminal, result)
 
 
-def gate_code(result: RunResult) -> int:
-    """Say which gates failed; 1 where one did, else 0."""
+def gate_code(terminal: Terminal, result: RunResult) -> int:
+    """Say how each gate came out; 1 where one failed, else 0."""
+    terminal.show(*(f"a gate held: {gate.text}: {gate.detail}" for gate in result.gates if gate.passed))
     failed = [gate for gate in result.gates if not gate.passed]
     for gate in failed:
         complain(f"a gate failed: {gate.text}: {gate.detail}")
@@ -67,7 +68,7 @@ def written_junit(path: Path | None) -> Iterator[Callable[[RunResult], None]]:
 
 def conclude(terminal: Terminal, result: RunResult) -> int:
     """Say what is amiss with a result, where anything is; returns its exit code."""
-    gated = gate_code(result)
+    gated = gate_code(terminal, result)
     if result.session is not None and result.session.exception is not None:
         from crucible_ray.reports.words import printable
 

@@ -85,7 +85,7 @@ def rescore(
     revision = read_revision(result.results_dir)
     terminal.show(*revision_lines(revision, str(result.results_dir)))
     terminal.facts({**result.summary, "revision": revision})
-    return gate_code(result)
+    return gate_code(terminal, result)
 
 
 def revision_lines(revision: Revision, folder: str) -> list[str]:
