@@ -193,7 +193,7 @@ def _direction(found: Comparison, result: HypothesisResult | None = None) -> str
     elif low is None and high is None:
         told = " (without an interval: nothing is shown)"
     if not found.estimate:
-        return f"{found.metric} of {found.a} and {found.b} is the same{told}."
+        return f"{found.metric} of {found.a} and {found.b} came out equal{told}."
     return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{told}."
 
 

@@ -107,7 +107,12 @@ def _verdicts(analysis: Analysis, found: Comparison) -> list[str]:
     naive = words.naive(found)
     lines = [f"  {note}" for note in found.notes if note in CAUTIONS]
     lines += [f"  {naive} for this difference"] if naive else []
-    return lines + [f'  "{result.text}": {words.VERDICTS[result.verdict]}' for result in analysis.hypotheses]
+    for result in analysis.hypotheses:
+        line = f'  "{result.text}": {words.VERDICTS[result.verdict]}'
+        if (other := findings.comparison_of(analysis, result)) is not found:
+            line += f"   {other.a} - {other.b} {words.compared(other)}"
+        lines.append(line)
+    return lines
 
 
 def _planted(found: Comparison, planted: float) -> str:
