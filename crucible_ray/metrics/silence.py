@@ -7,6 +7,7 @@ on how they were cut into batches.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -39,7 +40,7 @@ class Silence(Struct, frozen=True, kw_only=True):
     """Something that makes scores say less than they seem to."""
 
     kind: str
-    """`empty_truncated`, `unreadable`, `parse_rates_differ` or `same_reply`."""
+    """`empty_truncated`, `unreadable`, `parse_rates_differ`, `not_exact` or `same_reply`."""
     condition: str
     member: str | None = None
     """Of an ensemble: whose replies, where it is one member's."""
@@ -71,6 +72,12 @@ class Silence(Struct, frozen=True, kw_only=True):
                     f"{who} and {self.other}: {share} and {100 * (self.other_share or 0.0):.3g} % of answers could not be "
                     "read; the difference in accuracy is one in form too."
                 )
+            case "not_exact":
+                return (
+                    f"{who}: {share} of {self.of:,} answers count as wrong although the reply holds the right one among other "
+                    "words: parse = text takes the whole reply. Ask for the answer alone, or mend parse (rescore --parse reads "
+                    "what is stored)."
+                )
             case _:
                 return (
                     f"{who}: {share} of {self.of:,} replies are the same, whatever was asked. Look at the prompt, and at a "
@@ -92,6 +99,10 @@ class Silences:
             for condition in plan.conditions
         ]
         self._judged = _answers_differ(items)
+        self._exact = np.array([condition.parse == "text" for condition in plan.conditions], np.bool_)
+        self._expected = [item.expected for item in items]
+        self._per_item = len(self._names) * plan.repeats
+        self._held = np.zeros(len(self._names), np.int64)
         count = len(self._slots)
         self._replies, self._empty, self._same = (np.zeros(count, np.int64) for _ in range(3))
         self._tried: list[Counter[int]] = [Counter() for _ in range(count)]
@@ -111,8 +122,23 @@ class Silences:
         answered = unread | pc.is_null(error).to_numpy(zero_copy_only=False)
         self._answered += np.bincount(conditions[answered], minlength=len(self._names))
         self._unread += np.bincount(conditions[unread], minlength=len(self._names))
-        if "calls" in batch.schema.names:
-            self._add_calls(conditions, batch["calls"])
+        if "calls" not in batch.schema.names:
+            return
+        self._add_calls(conditions, batch["calls"])
+        if self._expected and "correct" in batch.schema.names and self._exact[conditions].any():
+            self._add_held(batch, conditions)
+
+    def _add_held(self, batch: pa.RecordBatch, conditions: Ints) -> None:
+        """Count the wrong rows of which a reply holds the expected text among other words."""
+        wrong = pc.fill_null(pc.equal(batch["correct"], 0), False).to_numpy(zero_copy_only=False)
+        texts, trials = pc.struct_field(batch["calls"].flatten(), "text"), batch["trial"].to_numpy()
+        ends = np.cumsum(pc.list_value_length(batch["calls"]).fill_null(0).to_numpy(zero_copy_only=False))
+        for row in np.flatnonzero(wrong & self._exact[conditions]).tolist():
+            expected = self._expected[int(trials[row]) // self._per_item]
+            start = int(ends[row - 1]) if row else 0
+            replies = texts.slice(start, int(ends[row]) - start).to_pylist()
+            if expected and any(_holds(reply, expected) for reply in replies if reply):
+                self._held[conditions[row]] += 1
 
     def _add_calls(self, conditions: Ints, calls: pa.ListArray) -> None:
         owners = pc.list_parent_indices(calls).to_numpy(zero_copy_only=False)
@@ -154,7 +180,8 @@ class Silences:
     def found(self) -> list[Silence]:
         """What is amiss so far."""
         slots = [each for slot in range(len(self._slots)) for each in self._of_slot(slot)]
-        return slots + self._unreadable() + self._rates()
+        unreadable = self._of_conditions("unreadable", self._unread)
+        return slots + unreadable + self._rates() + self._of_conditions("not_exact", self._held)
 
     def _of_slot(self, slot: int) -> list[Silence]:
         of, empty = int(self._replies[slot]), int(self._empty[slot])
@@ -178,12 +205,10 @@ class Silences:
             for kind, count in counts.items()
         ]
 
-    def _unreadable(self) -> list[Silence]:
+    def _of_conditions(self, kind: str, counts: Ints) -> list[Silence]:
         return [
-            Silence(kind="unreadable", condition=name, count=count, of=of, share=count / of)
-            for name, count, of in zip(
-                self._names, self._unread.tolist(), self._answered.tolist(), strict=True
-            )
+            Silence(kind=kind, condition=name, count=count, of=of, share=count / of)
+            for name, count, of in zip(self._names, counts.tolist(), self._answered.tolist(), strict=True)
             if of >= ENOUGH and count > SHARE * of
         ]
 
@@ -214,6 +239,11 @@ def _apart(count: int, of: int, other: int, other_of: int) -> bool:
     gap, pooled = abs(count / of - other / other_of), (count + other) / (of + other_of)
     spread = math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / other_of))
     return gap >= APART and gap > _CERTAIN_Z * spread
+
+
+def _holds(reply: str, expected: str) -> bool:
+    """Whether the expected text stands in a reply as a whole word, or words."""
+    return re.search(rf"(?<!\w){re.escape(expected.strip())}(?!\w)", reply, re.IGNORECASE) is not None
 
 
 def _answers_differ(items: Sequence[Item]) -> bool:

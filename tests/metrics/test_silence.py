@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from crucible_ray.metrics.silence import ENOUGH, Silences
 from crucible_ray.records import Item
-from tests.reduction.rows import batches, plan, row
+from tests.reduction.rows import batches, condition, model, plan, row
 
 ITEMS = tuple(Item(id=str(k), input=f"q{k}", expected="AB"[k % 2]) for k in range(200))
 
@@ -97,6 +98,27 @@ def test_the_same_reply_to_everything_is_told_however_rows_are_batched(size: int
     for each, trial in zip(rows, range(300), strict=True):
         each["trial"] = 2 * trial
     assert of(rows, size=size) == [("same_reply", "single", None, 294, 300)]
+
+
+@pytest.mark.parametrize("size", [7, 100])
+def test_right_answers_among_other_words_that_count_as_wrong_are_told(size: int) -> None:
+    words = ["Paris", "Rome"]
+    items = tuple(Item(id=str(k), input=f"q{k}", expected=words[k % 2]) for k in range(100))
+    of_text = plan(
+        100, conditions=(replace(condition("a", [model("m")]), parse="text"), condition("b", [model("n")]))
+    )
+    rows = [
+        row(2 * k + c, int(k >= 40), calls=[reply(f"The answer is {words[k % 2].upper()}. {k}")])
+        for k in range(90)
+        for c in (0, 1)
+    ]
+    other = [row(2 * k, 0, calls=[reply(f"Parisian {k}")]) for k in range(90, 100)]
+    counts = Silences(of_text, items)
+    for batch in batches(rows + other, size):
+        counts.add(batch)
+    (found,) = counts.found()
+    assert (found.kind, found.condition, found.count, found.of) == ("not_exact", "a", 40, 100)
+    assert "40 % of 100 answers count as wrong" in found.told
 
 
 def test_equal_replies_are_no_warning_where_they_are_right() -> None:
