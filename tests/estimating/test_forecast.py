@@ -106,6 +106,16 @@ def test_duration_follows_the_narrowest_part() -> None:
     assert free.estimated_duration_s == pytest.approx(120)
 
 
+def test_a_models_max_concurrency_is_how_many_of_its_calls_are_in_flight() -> None:
+    few, other = replace(model("m1"), max_concurrency=20), model("m2")
+    narrow = _estimate(_plan(conditions=(condition("single", [few]), condition("ensemble", [few, other]))))
+    assert narrow.bound_by == "m1's max_concurrency"
+    assert narrow.estimated_duration_s == pytest.approx(600 * 2 / 20)
+    wide = replace(few, max_concurrency=10_000)
+    free = _estimate(_plan(conditions=(condition("single", [wide]), condition("ensemble", [wide, other]))))
+    assert free.bound_by == "calls in flight"
+
+
 def test_models_of_one_limit_group_share_its_limit() -> None:
     shared = model("m1", limit=600)
     found = _estimate(_plan(conditions=(condition("single", [shared]), condition("ensemble", [shared] * 3))))
