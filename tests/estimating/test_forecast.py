@@ -174,6 +174,22 @@ def test_of_several_hypotheses_each_is_read_at_the_first_step_of_their_correctio
     assert _estimate(plain).power[0].power == alone.power
 
 
+@pytest.mark.parametrize("relation", ["superiority", "non_inferiority", "equivalence"])
+def test_without_a_pilot_the_power_of_repeats_is_told_from_the_least_to_the_most_they_may_bring(
+    relation: str,
+) -> None:
+    asked = hypothesis("better", margin=0.05, relation=relation)
+    found, once = _forecast(100, asked, repeats=100), _forecast(100, asked)
+    assert found.power == once.power
+    assert once.independent is None
+    assert found.independent is not None
+    assert found.independent[0] > 0.95
+    text = "\n".join(forecast_lines([found]))
+    assert "Power: at least 0." in text
+    assert "if an item's 100 repeats are independent of one another" in text
+    assert "at least" not in "\n".join(forecast_lines([once]))
+
+
 def test_the_same_trials_as_more_items_find_more_as_far_as_there_are_items() -> None:
     asked = hypothesis("better")
     found = _forecast(100, asked, repeats=3).split
@@ -198,7 +214,7 @@ def test_of_a_metric_whose_spread_nobody_knows_only_standard_deviations_are_told
         found.items_for_smallest == 199
     )  # R: power.t.test(delta = .2, power = .8, type = "paired")$n is 198.2
     text = "\n".join(forecast_lines([found]))
-    assert "how latency_mean spreads, a pilot says (--pilot)" in text
+    assert "how latency_mean spreads, a pilot says (crucible-ray power --pilot DIR)" in text
     assert (
         "Smallest effect of interest ([stats.power] min_detectable_effect): 0.2 standard deviations" in text
     )
