@@ -47,7 +47,11 @@ def check(
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
-    """Validate an experiment without running it: every fault at once, or what it resolves to."""
+    """Validate an experiment without running it: every fault at once, or what it resolves to.
+
+    In a Python file an option that does not exist stops at its own Model(...) or Experiment(...): what stands after it
+    is looked at next time.
+    """
     terminal = Terminal(as_json=as_json, quiet=quiet)
     terminal.say(f"Checking {experiment} ...")
     prepared = load(

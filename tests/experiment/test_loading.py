@@ -301,6 +301,21 @@ def test_every_fault_of_a_toml_file_is_named_at_once(tmp_path: Path) -> None:
     assert all(line.startswith(str(path)) for line in text.splitlines())
 
 
+@pytest.mark.parametrize("kind", ["modle", "hedge"])
+def test_a_condition_of_a_wrong_type_is_not_said_to_be_missing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "exp.toml"
+    path.write_text(
+        f"""
+        name = "x"
+        dataset = "demo"
+        hypotheses = ["accuracy: one > two"]
+        conditions = [{{ type = "{kind}", name = "one", model = "gpt4o" }}, {{ name = "two", model = "gpt4o" }}]
+        """
+    )
+    (line,) = _refusal(str(path)).splitlines()
+    assert f"conditions[0]: type = '{kind}'" in line
+
+
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "exp.toml"
     path.write_text("name = ")
