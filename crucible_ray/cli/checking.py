@@ -74,6 +74,10 @@ def check(
     notes = [f"  note: {note}" for note in prepared.notes]
     power = part.power()
     told = [f"  {line}" for line in forecast_lines(power)]
+    if simulate and any(each.calls for each in shown):
+        notes.append(
+            "  the simulator is asked in OpenAI's format; without --simulate each provider's own is shown"
+        )
     terminal.show(*plan_lines(prepared.plan), *told, *notes, *key_lines(keys), *_shown_lines(shown))
     facts = {"plan": prepared.plan, "power": power, "notes": prepared.notes, "keys": keys, "shown": shown}
     if not live:
