@@ -104,6 +104,7 @@ def test_every_fault_is_named_at_once_with_the_nearest_known_key(tmp_path: Path)
         desird = 0.9
         [models.a]
         modle = "x"
+        tail = 1.5
         [profile.prod.budget]
         max_totl = 1
         """
@@ -122,6 +123,7 @@ def test_every_fault_is_named_at_once_with_the_nearest_known_key(tmp_path: Path)
         "[datasets] auto_download is not supported by this version.",
         "[stats.power] desird is not a setting: did you mean 'desired'?",
         "[models.a] modle is not a setting: did you mean 'model'?",
+        "[models.a] tail = 1.5: expected array | null, got float; it is two numbers, the share of slow requests",
         "max_totl is not a setting: did you mean 'max_total'?",
         "EXPERIMENT_SEED",
         "There is no profile 'pord': did you mean 'prod'?",

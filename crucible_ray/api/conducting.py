@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -72,6 +73,7 @@ async def conduct(prepared: Prepared, options: Options, folder: Path | None = No
                 formats=formats,
                 estimated_usd=estimated_usd,
                 runtime=options.runtime,
+                cores=None if options.address or prepared.settings.run.address else os.cpu_count(),
             )
         except SpecError as error:  # a function of the author's own failed
             error.add_note(

@@ -35,7 +35,7 @@ from crucible_ray.journal.state import JournalState, read_state
 from crucible_ray.journal.store import BlockingLog
 from crucible_ray.metrics import score_accuracy
 from crucible_ray.prompts import answer_key, parser
-from crucible_ray.records import Item
+from crucible_ray.records import Item, Limits
 from crucible_ray.reduction import Analysis, decode, encode, reduce
 from crucible_ray.reduction.blind import hidden_analysis
 from crucible_ray.reduction.stored import own_values
@@ -137,8 +137,12 @@ async def finish(
     formats: tuple[str, ...],
     estimated_usd: float | None,
     runtime: str,
+    cores: int | None = None,
 ) -> RunResult:
-    """Write every artifact and read the result off them. Raises CannotContinue, SpecError."""
+    """Write every artifact and read the result off them. Raises CannotContinue, SpecError.
+
+    cores: of the one machine that clients lived on; None: there may be several.
+    """
     began_s = time.monotonic()
     plan, items = prepared.plan, prepared.items
     state = await read_state(log, conditions=len(plan.conditions))
@@ -152,7 +156,8 @@ async def finish(
         experiment_folder=prepared.base,
     )
     finishing_s = time.monotonic() - began_s
-    facts = _facts(prepared, folder, state, session, estimated_usd, runtime, finishing_s, analysis)
+    load = replace(_load(plan, session, finishing_s), in_process=runtime == "in-process", cores=cores)
+    facts = _facts(prepared, folder, state, session, estimated_usd, runtime, load, analysis)
     facts = replace(facts, failures=_failures(folder, analysis))
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
     told = facts if session.calls or session.reused else read_facts(folder) or facts
@@ -199,7 +204,7 @@ def _facts(
     session: Session,
     estimated_usd: float | None,
     runtime: str,
-    finishing_s: float,
+    load: Load,
     analysis: Analysis,
 ) -> RunFacts:
     plan = prepared.plan
@@ -218,7 +223,7 @@ def _facts(
         retries=session.retries,
         throttled=session.throttled,
         quota_wait_s=session.quota_wait_s,
-        bound_by=bound_by(_load(plan, session, finishing_s)),
+        bound_by=bound_by(load),
         results_dir=str(folder),
         kill=_kill(plan, state, session),
         exception=session.exception,
@@ -294,6 +299,10 @@ def _model_versions(folder: Path) -> dict[str, str]:
 
 
 def _load(plan: Plan, session: Session, finishing_s: float) -> Load:
+    calls = [
+        each for condition in plan.conditions for call in condition.calls for each in (call, *call.fallback)
+    ]
+    models = {call.model.name: call.model for call in calls}
     return Load(
         driven_s=session.driven_s,
         calls=session.calls,
@@ -307,4 +316,10 @@ def _load(plan: Plan, session: Session, finishing_s: float) -> Load:
         tail_s=session.tail_s,
         finishing_s=finishing_s,
         own_rate=plan.rate_limit,
+        at_once=tuple(
+            f"{name} ({model.max_concurrency})" for name, model in models.items() if model.max_concurrency
+        ),
+        # The models that a function names are not known here.
+        limited=any(model.limits != Limits() for model in models.values())
+        or any(condition.function is not None for condition in plan.conditions),
     )

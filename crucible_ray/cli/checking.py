@@ -47,7 +47,11 @@ def check(
     as_json: words.AsJson = False,
     quiet: words.Quiet = False,
 ) -> int:
-    """Validate an experiment without running it: every fault at once, or what it resolves to."""
+    """Validate an experiment without running it: every fault at once, or what it resolves to.
+
+    In a Python file an option that does not exist stops at its own Model(...) or Experiment(...): what stands after it
+    is looked at next time.
+    """
     terminal = Terminal(as_json=as_json, quiet=quiet)
     terminal.say(f"Checking {experiment} ...")
     prepared = load(
@@ -70,6 +74,10 @@ def check(
     notes = [f"  note: {note}" for note in prepared.notes]
     power = part.power()
     told = [f"  {line}" for line in forecast_lines(power)]
+    if simulate and any(each.calls for each in shown):
+        notes.append(
+            "  the simulator is asked in OpenAI's format; without --simulate each provider's own is shown"
+        )
     terminal.show(*plan_lines(prepared.plan), *told, *notes, *key_lines(keys), *_shown_lines(shown))
     facts = {"plan": prepared.plan, "power": power, "notes": prepared.notes, "keys": keys, "shown": shown}
     if not live:

@@ -31,7 +31,10 @@ def rescore(
     parse: Annotated[
         str | None,
         typer.Option(
-            "--parse", metavar="NAME", help="How replies are read; also file.py:function.", show_default=False
+            "--parse",
+            metavar="NAME",
+            help="How replies are read; also json:FIELD, a regular expression with one group, file.py:function.",
+            show_default=False,
         ),
     ] = None,
     normalize: Annotated[

@@ -13,7 +13,8 @@ _EXPERIMENT = '''"""Does a vote of three models beat one of them? Change the que
 
     crucible-ray run research/experiments/ensemble_vs_single.py --simulate
 
-needs no key: a simulator on this machine plays every model.
+needs no key: a simulator on this machine plays every model. Without --simulate it needs OPENAI_API_KEY alone; models of
+other providers (crucible-ray models list) need theirs.
 """
 
 from crucible_ray import Budget, Ensemble, Experiment, Model
@@ -26,7 +27,7 @@ experiment = Experiment(
     sample_size=100,
     conditions=[
         Model("openai_gpt4o_mini", name="single_model"),
-        Ensemble(["gemini_flash", "openai_gpt4o_mini", "anthropic_haiku"], name="ensemble_3model"),
+        Ensemble(["openai_gpt35_turbo", "openai_gpt4o_mini", "openai_gpt4o"], name="ensemble_3model"),
     ],
     metrics=["accuracy", "latency_p50", "latency_p95", "cost_per_query"],
     temperature=0.0,
@@ -37,7 +38,8 @@ experiment = Experiment(
 )
 '''
 
-_ENV = """# Copy this to .env and fill in what you have. One provider is enough. .env is never committed (see .gitignore).
+_ENV = """# Copy this to .env and fill in what you have. One provider is enough: the experiment
+# that init wrote asks OpenAI alone; for another key change its models. .env is never committed (see .gitignore).
 OPENAI_API_KEY=
 ANTHROPIC_API_KEY=
 GEMINI_API_KEY=

@@ -183,7 +183,10 @@ def _inline(record: Any, number: int, fields: Mapping[str, str]) -> Item:
 def _not_found(path: Path, name: str) -> str:
     near = get_close_matches(name, (*DATASET_NAMES, *(f"mmlu_{each}" for each in MMLU_SUBJECTS)), n=1)
     if path.suffix.lower() in ENDINGS or ("/" in name and not name.startswith("mmlu/")):
-        return f"{path} does not exist. A dataset's path is relative to the experiment's file."
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        like = get_close_matches(path.name, (each.name for each in beside), n=1)
+        hint = f" Did you mean {str(path.with_name(like[0]))!r}?" if like else ""
+        return f"{path} does not exist.{hint} A dataset's path is relative to the experiment's file."
     hint = (
         f"Did you mean {near[0]!r}?"
         if near

@@ -3,7 +3,8 @@
 A call's input is its prompt at four bytes a token; its upper bound is a token a byte. Its output is what
 answers of its parser usually take, up to `max_tokens`; its upper bound is `max_tokens`, else the catalogue's
 largest output. Retries are in neither. The run takes as long as its narrowest part: a limit group's requests
-or tokens a minute, the experiment's own rate limit, or calls in flight over what one takes.
+or tokens a minute, the experiment's own rate limit, or calls in flight (a model's, where it has `max_concurrency`)
+over what one takes.
 """
 
 from __future__ import annotations
@@ -251,10 +252,16 @@ def _duration(plan: Plan, work: list[_Work], trial_s: float, assume: Assumptions
     requests: dict[str, float] = defaultdict(float)
     tokens: dict[str, float] = defaultdict(float)
     limits = {}
+    at_once: dict[tuple[str, str], tuple[str, int]] = {}
+    busy_s: dict[tuple[str, str], float] = defaultdict(float)
     for condition, each in zip(plan.conditions, work, strict=True):
         for call, (count, cost) in zip(condition.calls, each.calls if condition.calls else (), strict=True):
             group = call.model.limit_group
             limits[group] = call.model.limits
+            if call.model.max_concurrency:
+                served = (call.model.base_url, call.model.model)
+                at_once[served] = call.model.name, call.model.max_concurrency
+                busy_s[served] += count * cost.seconds
             requests[group] += count
             tokens[group] += count * (cost.input_tokens + cost.output_tokens)
     concurrency = plan.max_concurrent_queries or assume.concurrency
@@ -268,8 +275,9 @@ def _duration(plan: Plan, work: list[_Work], trial_s: float, assume: Assumptions
             parts.append((60 * tokens[group] / limit.tokens_per_minute, f"{group}'s tokens per minute"))
     longest, bound = max(parts, key=lambda part: part[0])
     # The last trial starts when the narrowest part lets it, and then takes its own time.
-    tail = trial_s if bound != "calls in flight" else 0.0
-    return longest + tail, bound
+    longest += trial_s if bound != "calls in flight" else 0.0
+    own = [(busy_s[served] / most, f"{name}'s max_concurrency") for served, (name, most) in at_once.items()]
+    return max([(longest, bound), *own], key=lambda part: part[0])
 
 
 def _tokens_in_words(plan: Plan, assume: Assumptions) -> str:

@@ -75,6 +75,8 @@ class PowerForecast(Struct, frozen=True, kw_only=True):
     repeats: int = 1
     power: Range | None = None
     """The chance that it is supported; None: without an effect there is none."""
+    independent: Range | None = None
+    """The same if an item's repeats were independent of one another; None: one repeat, or a pilot says what they bring."""
     items_needed: tuple[int | None, int | None] | None = None
     """Items for the target power; None within: no number of items is enough."""
     detectable: tuple[float | None, float | None] | None = None
@@ -132,7 +134,10 @@ def assumed_of_power(plan: Plan, assume: Assumptions) -> list[str]:
     if len(assume.pilots) < len(plan.hypotheses) or not plan.hypotheses:
         words.append(f"two conditions differ in right or wrong on {100 * low:g} to {100 * high:g} % of items")
         if plan.repeats > 1:
-            words.append(f"for power, {plan.repeats} repeats carry the information of 1: they may carry more")
+            words.append(
+                f"for power, {plan.repeats} repeats carry the information of 1, the safe end: they may carry up to "
+                f"{plan.repeats} times as much"
+            )
     if len(plan.hypotheses) > 1 and plan.analysis.correction != "none":
         words.append(
             f"each of {len(plan.hypotheses)} hypotheses is read at alpha / {len(plan.hypotheses)}, the first step of "
@@ -195,6 +200,7 @@ def _of_shares(plan: Plan, asked: HypothesisPlan, assume: Assumptions, pilot: Pi
         "effect": effect,
         "discordant": here.shares,
         "power": here.power(plan.items, plan.repeats),
+        "independent": here.independent(),
         "items_needed": (here.needed(low), here.needed(high)),
         "detectable": None if asked.relation == "equivalence" else (here.found(low), here.found(high)),
         "stopping": here.stopping(),
@@ -242,6 +248,13 @@ class _Outlook(NamedTuple):
         if (repeats == 1 or not self.spread) and items <= _MOST_COUNTED:
             return exact_support(relation, margin, n=items, **how)
         return support_power(relation, margin, n=items, repeats=repeats, **how, **self.spread)
+
+    def independent(self) -> Range | None:
+        """The power if all that varies varied within items; where repeats count as one, the truth lies between."""
+        if self.spread or self.plan.repeats == 1:
+            return None
+        low, high = self._replace(spread={"icc": 0.0, "rho": 0.0}).power(self.plan.items, self.plan.repeats)
+        return low, high
 
     def needed(self, share: float) -> int | None:
         """Items for the target power; None: no number of them is enough."""

@@ -28,11 +28,16 @@ def _lines(forecast: PowerForecast) -> list[str]:
     if forecast.power is None or forecast.effect is None:
         return [_without_effect(forecast)]
     span = _span([f"{power:.2f}" for power in sorted(forecast.power)])
+    if (most := forecast.independent) is not None:
+        span = f"at least {span}"
     of = "" if forecast.pilot is None else f", with the spread of pilot {forecast.pilot}"
     lines = [
         f"Power: {span} with {forecast.items:,} items to support "
         f'"{forecast.hypothesis}" at a true difference of {_points(forecast.effect)} points{of}'
     ]
+    if most is not None:
+        there = _span([f"{power:.2f}" for power in sorted(most)])
+        lines.append(f"  {there} if an item's {forecast.repeats} repeats are independent of one another")
     lines += [f"  {part}" for part in (_needed(forecast), _detectable(forecast)) if part]
     if forecast.split is not None:
         split = forecast.split
@@ -60,7 +65,7 @@ def _without_effect(forecast: PowerForecast) -> str:
             f"{head}: {forecast.items:,} items find a true difference of {forecast.detectable[0]:.4g} with "
             f"{forecast.target_power:.2f}, with the spread of pilot {forecast.pilot}"
         )
-    return f"{head} nothing is told in its own unit: how {forecast.metric} spreads, a pilot says (--pilot)"
+    return f"{head} nothing is told in its own unit: how {forecast.metric} spreads, a pilot says (crucible-ray power --pilot DIR)"
 
 
 def _needed(forecast: PowerForecast) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +98,7 @@ def _condition(folder: Path, content: Any, where: str, problems: list[str]) -> C
     values = _with_parser(dict(content), folder, f"{where}: ", problems)
     guess = "ensemble" if "members" in values else "function" if "function" in values else "model"
     kind = values.pop("type", guess)
+    faults = problems
     if kind not in _TYPES:
         why = (
             "is not supported by this version."
@@ -104,7 +106,9 @@ def _condition(folder: Path, content: Any, where: str, problems: list[str]) -> C
             else f"does not exist: {did_you_mean(str(kind), _TYPES)}"
         )
         problems.append(f"{where}: type = {kind!r} {why}")
-        return None
+        # It stays as what was meant, so that what names it does not miss it; of a mere guess options are not judged.
+        near = get_close_matches(str(kind), _TYPES, n=1)
+        kind, faults = (near[0], problems) if near else (guess, [])
     if _TYPES[kind] is Ensemble and "members" in values:
         values["members"] = _each(values["members"], f"{where}: members", partial(_member, folder), problems)
     if "few_shot" in values:
@@ -115,7 +119,7 @@ def _condition(folder: Path, content: Any, where: str, problems: list[str]) -> C
         values["fallback"] = _each(spares, f"{where}: fallback", partial(_member, folder), problems)
     if _TYPES[kind] is Function and "function" in values:
         values["function"] = _function(values["function"], folder, where, problems)
-    made = _make(_TYPES[kind], values, where, problems)
+    made = _make(_TYPES[kind], values, where, faults)
     assert isinstance(made, Condition)
     return made
 

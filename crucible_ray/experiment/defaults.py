@@ -28,6 +28,8 @@ DEFAULT_NUMBER_TEMPLATE: Final = "{{ input }}\n\nEnd your reply with the answer 
 
 PARSE_KINDS: Final = ("choice", "number", "boolean", "text", "json", "first_letter")
 """Beside these, `json:FIELD` and a regular expression with one group: `is_pattern`."""
+PARSE_BESIDE: Final = "json:FIELD, a regular expression with one group, or a function of your own"
+"""In words, what else `parse` may be."""
 JSON_FIELD: Final = "json:"
 _FUNCTION: Final = "function:"
 _OWN: Final = re.compile(r"function:([\w<>.]*):[0-9a-f]{64}")

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
+from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
@@ -42,11 +43,11 @@ def existing_file(place: str, folder: Path | None = None) -> Path:
     """The file, absolute; `folder` is where relative paths start. Raises SpecError with the nearest name."""
     path = ((folder or Path.cwd()) / Path(place).expanduser()).resolve()
     if not path.is_file():
-        near = (
-            sorted(each.name for each in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
-        )
-        hint = f" {did_you_mean(path.name, near).capitalize()}" if near else ""
-        raise SpecError((f"{place} does not exist.{hint}",))
+        beside = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
+        there = {each.name: str(Path(place).with_name(each.name)) for each in sorted(beside)}
+        near = get_close_matches(path.name, there, n=1)
+        hint = f" Did you mean {there[near[0]]!r}?" if near else f" Known: {', '.join(there.values())}."
+        raise SpecError((f"{place} does not exist.{hint if there else ''}",))
     return path
 
 

@@ -11,7 +11,13 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from crucible_ray.experiment.defaults import NORMALIZE_KINDS, PARSE_KINDS, is_pattern, pattern_problem
+from crucible_ray.experiment.defaults import (
+    NORMALIZE_KINDS,
+    PARSE_BESIDE,
+    PARSE_KINDS,
+    is_pattern,
+    pattern_problem,
+)
 from crucible_ray.experiment.modules import names_function
 from crucible_ray.experiment.prompting import prompt_problems
 from crucible_ray.experiment.spec import Condition, Experiment, FewShot, Function
@@ -66,7 +72,7 @@ def _parse_problems(place: str, parse: object) -> list[str]:
     if not isinstance(parse, str) or parse in PARSE_KINDS:
         return []
     if not is_pattern(parse) and not names_function(parse):
-        return word_problems(place, parse, PARSE_KINDS)
+        return [f"{each} Also: {PARSE_BESIDE}." for each in word_problems(place, parse, PARSE_KINDS)]
     if names_function(parse):
         return [
             f"{place} = {parse!r}: only a TOML file names a function so; in Python give the function itself."

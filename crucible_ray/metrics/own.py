@@ -26,7 +26,7 @@ class AcceptedReply(Struct, frozen=True, kw_only=True):
     """What a metric is given: the answer that a trial came to."""
 
     text: str
-    """The accepted reply, word for word; of an ensemble or a function its answer."""
+    """The accepted reply, word for word; of an ensemble or a function its answer, as `prediction` has it."""
     prediction: str | None
     """What `parse` read in it; None: nothing."""
     usage: Usage

@@ -10,6 +10,7 @@ from crucible_ray.errors import SpecError
 from crucible_ray.experiment.defaults import (
     BY_ITEM,
     JSON_FIELD,
+    PARSE_BESIDE,
     PARSE_KINDS,
     is_pattern,
     own_parser,
@@ -36,7 +37,7 @@ def parser(kind: str) -> Parser:
     if found is None:
         near = get_close_matches(kind, PARSE_KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(PARSE_KINDS)}."
-        raise SpecError((f"parse={kind!r} does not exist: {hint}",))
+        raise SpecError((f"parse={kind!r} does not exist: {hint} Also: {PARSE_BESIDE}.",))
     return found
 
 

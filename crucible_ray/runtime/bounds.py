@@ -32,6 +32,10 @@ class Load(Struct, frozen=True, kw_only=True):
     call_s: float = 0.0
     """From send to answer, summed over calls."""
     clients: int = 1
+    in_process: bool = False
+    """Clients share one process, so that more of them gain nothing."""
+    cores: int | None = None
+    """CPU cores of the one machine on which all clients live; None: there may be several machines."""
     client_cpu_s: float = 0.0
     """CPU time, summed over clients."""
     peak: int = 0
@@ -42,6 +46,10 @@ class Load(Struct, frozen=True, kw_only=True):
     """Results, scores and analysis, after the last trial."""
     own_rate: float | None = None
     """The experiment's `rate_limit`, requests per second."""
+    at_once: tuple[str, ...] = ()
+    """Models that have a `max_concurrency`, whose calls wait in the same way."""
+    limited: bool = True
+    """Whether a provider's limit is known; a refusal teaches one."""
 
 
 def bound_by(load: Load) -> str:
@@ -56,16 +64,11 @@ def bound_by(load: Load) -> str:
         return f"the provider's refusals ({load.throttled:,} x 429 in {load.calls:,} calls)"
     waiting = load.quota_wait_s / load.driven_s
     if waiting >= _WAITING:
-        whose = (
-            "the provider's limit"
-            if load.own_rate is None
-            else f"the experiment's rate limit ({load.own_rate:g} a second) or the provider's limit"
-        )
-        return f"{whose} ({waiting:.3g} calls waited for a slot on average)"
+        return f"{_whose(load)} ({waiting:.3g} calls waited for a slot on average)"
     busy = load.client_cpu_s / (load.driven_s * max(1, load.clients))
     if busy >= _BUSY:
         return (
-            f"our CPU (clients were busy {100 * min(busy, 1.0):.0f} % of the time): more clients would help"
+            f"our CPU (clients were busy {100 * min(busy, 1.0):.0f} % of the time): {_more(load)} would help"
         )
     if load.finishing_s > load.driven_s:
         return (
@@ -86,3 +89,22 @@ def bound_by(load: Load) -> str:
     return (
         f"calls in flight (about {many} at a time) and how long each takes ({load.call_s / load.calls:.2g} s)"
     )
+
+
+def _whose(load: Load) -> str:
+    """What calls may have waited for; a wait is recorded without its reason."""
+    whose = []
+    if load.own_rate is not None:
+        whose.append(f"the experiment's rate limit ({load.own_rate:g} a second)")
+    if load.at_once:
+        whose.append(f"max_concurrency of {', '.join(load.at_once)}")
+    if load.limited or load.throttled or not whose:
+        whose.append("the provider's limit")
+    return " or ".join(whose)
+
+
+def _more(load: Load) -> str:
+    """What gives clients more CPU."""
+    if load.cores is not None and load.cores <= (1 if load.in_process else load.clients):
+        return "another machine"
+    return "Ray with more clients (no --in-process)" if load.in_process else "more clients (--clients)"

@@ -147,7 +147,10 @@ class _Loader:
                 (key.table, key.name), frozenset()
             )
             told = f"{', '.join(map(repr, sorted(later)))} is not supported by this version; it "
-            self.problems.append(f"{where} = {value!r}: {told if later else ''}{explain(error, key.type)}")
+            why = explain(error, key.type)
+            if key.table == "models" and key.meaning:
+                why = f"{why.removesuffix('.')}; it is {key.meaning}."
+            self.problems.append(f"{where} = {value!r}: {told if later else ''}{why}")
 
 
 _CASELESS: Final = frozenset({"LOG_LEVEL", "DISABLE_RATE_LIMITING", "LOG_HTTP_REQUESTS"})

@@ -198,8 +198,10 @@ class ModelTable(Struct, frozen=True, kw_only=True):
     correlation: Annotated[float, Meta(ge=0, le=0.99)] | None = None
     latency_s: NotNegative | None = None
     """Median."""
-    tail: tuple[Share, Annotated[float, Meta(ge=1)]] | None = None
-    """Share of slow requests, and how many times slower they are."""
+    tail: Annotated[
+        tuple[Share, Annotated[float, Meta(ge=1)]] | None,
+        _says("two numbers, the share of slow requests and how many times slower they are: [0.05, 10]"),
+    ] = None
     output_tokens: Count | None = None
     """Median."""
 
@@ -299,7 +301,7 @@ class Key(Struct, frozen=True, kw_only=True):
     default: Any
     env: str | None
     meaning: str
-    """In words; empty for keys of `[models.NAME]`."""
+    """In words; empty for keys of `[models.NAME]` that say it by their name."""
 
 
 def keys() -> tuple[Key, ...]:

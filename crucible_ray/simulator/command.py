@@ -229,7 +229,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_model,
         action="append",
         metavar="NAME,KEY=VALUE",
-        help="a model; none: any name is served",
+        help="a model; none: any name is served; keys: "
+        + ", ".join(SimulatedModel.__struct_fields__[1:])
+        + " (tail=0.05:10 makes that share slower by that factor)",
     )
     add("--latency", type=float, metavar="S", help="median latency of models that --model does not name")
     add("--rpm", type=float, metavar="N", help="requests per minute")

@@ -48,6 +48,14 @@ def test_check_never_shows_a_key(capsys: Capture, monkeypatch: pytest.MonkeyPatc
     assert "canary" not in out
 
 
+def test_check_says_that_a_simulated_request_has_one_format_for_all(capsys: Capture) -> None:
+    told = "the simulator is asked in OpenAI's format; without --simulate each provider's own is shown"
+    assert main(["check", "exp.py:priced", "--show", "1", "--simulate"]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["check", "exp.py:priced", "--show", "1"]) == 0
+    assert told not in capsys.readouterr().out
+
+
 def test_check_reports_every_fault_at_once(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "bad.toml").write_text(
         'name = "x"\ndataset = "demo"\nrepeat = 0\nmetrics = ["acuracy"]\n[[conditions]]\ntype = "model"\nmodel = "gpt4"\n'

@@ -43,6 +43,14 @@ def test_what_init_writes_runs(here: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert ".env" in (here / "study" / ".gitignore").read_text().splitlines()
 
 
+def test_the_experiment_that_init_writes_needs_the_key_of_one_provider(here: Path, capsys: Capture) -> None:
+    assert main(["init"]) == 0
+    capsys.readouterr()
+    assert main(["check", EXPERIMENT, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [key["variable"] for key in facts["keys"]] == ["OPENAI_API_KEY"]
+
+
 def test_the_settings_that_init_writes_are_the_defaults_and_name_every_key(
     here: Path, capsys: Capture
 ) -> None:

@@ -209,6 +209,12 @@ def test_what_cannot_be_a_dataset_is_refused_with_the_mend(records: Any, message
         load(records)
 
 
+def test_a_file_beside_the_one_that_is_named_is_suggested(tmp_path: Path) -> None:
+    (tmp_path / "capitals.csv").touch()
+    told = refused("capitls.csv", tmp_path)
+    assert f"does not exist. Did you mean '{tmp_path / 'capitals.csv'}'?" in told
+
+
 def test_fields_and_sizes_are_checked() -> None:
     assert "did you mean 'expected'" in refused(RECORDS, fields={"expectd": "gold"})
     assert "there is no field 'txt'" in refused([{"text": "?"}], fields={"input": "txt"})

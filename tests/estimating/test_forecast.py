@@ -106,6 +106,16 @@ def test_duration_follows_the_narrowest_part() -> None:
     assert free.estimated_duration_s == pytest.approx(120)
 
 
+def test_a_models_max_concurrency_is_how_many_of_its_calls_are_in_flight() -> None:
+    few, other = replace(model("m1"), max_concurrency=20), model("m2")
+    narrow = _estimate(_plan(conditions=(condition("single", [few]), condition("ensemble", [few, other]))))
+    assert narrow.bound_by == "m1's max_concurrency"
+    assert narrow.estimated_duration_s == pytest.approx(600 * 2 / 20)
+    wide = replace(few, max_concurrency=10_000)
+    free = _estimate(_plan(conditions=(condition("single", [wide]), condition("ensemble", [wide, other]))))
+    assert free.bound_by == "calls in flight"
+
+
 def test_models_of_one_limit_group_share_its_limit() -> None:
     shared = model("m1", limit=600)
     found = _estimate(_plan(conditions=(condition("single", [shared]), condition("ensemble", [shared] * 3))))
@@ -164,6 +174,22 @@ def test_of_several_hypotheses_each_is_read_at_the_first_step_of_their_correctio
     assert _estimate(plain).power[0].power == alone.power
 
 
+@pytest.mark.parametrize("relation", ["superiority", "non_inferiority", "equivalence"])
+def test_without_a_pilot_the_power_of_repeats_is_told_from_the_least_to_the_most_they_may_bring(
+    relation: str,
+) -> None:
+    asked = hypothesis("better", margin=0.05, relation=relation)
+    found, once = _forecast(100, asked, repeats=100), _forecast(100, asked)
+    assert found.power == once.power
+    assert once.independent is None
+    assert found.independent is not None
+    assert found.independent[0] > 0.95
+    text = "\n".join(forecast_lines([found]))
+    assert "Power: at least 0." in text
+    assert "if an item's 100 repeats are independent of one another" in text
+    assert "at least" not in "\n".join(forecast_lines([once]))
+
+
 def test_the_same_trials_as_more_items_find_more_as_far_as_there_are_items() -> None:
     asked = hypothesis("better")
     found = _forecast(100, asked, repeats=3).split
@@ -188,7 +214,7 @@ def test_of_a_metric_whose_spread_nobody_knows_only_standard_deviations_are_told
         found.items_for_smallest == 199
     )  # R: power.t.test(delta = .2, power = .8, type = "paired")$n is 198.2
     text = "\n".join(forecast_lines([found]))
-    assert "how latency_mean spreads, a pilot says (--pilot)" in text
+    assert "how latency_mean spreads, a pilot says (crucible-ray power --pilot DIR)" in text
     assert (
         "Smallest effect of interest ([stats.power] min_detectable_effect): 0.2 standard deviations" in text
     )

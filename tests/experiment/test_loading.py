@@ -140,8 +140,18 @@ def test_dotted_fields_that_lead_nowhere_are_refused_together(file: Path) -> Non
         assert part in text
 
 
+def test_a_file_is_suggested_by_its_path_whatever_its_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "NoFile.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert _refusal("bad/NoFil.py") == "bad/NoFil.py does not exist. Did you mean 'bad/NoFile.py'?"
+    assert _refusal("bad/zz.py") == "bad/zz.py does not exist. Known: bad/NoFile.py."
+
+
 def test_what_is_not_there_is_named_with_what_is(file: Path) -> None:
-    assert "Did you mean 'exp.py'?" in _refusal(str(file.with_name("exps.py")))
+    assert f"Did you mean '{file}'?" in _refusal(str(file.with_name("exps.py")))
     assert "there is no 'secnd': did you mean 'second'?" in _refusal(f"{file}:secnd")
     assert "number is no experiment but int" in _refusal(f"{file}:number")
     assert "write file.py" in _refusal("no-module")
@@ -299,6 +309,21 @@ def test_every_fault_of_a_toml_file_is_named_at_once(tmp_path: Path) -> None:
     ):
         assert part in text
     assert all(line.startswith(str(path)) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("kind", ["modle", "hedge"])
+def test_a_condition_of_a_wrong_type_is_not_said_to_be_missing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "exp.toml"
+    path.write_text(
+        f"""
+        name = "x"
+        dataset = "demo"
+        hypotheses = ["accuracy: one > two"]
+        conditions = [{{ type = "{kind}", name = "one", model = "gpt4o" }}, {{ name = "two", model = "gpt4o" }}]
+        """
+    )
+    (line,) = _refusal(str(path)).splitlines()
+    assert f"conditions[0]: type = '{kind}'" in line
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:

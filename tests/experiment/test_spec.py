@@ -120,7 +120,7 @@ def test_every_fault_is_reported_at_once() -> None:
         "analysis.alpha = 2",
         "analysis.baseline: no condition is called 'ensembl': did you mean 'ensemble'?",
         "temperature = -1",
-        "parse = 'choise' does not exist: did you mean 'choice'?",
+        "parse = 'choise' does not exist: did you mean 'choice'? Also: json:FIELD, a regular expression with one group, or",
         "extra.temperature: use the option temperature.",
         "extra.stream",
         "vote = 'weighted' is not supported by this version",

@@ -165,3 +165,10 @@ def test_the_expected_answer_is_read_like_a_reply() -> None:
     assert answer_key("boolean", Item(id="1", input="?", expected="No")) == "false"
     assert answer_key("json:answer", Item(id="1", input="?", expected="42")) == "42"
     assert answer_key("number", Item(id="1", input="?", expected="so\n#### 1,000")) == "1000"
+
+
+def test_a_parser_that_does_not_exist_is_refused_with_all_that_parse_may_be() -> None:
+    with pytest.raises(
+        SpecError, match=r"use one of: choice, .* Also: json:FIELD, a regular expression .* function"
+    ):
+        parser("nosuch")

@@ -27,11 +27,35 @@ QUIET: dict[str, Any] = {"driven_s": 10.0, "calls": 1000, "call_s": 500.0, "peak
             {"quota_wait_s": 120.0, "own_rate": 50.0},
             "the experiment's rate limit (50 a second) or the provider's limit (12 calls waited for a slot on average)",
         ),
+        (
+            {"quota_wait_s": 739.0, "at_once": ("gpt (20)", "haiku (5)"), "limited": False},
+            "max_concurrency of gpt (20), haiku (5) (73.9 calls waited for a slot on average)",
+        ),
+        (
+            {"quota_wait_s": 120.0, "at_once": ("gpt (20)",), "limited": True},
+            "max_concurrency of gpt (20) or the provider's limit (12 calls waited for a slot on average)",
+        ),
+        (
+            {"quota_wait_s": 120.0, "at_once": ("gpt (20)",), "limited": False, "throttled": 1},
+            "max_concurrency of gpt (20) or the provider's limit (12 calls waited for a slot on average)",
+        ),
         ({"call_s": 2_000.0}, "calls in flight (about 200 at a time) and how long each takes (2 s)"),
         ({"quota_wait_s": 4.0}, "calls in flight (about 50 at a time) and how long each takes (0.5 s)"),
         (
             {"client_cpu_s": 18.0, "clients": 2},
-            "our CPU (clients were busy 90 % of the time): more clients would help",
+            "our CPU (clients were busy 90 % of the time): more clients (--clients) would help",
+        ),
+        (
+            {"client_cpu_s": 18.0, "clients": 2, "cores": 2},
+            "our CPU (clients were busy 90 % of the time): another machine would help",
+        ),
+        (
+            {"client_cpu_s": 9.0, "in_process": True, "cores": 4},
+            "our CPU (clients were busy 90 % of the time): Ray with more clients (no --in-process) would help",
+        ),
+        (
+            {"client_cpu_s": 9.0, "in_process": True, "cores": 1},
+            "our CPU (clients were busy 90 % of the time): another machine would help",
         ),
         (
             {"calls": 5, "call_s": 0.027, "driven_s": 11.0},

@@ -199,3 +199,5 @@ def test_the_programs_help_names_the_base_url_of_every_client(capsys: pytest.Cap
     assert "OPENAI_BASE_URL=http://127.0.0.1:PORT/v1 " in shown
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:PORT " in shown
     assert "GEMINI_BASE_URL=http://127.0.0.1:PORT " in shown
+    for key in ("accuracy", "correlation", "latency_s", "spread", "tail", "output_tokens"):
+        assert key in shown
