@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crucible_ray.experiment.defaults import parse_words
 from crucible_ray.experiment.plan import ConditionPlan, Plan, PromptPlan
 from crucible_ray.reduction.analysis import Analysis
 from crucible_ray.reports import words
@@ -114,7 +115,19 @@ def _configuration(plan: Plan) -> Table:
     ]
     rows += [(condition.name, described(condition)) for condition in plan.conditions]
     rows += prompts(plan)
+    rows.append(("replies read by", _parsers(plan)))
     return table("What was asked for", ("setting", "value"), rows)
+
+
+def _parsers(plan: Plan) -> str:
+    """What reads the replies, with whose it is where there are several."""
+    whose: dict[str, dict[str, None]] = {}
+    for condition in plan.conditions:
+        for parse in dict.fromkeys(condition.parses or (condition.parse,)):
+            whose.setdefault(parse_words(parse), {})[condition.name] = None
+    if len(whose) == 1:
+        return next(iter(whose))
+    return "; ".join(f"{parse} ({', '.join(names)})" for parse, names in whose.items())
 
 
 def prompts(plan: Plan) -> list[tuple[str, str]]:

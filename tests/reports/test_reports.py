@@ -265,6 +265,7 @@ def test_the_report_names_configuration_environment_and_files() -> None:
     for part in (
         "### Configuration",
         "holm at alpha 0.05",
+        "| replies read by | choice |",
         "| Python | 3.12.1 |",
         "m1-2024-07-18",
         "`results.csv",
@@ -281,6 +282,8 @@ def test_the_report_shows_what_was_asked_and_of_whom_where_prompts_differ() -> N
     stepwise = replace(trio, prompt=PromptPlan(template="{{ input }}\nThink | first.", system="Be brief."))
     two = _markdown(replace(asked, conditions=(single, stepwise)), analysis)
     assert "Prompts differ: see Configuration." in two
+    by_text = _markdown(replace(asked, conditions=(single, replace(trio, parse="text"))), analysis)
+    assert "| replies read by | choice (single); text (ensemble) |" in by_text
     assert "| prompt of single | `{{ input }}` |" in two
     assert "| prompt of ensemble | `system: Be brief." in two
 
