@@ -36,6 +36,9 @@ class Item(Struct, frozen=True, kw_only=True):
     parse: str | UnsetType = UNSET
     """How replies are read where nobody says; unset: `choice` where there are choices, else `text`."""
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class Usage(Struct, frozen=True, kw_only=True):
     """What the provider counted; None where it said nothing."""
@@ -66,7 +69,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     """From 0 to 1; None: the model gave none."""
 
     def __repr__(self) -> str:
-        return _shown(self)
+        return shown(self)
 
 
 class EnsembleResult(Struct, frozen=True, kw_only=True):
@@ -93,14 +96,16 @@ class EnsembleResult(Struct, frozen=True, kw_only=True):
     """`no_quorum` or `parse_failed` where there is no answer."""
 
     def __repr__(self) -> str:
-        return _shown(self)
+        return shown(self)
 
 
-def _shown(value: Struct) -> str:
-    """Every field, dollars without an exponent and without the noise of binary fractions."""
+def shown(value: Struct) -> str:
+    """Every field that is set, dollars without an exponent and without the noise of binary fractions."""
     told = []
     for name in value.__struct_fields__:
         content = getattr(value, name)
+        if content is UNSET:
+            continue
         cost = name == "cost_usd" and isinstance(content, float)
         told.append(f"{name}={_plain(content) if cost else repr(content)}")
     return f"{type(value).__name__}({', '.join(told)})"

@@ -22,7 +22,12 @@ class Interrupted(Exception):
 
 def go_on(folder: Path) -> str:
     """How to continue from a results folder."""
-    return f"Go on with: crucible-ray resume {folder}"
+    return f"Go on with: {resume(folder)}"
+
+
+def resume(folder: Path | str, status: str = "") -> str:
+    """The command that goes on. With the budget that stopped it, a run would end at once again."""
+    return f"crucible-ray resume {folder}{' --max-cost USD' if status == 'budget' else ''}"
 
 
 def report(terminal: Terminal, result: RunResult) -> int:
@@ -80,7 +85,7 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
     if result.status == "budget":
         complain(
             f"{_no_room(result)}; {result.pending:,} trials are pending. "
-            f"Go on with a larger one: crucible-ray resume {result.results_dir} --max-cost USD"
+            f"Go on with a larger one: {resume(result.results_dir, result.status)}"
         )
         return BudgetSpent.exit_code
     if result.too_many_failed:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crucible_ray.cli import words
+from crucible_ray.cli.ending import resume
 from crucible_ray.cli.terminal import Terminal, complain
 from crucible_ray.errors import CrucibleError
 
@@ -103,7 +104,7 @@ def standing_lines(found: Standing) -> list[str]:
     if found.revisions:
         lines.append("  revisions: " + ", ".join(found.revisions))
     if found.pending and not found.alive:
-        lines.append(f"  go on with: crucible-ray resume {found.results_dir}")
+        lines.append(f"  go on with: {resume(found.results_dir, found.status)}")
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ def _csv(data: bytes, path: Path) -> Located:
     reader = csv.DictReader(StringIO(_decode(data, path), newline=""), strict=True)
     while True:
         try:
+            _refuse_separators(reader.fieldnames or (), f"{path}, line 1")
             refuse_twice(reader.fieldnames or (), f"{path}, line 1")
             record = next(reader, None)
         except csv.Error as error:
@@ -73,6 +74,16 @@ def _csv(data: bytes, path: Path) -> Located:
             )
         # An empty cell says nothing.
         yield {key: value or None for key, value in record.items()}, where
+
+
+def _refuse_separators(header: Sequence[str], where: str) -> None:
+    """One field that holds several names was meant for another separator. Raises DatasetError."""
+    found = next((each for each in (";", "\t") if len(header) == 1 and each in header[0]), None)
+    if found is not None:
+        raise DatasetError(
+            f"{where}: the fields are separated by {found!r}; a .csv is read with commas. Save it with commas, or read it "
+            f"yourself: Dataset(pandas.read_csv(FILE, sep={found!r}))."
+        )
 
 
 def _parquet(data: bytes, path: Path) -> Located:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from crucible_ray.experiment.blinding import Blind
 from crucible_ray.experiment.registering import Preregistration
 from crucible_ray.metrics.silence import Silence
+from crucible_ray.records import shown
 from crucible_ray.reduction.decisions import (
     EXPLORATORY,
     Adjusted,
@@ -70,6 +71,9 @@ class Completeness(Struct, frozen=True, kw_only=True):
     """Trials with a reply that was not sent for them: taken from an earlier run, or shared with another condition."""
     by_fallback: int | UnsetType = UNSET
     """Answered trials with a reply of a model that stood in for another; unset where none may."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 class Spend(Struct, frozen=True, kw_only=True):
@@ -218,6 +222,9 @@ class Comparison(Struct, frozen=True, kw_only=True):
     fixed: FixedSample | UnsetType = UNSET
     """Where the run could stop early and a hypothesis asks for it: what stands above is valid whenever it stops."""
 
+    def __repr__(self) -> str:
+        return shown(self)
+
     def __str__(self) -> str:
         """The difference, its interval and p, and why this test, in the metric's own unit."""
         if self.estimate is None:
@@ -312,6 +319,9 @@ class HypothesisResult(Struct, frozen=True, kw_only=True):
     """Where the run could stop early: after how many items it was decided."""
     fixed: FixedSample | UnsetType = UNSET
 
+    def __repr__(self) -> str:
+        return shown(self)
+
 
 class Analysis(Struct, frozen=True, kw_only=True):
     """All numbers of a report, a pure function of the plan and the kept rows."""
@@ -347,6 +357,9 @@ class Analysis(Struct, frozen=True, kw_only=True):
     custom: dict[str, Any] = {}
     sequential: Sequential | UnsetType = UNSET
     """Of a run that could stop early; unset elsewhere."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def is_decided(analysis: Analysis) -> bool:

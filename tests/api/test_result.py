@@ -20,6 +20,7 @@ from crucible_ray import api
 from crucible_ray.api import Options, Prepared, Progress, RunResult
 from crucible_ray.errors import ParameterRefused, StorageFailed, UsageError
 from crucible_ray.experiment.spec import Analysis, Experiment, Model
+from crucible_ray.records import Item
 from tests.conftest import Simulate
 from tests.integration.lab import AT_ONCE, prepared
 
@@ -63,6 +64,12 @@ def test_figures_are_at_hand_by_condition_and_metric(result: RunResult) -> None:
         result["fulll"]
     with pytest.raises(AttributeError, match="did you mean 'accuracy'"):
         _ = result["full"].acuracy
+
+
+def test_what_does_not_apply_is_not_shown(result: RunResult) -> None:
+    assert repr(result["full"].completeness).endswith(", unsent=0)")
+    assert "UNSET" not in repr(result.analysis)
+    assert "UNSET" not in repr(Item(id="0", input="?"))
 
 
 def test_the_summary_is_what_run_prints_as_json(result: RunResult) -> None:

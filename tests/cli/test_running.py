@@ -222,7 +222,7 @@ def test_status_shows_checkpoints_and_the_next_command(here: Path, capsys: Captu
     assert out.startswith(f"Two models ({facts['experiment_id']}): budget\n")
     assert f"({facts['completed']}/100 trials)" in out
     assert "    checkpoint_0000" in out
-    assert f"  go on with: crucible-ray resume {facts['results_dir']}\n" in out
+    assert f"  go on with: crucible-ray resume {facts['results_dir']} --max-cost USD\n" in out
 
 
 def test_reproduce_says_same_and_names_the_file_that_differs(here: Path, capsys: Capture) -> None:

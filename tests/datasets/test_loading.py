@@ -231,6 +231,8 @@ def test_fields_and_sizes_are_checked() -> None:
         ("x.csv", b"input,expected\nx,y\nx,y,z\n", "x.csv, line 3: the header has 2 fields"),
         ("x.csv", b"input,expected\nx\n", "x.csv, line 2: the header has 2 fields"),
         ("x.csv", b'input,expected\n"x"y,z\n', "x.csv, line 2: "),
+        ("x.csv", b"id;question\n1;Is it?\n", "x.csv, line 1: the fields are separated by ';'"),
+        ("x.csv", b"id\tquestion\n1\tIs it, or not?\n", "x.csv, line 1: the fields are separated by '\\t'"),
         ("x.parquet", b"PAR1", "is not a readable Parquet file"),
         ("x.txt", b"", "must end in .jsonl, .csv, .parquet"),
     ],
