@@ -35,12 +35,14 @@ def report(terminal: Terminal, result: RunResult) -> int:
     return conclude(terminal, result)
 
 
-def gate_code(result: RunResult) -> int:
-    """Say which gates failed; 1 where one did, else 0."""
-    failed = [gate for gate in result.gates if not gate.passed]
-    for gate in failed:
-        complain(f"a gate failed: {gate.text}: {gate.detail}")
-    return 1 if failed else 0
+def gate_code(terminal: Terminal, result: RunResult) -> int:
+    """Say how each gate came out; 1 where one failed, else 0."""
+    for gate in result.gates:
+        if gate.passed:
+            terminal.show(f"a gate passed: {gate.text}: {gate.detail}")
+        else:
+            complain(f"a gate failed: {gate.text}: {gate.detail}")
+    return 0 if all(gate.passed for gate in result.gates) else 1
 
 
 def check_junit(path: Path | None) -> None:
@@ -67,7 +69,7 @@ def written_junit(path: Path | None) -> Iterator[Callable[[RunResult], None]]:
 
 def conclude(terminal: Terminal, result: RunResult) -> int:
     """Say what is amiss with a result, where anything is; returns its exit code."""
-    gated = gate_code(result)
+    gated = gate_code(terminal, result)
     if result.session is not None and result.session.exception is not None:
         from crucible_ray.reports.words import printable
 

@@ -58,4 +58,4 @@ def report(
     if junit is not None:
         result.write_junit(junit)
     terminal.facts({**facts, "gates": result.gates})
-    return gate_code(result)
+    return gate_code(terminal, result)
