@@ -42,11 +42,12 @@ def report(terminal: Terminal, result: RunResult) -> int:
 
 def gate_code(terminal: Terminal, result: RunResult) -> int:
     """Say how each gate came out; 1 where one failed, else 0."""
-    terminal.show(*(f"a gate held: {gate.text}: {gate.detail}" for gate in result.gates if gate.passed))
-    failed = [gate for gate in result.gates if not gate.passed]
-    for gate in failed:
-        complain(f"a gate failed: {gate.text}: {gate.detail}")
-    return 1 if failed else 0
+    for gate in result.gates:
+        if gate.passed:
+            terminal.show(f"a gate passed: {gate.text}: {gate.detail}")
+        else:
+            complain(f"a gate failed: {gate.text}: {gate.detail}")
+    return 0 if all(gate.passed for gate in result.gates) else 1
 
 
 def check_junit(path: Path | None) -> None:

@@ -94,7 +94,7 @@ def rescore(
 def revision_lines(revision: Revision, folder: str) -> list[str]:
     """What a rescore changed, in words."""
     from crucible_ray.experiment.defaults import own_parser
-    from crucible_ray.reports.words import printable
+    from crucible_ray.reports.words import printable, value
 
     def said(value: Any) -> Any:
         """An own parser by its name and as much of its source's hash as tells two apart."""
@@ -107,9 +107,9 @@ def revision_lines(revision: Revision, folder: str) -> list[str]:
     ]
     for name, change in revision.conditions.items():
         moved = [
-            f"{metric} {_shown(before)} -> {_shown(after)}"
+            f"{metric} {value(metric, before)} -> {value(metric, after)}"
             for metric, (before, after) in change.metrics.items()
-            if _shown(before) != _shown(after)
+            if value(metric, before) != value(metric, after)
         ]
         lines.append(
             f"  {name}: {change.predictions:,} answers read otherwise, {change.scores:,} scored otherwise"
@@ -123,7 +123,3 @@ def revision_lines(revision: Revision, folder: str) -> list[str]:
             )
     lines.append(f"Saved to: {folder}; the run's own numbers stay as they were.")
     return [printable(line) for line in lines]
-
-
-def _shown(value: float | None) -> str:
-    return "none" if value is None else f"{value:.4g}"

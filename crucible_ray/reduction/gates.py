@@ -120,6 +120,8 @@ def judge_against(
     at = np.array([places.get(item, -1) for item in ids])
     counts = f"{int((at >= 0).sum())} items in both, {int((at < 0).sum())} only here, "
     counts += f"{len(set(earlier.ids) - set(ids))} only there"
+    if set(ids) != set(earlier.ids):
+        counts += "; warning: the items are not the same, and only those in both are compared"
     found = []
     for index, condition in enumerate(plan.conditions):
         for metric in _judged_metrics(plan) if condition.name in then else ():

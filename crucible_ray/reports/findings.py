@@ -188,12 +188,12 @@ def _direction(found: Comparison, result: HypothesisResult | None = None) -> str
     interval = words.span_in_unit(found.metric, low, high)
     told = f" ({level}interval {interval}, {words.p_text(found.p_value)}{' by itself' if level else ''}{_together(found)})"
     if low is not None and high is not None:
-        if low <= 0.0 <= high:
+        if low <= 0.0 <= high and found.estimate:
             told += ": the interval holds zero, so no difference is shown"
     elif low is None and high is None:
         told = " (without an interval: nothing is shown)"
     if not found.estimate:
-        return f"{found.metric} of {found.a} and {found.b} came out equal{told}."
+        return f"{found.metric} of {found.a} and {found.b}: no difference was seen{told}, which does not show that there is none."
     return f"{found.metric} of {found.a} is {size} {side} than of {found.b}{told}."
 
 

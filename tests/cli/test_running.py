@@ -310,7 +310,7 @@ def test_gates_decide_the_exit_code_and_stand_in_facts_and_junit(here: Path, cap
     out, err = capsys.readouterr()
     assert [gate["passed"] for gate in json.loads(out)["gates"]] == [True, False]
     assert "Error: a gate failed: latency_p50[other] > 0: it is " in err
-    assert "a gate held: accuracy[quick] < 0.1: it is " in err
+    assert "a gate passed: accuracy[quick] < 0.1: it is " in err
     assert 'classname="gates" name="latency_p50[other] &gt; 0"' in (here / "out.xml").read_text()
 
 

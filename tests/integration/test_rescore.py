@@ -154,3 +154,4 @@ def test_what_did_not_change_is_not_told_and_what_became_unreadable_is(
     told = "    20 of 20 answers cannot be read now, 0 before: this reading may not fit the replies"
     assert told in revision_lines(worse, "there")
     assert "latency_p95" not in "\n".join(revision_lines(worse, "there"))
+    assert " % -> 0.0 %" in "\n".join(revision_lines(worse, "there"))

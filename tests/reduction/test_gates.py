@@ -98,6 +98,7 @@ def test_worse_beyond_the_interval_is_a_regression_and_better_is_not() -> None:
     assert ensemble.passed
     assert ensemble.value == pytest.approx(0.5)
     assert "60 items in both, 0 only here, 0 only there" in single.detail
+    assert "warning" not in single.detail
 
 
 def test_items_are_matched_by_id_and_the_unmatched_counted() -> None:
@@ -107,7 +108,9 @@ def test_items_are_matched_by_id_and_the_unmatched_counted() -> None:
     then = earlier(50, lambda _, item, __: int(item % 3 == 0))
     (single, _) = judge_against(then, plan(40), now, ids, alpha=0.05)
     assert (single.passed, single.value) == (True, 0.0)
-    assert "30 items in both, 10 only here, 20 only there" in single.detail
+    assert (
+        "30 items in both, 10 only here, 20 only there; warning: the items are not the same" in single.detail
+    )
 
 
 def test_repeats_that_only_one_run_has_are_left_out() -> None:

@@ -72,6 +72,13 @@ def test_a_difference_whose_interval_holds_zero_is_not_called_one() -> None:
     assert findings.finding(analysis).endswith("the interval holds zero, so no difference is shown.")
 
 
+def test_an_estimate_of_zero_is_not_told_as_equality() -> None:
+    told = findings.finding(analysed([(0, 1)] * 9 + [(1, 0)] * 9 + [(1, 1)] * 12, {}))
+    assert "is the same" not in told
+    assert "no difference was seen (interval " in told
+    assert told.endswith("which does not show that there is none.")
+
+
 def test_limitations_name_what_the_design_leaves_open() -> None:
     few = analysed(LEAD[:20], None, simulated={"seed": 1})
     told = " ".join(findings.limitations(plan(20), few))
