@@ -147,7 +147,7 @@ def test_a_proportion_of_ones_own_can_stop_a_run_too(
 def test_a_budget_and_a_rule_end_a_run_whichever_comes_first(tmp_path: Path, simulate: Simulate) -> None:
     provider = started(tmp_path, simulate)
     ready = prepared(tmp_path, provider.url, sample_size=80, **TWO)
-    budget = Budget(max_total=6 * sum(ready.bounds_usd()), abort_on_exceed=True)
+    budget = Budget(max_total=2 * sum(ready.bounds_usd()), abort_on_exceed=True)
     little = prepared(tmp_path, provider.url, sample_size=80, budget=budget, **TWO)
     poor = api.run(little, runtime="in-process", output_dir=tmp_path / "out")
     assert poor.status == "budget"
