@@ -144,7 +144,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"{plan.name}: valid, {plan.experiment_id}",
         f"  dataset {plan.dataset}: {plan.items:,} items (SHA-256 {plan.dataset_checksum[:12]}), "
-        f"{plan.repeats} repeats, {plan.trials:,} trials, seed {plan.seed}",
+        f"{plan.repeats} repeat{'s' if plan.repeats > 1 else ''}, {plan.trials:,} trials, seed {plan.seed}",
     ]
     lines += [f"    {each.name}: {each.items:,} items, {each.version}" for each in plan.datasets]
     for condition in plan.conditions:

@@ -89,10 +89,10 @@ def reproduce(
 def standing_lines(found: Standing) -> list[str]:
     """A run's state in words."""
     failed = f", {found.failed:,} failed" if found.failed else ""
-    share = 100 * found.done / found.trials if found.trials else 100.0
+    share = 100 * found.done // found.trials if found.trials else 100
     lines = [
         f"{found.name} ({found.experiment_id}): {found.status}",
-        f"  {share:.0f}% ({found.done:,}/{found.trials:,} trials){failed}, {found.pending:,} pending, {_money(found)}",
+        f"  {share}% ({found.done:,}/{found.trials:,} trials){failed}, {found.pending:,} pending, {_money(found)}",
     ]
     marked = found.checkpoints[-_SHOWN_CHECKPOINTS:]
     if marked:

@@ -90,7 +90,7 @@ def comparisons(analysis: Analysis) -> list[Section]:
     blocks: list[Block] = [table("Differences between conditions", columns, rows)]
     if analysis.families is not None:
         blocks.append(Text(_told(analysis.families)))
-    blocks.append(Bullets(tuple(_why(c) for c in found)))
+    blocks.append(Bullets(tuple(_why(c, analysis.repeats) for c in found)))
     return [
         Section("Comparisons", tuple(blocks)),
         *_several(analysis),
@@ -119,7 +119,7 @@ def _counted(c: Comparison) -> str:
     return f"{c.family}; {c.adjusted.comparisons} counted ({c.adjusted.method}): {words.p_text(c.adjusted.p_value)}"
 
 
-def _why(c: Comparison) -> str:
+def _why(c: Comparison, repeats: int) -> str:
     text = f"{c.metric}, {c.a} - {c.b}: {'; '.join((c.reason, *c.notes))}."
     if c.apa and c.p_value is not None:
         text += f" {c.apa}."
@@ -130,7 +130,11 @@ def _why(c: Comparison) -> str:
         beside = ", ".join(f"{words.test_name(each.test)} {words.p_text(each.p_value)}" for each in c.others)
         text += f" Beside it, and deciding nothing: {beside}."
     naive = words.naive(c)
-    return f"{text} For contrast, {naive} for this difference: {words.naive_fault(c)}." if naive else text
+    return (
+        f"{text} For contrast, {naive} for this difference: {words.naive_fault(c, repeats)}."
+        if naive
+        else text
+    )
 
 
 def _several(analysis: Analysis) -> list[Section]:

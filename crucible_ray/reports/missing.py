@@ -60,6 +60,8 @@ def _tests(found: Missing, analysis: Analysis) -> list[str]:
             "mean_scores": "chi-square of permutations within items"
             + (", Cochran's Q" if analysis.repeats == 1 else ""),
         }.get(found.test or "", "no test is possible")
+        if found.p_value is None:
+            return [_difficulty(each) for each in found.difficulty]
         alike = "Both conditions" if len(found.lost) == 2 else "All conditions"
         lines.append(f"{alike} fail equally often: {words.p_text(found.p_value)} ({how}).")
     lines += [_difficulty(each) for each in found.difficulty]

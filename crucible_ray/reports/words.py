@@ -207,11 +207,11 @@ def naive(comparison: Comparison) -> str | None:
     return None if told == p_text(comparison.p_value) else f"{which} would have said {told}"
 
 
-def naive_fault(comparison: Comparison) -> str:
+def naive_fault(comparison: Comparison, repeats: int) -> str:
     """What is wrong with it."""
     if comparison.naive is not None and comparison.naive.test == "clustered_t":
         return "it takes items of one cluster for independent"
-    return "it takes repeats for items and ignores the pairing"
+    return f"it {'takes repeats for items and ' if repeats > 1 else ''}ignores the pairing"
 
 
 def needed(h: HypothesisResult) -> str | None:
