@@ -5,9 +5,26 @@ Messages grow: unknown fields are ignored here and refused only in users' files.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
+
+
+class Shown:
+    """A struct's fields in words: those that are set, dollars without an exponent and without the noise of binary fractions."""
+
+    __slots__ = ()
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        told = []
+        for name in self.__struct_fields__:
+            content = getattr(self, name)
+            if content is UNSET:
+                continue
+            cost = name == "cost_usd" and isinstance(content, float)
+            told.append(f"{name}={_plain(content) if cost else repr(content)}")
+        return f"{type(self).__name__}({', '.join(told)})"
 
 
 class Message(Struct, frozen=True):
@@ -18,7 +35,7 @@ class Message(Struct, frozen=True):
     content: str
 
 
-class Item(Struct, frozen=True, kw_only=True):
+class Item(Shown, Struct, frozen=True, kw_only=True):
     """One question of a dataset."""
 
     id: str
@@ -36,9 +53,6 @@ class Item(Struct, frozen=True, kw_only=True):
     parse: str | UnsetType = UNSET
     """How replies are read where nobody says; unset: `choice` where there are choices, else `text`."""
 
-    def __repr__(self) -> str:
-        return shown(self)
-
 
 class Usage(Struct, frozen=True, kw_only=True):
     """What the provider counted; None where it said nothing."""
@@ -52,7 +66,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Of the input tokens, those that went into the cache, where that has a price of its own."""
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class Reply(Shown, Struct, frozen=True, kw_only=True):
     """What a model answered to one request."""
 
     text: str
@@ -68,11 +82,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     """From 0 to 1; None: the model gave none."""
 
-    def __repr__(self) -> str:
-        return shown(self)
 
-
-class EnsembleResult(Struct, frozen=True, kw_only=True):
+class EnsembleResult(Shown, Struct, frozen=True, kw_only=True):
     """What several models answered to one question, and what their votes came to."""
 
     answer: str | None
@@ -94,21 +105,6 @@ class EnsembleResult(Struct, frozen=True, kw_only=True):
     """In member order; None: that member failed."""
     error: str | None = None
     """`no_quorum` or `parse_failed` where there is no answer."""
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-
-def shown(value: Struct) -> str:
-    """Every field that is set, dollars without an exponent and without the noise of binary fractions."""
-    told = []
-    for name in value.__struct_fields__:
-        content = getattr(value, name)
-        if content is UNSET:
-            continue
-        cost = name == "cost_usd" and isinstance(content, float)
-        told.append(f"{name}={_plain(content) if cost else repr(content)}")
-    return f"{type(value).__name__}({', '.join(told)})"
 
 
 def _plain(amount: float) -> str:

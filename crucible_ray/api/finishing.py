@@ -156,7 +156,7 @@ async def finish(
         experiment_folder=prepared.base,
     )
     finishing_s = time.monotonic() - began_s
-    load = replace(_load(plan, session, finishing_s), in_process=runtime == "in-process", cores=cores)
+    load = _load(plan, session, finishing_s, runtime, cores)
     facts = _facts(prepared, folder, state, session, estimated_usd, runtime, load, analysis)
     facts = replace(facts, failures=_failures(folder, analysis))
     # Where nothing was left to run, what is known of the run that did it says more than this moment would.
@@ -298,11 +298,8 @@ def _model_versions(folder: Path) -> dict[str, str]:
     return {name: ", ".join(each) if isinstance(each, list) else str(each) for name, each in versions.items()}
 
 
-def _load(plan: Plan, session: Session, finishing_s: float) -> Load:
-    calls = [
-        each for condition in plan.conditions for call in condition.calls for each in (call, *call.fallback)
-    ]
-    models = {call.model.name: call.model for call in calls}
+def _load(plan: Plan, session: Session, finishing_s: float, runtime: str, cores: int | None) -> Load:
+    models = {call.model.name: call.model for each in plan.conditions for call in each.everybody}
     return Load(
         driven_s=session.driven_s,
         calls=session.calls,
@@ -311,6 +308,8 @@ def _load(plan: Plan, session: Session, finishing_s: float) -> Load:
         quota_wait_s=session.quota_wait_s,
         call_s=session.call_s,
         clients=session.clients,
+        in_process=runtime == "in-process",
+        cores=cores,
         client_cpu_s=session.client_cpu_s,
         peak=session.peak,
         tail_s=session.tail_s,

@@ -23,10 +23,8 @@ def next_steps(plan: Plan, analysis: Analysis, status: str, failed: int, folder:
     """
     if status == "stopped" and is_decided(analysis):
         return (f"crucible-ray reproduce {folder}", f"crucible-ray resume {folder} --beyond-stop")
-    if status == "budget":
-        return (f"crucible-ray resume {folder} --max-cost USD",)
-    if status in ("interrupted", "refused", "stopped"):
-        return (f"crucible-ray resume {folder}",)
+    if status in ("budget", "interrupted", "refused", "stopped"):
+        return (resume(folder, status),)
     functions = {each.name for each in plan.conditions if each.function is not None}
     found = {name: each.completeness for name, each in analysis.conditions.items()}
     raised = sum(each.errors.get(EXCEPTION, 0) for name, each in found.items() if name not in functions)
@@ -36,6 +34,11 @@ def next_steps(plan: Plan, analysis: Analysis, status: str, failed: int, folder:
     if failed > raised:
         steps.append(f"crucible-ray retry {folder}")
     return (*steps, f"crucible-ray reproduce {folder}")
+
+
+def resume(folder: Path | str, status: str = "") -> str:
+    """The command that goes on. With the budget that stopped it, a run would end at once again."""
+    return f"crucible-ray resume {folder}{' --max-cost USD' if status == 'budget' else ''}"
 
 
 def recipe(plan: Plan, folder: Path) -> tuple[str, ...]:

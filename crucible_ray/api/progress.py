@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from crucible_ray.api.debugging import at_breakpoints
+from crucible_ray.api.next_steps import resume
 from crucible_ray.api.options import Note, Options, Progress
 from crucible_ray.errors import UsageError
 from crucible_ray.reports.words import count, dollars, printable
@@ -103,7 +104,7 @@ def note_line(note: Note) -> str:
             told = f" With what it may have cost {dollars(usd)} counts as spent." if usd else ""
             return printable(
                 f"left at once: what was in flight will be asked again.{told} "
-                f"Go on with: crucible-ray resume {facts['folder']}"
+                f"Go on with: {resume(facts['folder'])}"
             )
         case _:
             told = ", ".join(f"{name} {value}" for name, value in facts.items())

@@ -322,22 +322,18 @@ async def _to_the_end(driver: Driver, watch: Watch, session: Session) -> str:
     """Run the driver; a first cancellation stops it in good order, a second one at once."""
     running = asyncio.ensure_future(driver.run())
     try:
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            if running.done():
-                raise
-            if driver.interrupted:
-                await _leave(driver, running, watch)
-                raise
-        session.cancelled = True
-        watch.note("stopping", {"signal": "cancelled"})
-        driver.stop("interrupted")
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await _leave(driver, running, watch)
-            raise
+        while True:
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                if running.done():
+                    raise
+                if driver.interrupted:
+                    await _leave(driver, running, watch)
+                    raise
+            session.cancelled = True
+            watch.note("stopping", {"signal": "cancelled"})
+            driver.stop("interrupted")
     finally:
         if not running.done():
             running.cancel()

@@ -22,12 +22,9 @@ class Interrupted(Exception):
 
 def go_on(folder: Path) -> str:
     """How to continue from a results folder."""
+    from crucible_ray.api.next_steps import resume
+
     return f"Go on with: {resume(folder)}"
-
-
-def resume(folder: Path | str, status: str = "") -> str:
-    """The command that goes on. With the budget that stopped it, a run would end at once again."""
-    return f"crucible-ray resume {folder}{' --max-cost USD' if status == 'budget' else ''}"
 
 
 def report(terminal: Terminal, result: RunResult) -> int:
@@ -84,6 +81,8 @@ def conclude(terminal: Terminal, result: RunResult) -> int:
         complain(f"interrupted with {result.pending:,} trials pending. {go_on(result.results_dir)}")
         return INTERRUPTED
     if result.status == "budget":
+        from crucible_ray.api.next_steps import resume
+
         complain(
             f"{_no_room(result)}; {result.pending:,} trials are pending. "
             f"Go on with a larger one: {resume(result.results_dir, result.status)}"

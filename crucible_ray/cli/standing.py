@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crucible_ray.cli import words
-from crucible_ray.cli.ending import resume
 from crucible_ray.cli.terminal import Terminal, complain
 from crucible_ray.errors import CrucibleError
 
@@ -88,6 +87,8 @@ def reproduce(
 
 def standing_lines(found: Standing) -> list[str]:
     """A run's state in words."""
+    from crucible_ray.api.next_steps import resume
+
     failed = f", {found.failed:,} failed" if found.failed else ""
     share = 100 * found.done // found.trials if found.trials else 100
     lines = [

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from crucible_ray.experiment.blinding import Blind
 from crucible_ray.experiment.registering import Preregistration
 from crucible_ray.metrics.silence import Silence
-from crucible_ray.records import shown
+from crucible_ray.records import Shown
 from crucible_ray.reduction.decisions import (
     EXPLORATORY,
     Adjusted,
@@ -51,7 +51,7 @@ class Metric(Struct, frozen=True, kw_only=True):
         return None if self.ci_low is None or self.ci_high is None else (self.ci_low, self.ci_high)
 
 
-class Completeness(Struct, frozen=True, kw_only=True):
+class Completeness(Shown, Struct, frozen=True, kw_only=True):
     """How much of a condition there is. Failure is missing data, never a wrong answer."""
 
     planned: int
@@ -71,9 +71,6 @@ class Completeness(Struct, frozen=True, kw_only=True):
     """Trials with a reply that was not sent for them: taken from an earlier run, or shared with another condition."""
     by_fallback: int | UnsetType = UNSET
     """Answered trials with a reply of a model that stood in for another; unset where none may."""
-
-    def __repr__(self) -> str:
-        return shown(self)
 
 
 class Spend(Struct, frozen=True, kw_only=True):
@@ -168,7 +165,7 @@ class FixedSample(Struct, frozen=True, kw_only=True):
     """On a hypothesis."""
 
 
-class Comparison(Struct, frozen=True, kw_only=True):
+class Comparison(Shown, Struct, frozen=True, kw_only=True):
     """One metric, a - b."""
 
     metric: str
@@ -221,9 +218,6 @@ class Comparison(Struct, frozen=True, kw_only=True):
     desired_power: float = 0.8
     fixed: FixedSample | UnsetType = UNSET
     """Where the run could stop early and a hypothesis asks for it: what stands above is valid whenever it stops."""
-
-    def __repr__(self) -> str:
-        return shown(self)
 
     def __str__(self) -> str:
         """The difference, its interval and p, and why this test, in the metric's own unit."""
@@ -280,7 +274,7 @@ class Sequential(Struct, frozen=True, kw_only=True):
     """Of each hypothesis."""
 
 
-class HypothesisResult(Struct, frozen=True, kw_only=True):
+class HypothesisResult(Shown, Struct, frozen=True, kw_only=True):
     """The verdict on one declared hypothesis."""
 
     text: str
@@ -319,11 +313,8 @@ class HypothesisResult(Struct, frozen=True, kw_only=True):
     """Where the run could stop early: after how many items it was decided."""
     fixed: FixedSample | UnsetType = UNSET
 
-    def __repr__(self) -> str:
-        return shown(self)
 
-
-class Analysis(Struct, frozen=True, kw_only=True):
+class Analysis(Shown, Struct, frozen=True, kw_only=True):
     """All numbers of a report, a pure function of the plan and the kept rows."""
 
     experiment_id: str
@@ -357,9 +348,6 @@ class Analysis(Struct, frozen=True, kw_only=True):
     custom: dict[str, Any] = {}
     sequential: Sequential | UnsetType = UNSET
     """Of a run that could stop early; unset elsewhere."""
-
-    def __repr__(self) -> str:
-        return shown(self)
 
 
 def is_decided(analysis: Analysis) -> bool:

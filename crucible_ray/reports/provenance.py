@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from crucible_ray.experiment.defaults import parse_words
 from crucible_ray.experiment.plan import ConditionPlan, Plan, PromptPlan
 from crucible_ray.reduction.analysis import Analysis
@@ -121,25 +123,36 @@ def _configuration(plan: Plan) -> Table:
 
 def _parsers(plan: Plan) -> str:
     """What reads the replies, with whose it is where there are several."""
-    whose: dict[str, dict[str, None]] = {}
-    for condition in plan.conditions:
-        for parse in dict.fromkeys(condition.parses or (condition.parse,)):
-            whose.setdefault(parse_words(parse), {})[condition.name] = None
-    if len(whose) == 1:
-        return next(iter(whose))
-    return "; ".join(f"{parse} ({', '.join(names)})" for parse, names in whose.items())
+    whose = _whose(
+        (parse_words(parse), condition.name)
+        for condition in plan.conditions
+        for parse in condition.parses or (condition.parse,)
+    )
+    return (
+        next(iter(whose))
+        if len(whose) == 1
+        else "; ".join(f"{parse} ({who})" for parse, who in whose.items())
+    )
 
 
 def prompts(plan: Plan) -> list[tuple[str, str]]:
     """Each distinct prompt, with whose it is where there are several."""
-    whose: dict[str, dict[str, None]] = {}
-    for condition in plan.conditions:
-        for call, prompt in zip(condition.calls, condition.prompts, strict=True):
-            name = condition.name if call.prompt is None else f"{condition.name} ({call.model.name})"
-            whose.setdefault(_turns(prompt), {})[name] = None
+    whose = _whose(
+        (_turns(prompt), condition.name if call.prompt is None else f"{condition.name} ({call.model.name})")
+        for condition in plan.conditions
+        for call, prompt in zip(condition.calls, condition.prompts, strict=True)
+    )
     if len(whose) == 1:
         return [("prompt", quoted(text, _PROMPT)) for text in whose]
-    return [(f"prompt of {', '.join(names)}", quoted(text, _PROMPT)) for text, names in whose.items()]
+    return [(f"prompt of {who}", quoted(text, _PROMPT)) for text, who in whose.items()]
+
+
+def _whose(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """By text: the names that it goes with, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for text, name in pairs:
+        found.setdefault(text, {})[name] = None
+    return {text: ", ".join(names) for text, names in found.items()}
 
 
 def _turns(prompt: PromptPlan) -> str:

@@ -65,7 +65,7 @@ class Granting:
             for held, spent, released in zip(hand.held, report.spent_usd, report.released_usd, strict=True)
         ]
         self._ledger.settle(report.spent_usd, freed)
-        hand.held = [max(0.0, held - amount) for held, amount in zip(hand.held, freed, strict=True)]
+        hand.held = [held - amount for held, amount in zip(hand.held, freed, strict=True)]
         hand.unstarted, hand.in_flight = report.unstarted, report.in_flight
         hand.waiting, hand.wanted = report.waiting, report.wanted_usd
 

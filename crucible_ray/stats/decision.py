@@ -114,8 +114,6 @@ def paired_difference(
         notes.append(TOO_FEW)
     elif bounded and differing < few:
         notes.append("few differing items")
-    elif result.test == "adjusted_t" and caution(effective_items(diff)) > 0:
-        notes.append(UNEVEN)
     design = f"paired, {len(diff)} items" + (f" x {repeats} repeats" if repeats > 1 else "")
     return PairedDecision(
         result=replace(result, notes=tuple(notes)),
@@ -173,9 +171,11 @@ def _decide(
         return adjusted_difference(diff, alpha=alpha), _ADJUSTED
     effective = effective_items(diff)
     share = float(caution(effective))
+    result = adjusted_t(diff, caution=share, alpha=alpha)
+    if not share:
+        return result, _T_BOUNDED
     # Rounded down, so that what is fewer never reads as many.
-    why = _T_CAUTIOUS.format(floor(10 * effective) / 10) if share else _T_BOUNDED
-    return adjusted_t(diff, caution=share, alpha=alpha), why
+    return replace(result, notes=(UNEVEN,)), _T_CAUTIOUS.format(floor(10 * effective) / 10)
 
 
 def effective_items(diff: Floats) -> float:
