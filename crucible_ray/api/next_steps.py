@@ -54,7 +54,7 @@ def recipe(plan: Plan, folder: Path) -> tuple[str, ...]:
         flags = {"--repeat": str(plan.repeats), "--seed": str(plan.seed), **plan.flags}
         said = [part for flag in flags.items() for part in flag]
         again = ["run", plan.source, *given, *said, *simulate]
-        lines.append(f"pip install crucible-ray=={version('crucible-ray')}")
+        lines.append(f"pip install crucible-ray=={version('crucible-ray')}   # or of that version's checkout")
         lines.append(f"crucible-ray {shlex.join(again)}")
     return (*lines, f"crucible-ray reproduce {folder}")
 

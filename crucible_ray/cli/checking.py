@@ -143,10 +143,13 @@ def plan_lines(plan: Plan) -> list[str]:
     """What an experiment resolves to."""
     lines = [
         f"{plan.name}: valid, {plan.experiment_id}",
-        f"  dataset {plan.dataset}: {plan.items:,} items (SHA-256 {plan.dataset_checksum[:12]}), "
+        f"  dataset {plan.dataset}: {plan.items:,} items (SHA-256 of the items: {plan.dataset_checksum[:12]}), "
         f"{plan.repeats} repeat{'s' if plan.repeats > 1 else ''}, {plan.trials:,} trials, seed {plan.seed}",
     ]
-    lines += [f"    {each.name}: {each.items:,} items, {each.version}" for each in plan.datasets]
+    lines += [
+        f"    {each.name}: {each.items:,} items, {each.version.replace('sha256:', 'SHA-256 of the source: ')}"
+        for each in plan.datasets
+    ]
     for condition in plan.conditions:
         lines += _condition_lines(condition)
     lines.append(f"  metrics: {', '.join(plan.metrics)}")

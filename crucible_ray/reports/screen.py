@@ -45,7 +45,8 @@ def summary_lines(plan: Plan, analysis: Analysis, facts: RunFacts, report: str =
             lines.append(f"    {complete.failed} of {complete.planned} failed: {classes}")
             if name in facts.failures:
                 lines.append(f"    the first was told: {facts.failures[name]}")
-        if complete.parse_failed:
+        warned = any(each.kind == "unreadable" and each.condition == name for each in analysis.warnings)
+        if complete.parse_failed and not warned:
             lines.append(f"    {complete.parse_failed} answers could not be read and count as wrong")
     lines += blind_lines(analysis)
     if (told := findings.looked_twice(plan, analysis)) is not None:

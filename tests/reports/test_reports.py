@@ -178,6 +178,16 @@ def test_the_summary_names_the_best_single_member_the_failures_and_the_folder() 
     assert "Bound by: the provider's limit   3 min 12 s" in text
 
 
+def test_answers_that_could_not_be_read_are_told_once() -> None:
+    asked = plan(60)
+    rows = [row(t, 0, "parse_failed" if t % 2 and t < 24 else None) for t in range(120)]
+    lines = summary_lines(asked, reduce(asked, batches(rows)), _facts())
+    assert sum("could not be read and count as wrong" in line for line in lines) == 1
+    few = [row(t, 0, "parse_failed" if t == 1 else None) for t in range(120)]
+    lines = summary_lines(asked, reduce(asked, batches(few)), _facts())
+    assert "    1 answers could not be read and count as wrong" in lines
+
+
 def test_a_control_character_never_reaches_the_terminal() -> None:
     asked = plan(3, hypotheses=(hypothesis("\x1b[2J better"),))
     lines = summary_lines(asked, reduce(asked, batches([row(t) for t in range(6)])), _facts())
